@@ -1,0 +1,95 @@
+"""The one door for plugin authors: everything a plugin may import from lmkit.
+
+A plugin's hook module needs only ``hookimpl`` and ``Component``, which cost nothing to import; the
+interfaces and the tensor functions come with torch and are loaded on first use, so that
+``lmkit list`` stays instant with any number of plugins installed.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.registry.component import Component, Recipe
+from lmkit.registry.hookspecs import hookimpl
+
+__all__ = [
+    "AffineWarp",
+    "Annotation",
+    "Component",
+    "Dataset",
+    "Deformation",
+    "Detector",
+    "ExitCode",
+    "Generator",
+    "GeometricDeformation",
+    "HeatmapDetector",
+    "HeatmapGenerator",
+    "Landmarks",
+    "LmkitError",
+    "Loss",
+    "Pairing",
+    "Recipe",
+    "Route",
+    "Step",
+    "ThinPlateWarp",
+    "Views",
+    "Warp",
+    "derangement",
+    "freeze",
+    "from_pixels",
+    "gaussian_heatmaps",
+    "hookimpl",
+    "load_weights",
+    "soft_argmax",
+    "to_pixels",
+]
+
+if TYPE_CHECKING:
+    from lmkit.geometry.coordinates import from_pixels, to_pixels
+    from lmkit.geometry.heatmaps import gaussian_heatmaps
+    from lmkit.geometry.soft_argmax import soft_argmax
+    from lmkit.geometry.warps import AffineWarp, ThinPlateWarp, Warp
+    from lmkit.interfaces.dataset import Annotation, Dataset
+    from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
+    from lmkit.interfaces.detector import Detector, HeatmapDetector
+    from lmkit.interfaces.generator import Generator, HeatmapGenerator
+    from lmkit.interfaces.landmarks import Landmarks
+    from lmkit.interfaces.loss import Loss
+    from lmkit.interfaces.pairing import Pairing, Route, derangement
+    from lmkit.interfaces.step import Step
+    from lmkit.interfaces.weights import freeze, load_weights
+
+_HOMES = {
+    "AffineWarp": "geometry.warps",
+    "Annotation": "interfaces.dataset",
+    "Dataset": "interfaces.dataset",
+    "Deformation": "interfaces.deformation",
+    "Detector": "interfaces.detector",
+    "Generator": "interfaces.generator",
+    "GeometricDeformation": "interfaces.deformation",
+    "HeatmapDetector": "interfaces.detector",
+    "HeatmapGenerator": "interfaces.generator",
+    "Landmarks": "interfaces.landmarks",
+    "Loss": "interfaces.loss",
+    "Pairing": "interfaces.pairing",
+    "Route": "interfaces.pairing",
+    "Step": "interfaces.step",
+    "ThinPlateWarp": "geometry.warps",
+    "Views": "interfaces.deformation",
+    "Warp": "geometry.warps",
+    "derangement": "interfaces.pairing",
+    "freeze": "interfaces.weights",
+    "from_pixels": "geometry.coordinates",
+    "gaussian_heatmaps": "geometry.heatmaps",
+    "load_weights": "interfaces.weights",
+    "soft_argmax": "geometry.soft_argmax",
+    "to_pixels": "geometry.coordinates",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import an interface or a tensor function on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lmkit.api' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"lmkit.{_HOMES[name]}"), name)

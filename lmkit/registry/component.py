@@ -1,0 +1,95 @@
+"""The records a plugin registers: text only, so that listing them imports no component."""
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from lmkit.errors import ExitCode, LmkitError
+
+KINDS = ("detector", "generator", "deformation", "pairing", "loss", "dataset")
+"""The kinds of component; each has an interface of the same name in ``lmkit.api``."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One replaceable part, as its plugin announces it.
+
+    Args:
+        kind: One of [KINDS][lmkit.registry.component.KINDS].
+        name: What users type: lower-case letters, digits, ``-`` and ``_``.
+        target: Where its class is: ``"package.module:Class"``. It is imported when first used.
+        summary: One line for ``lmkit list``.
+
+    Raises:
+        ValueError: If a field does not have that form.
+    """
+
+    kind: str
+    name: str
+    target: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"component kind {self.kind!r} is not one of {', '.join(KINDS)}")
+        _check_words(self.kind, self.name, self.summary)
+        if not _TARGET.fullmatch(self.target):
+            raise ValueError(
+                f"{self.kind} {self.name!r} has the target {self.target!r}, "
+                "which is not 'package.module:Class'"
+            )
+
+    def load(self) -> Any:
+        """Import the class. Whatever its module raises comes through."""
+        module, _, attribute = self.target.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Complete named settings that ``--recipe NAME`` starts from.
+
+    Args:
+        name: What users type.
+        package: The package whose data holds ``<name>.toml``.
+        summary: One line for ``lmkit list``.
+
+    Raises:
+        ValueError: If a field does not have that form.
+    """
+
+    name: str
+    package: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        _check_words("recipe", self.name, self.summary)
+
+    def read(self) -> str:
+        """Return the TOML text.
+
+        Raises:
+            LmkitError: If the package does not hold it.
+        """
+        from importlib.resources import files
+
+        try:
+            return files(self.package).joinpath(f"{self.name}.toml").read_text(encoding="utf-8")
+        except (ImportError, OSError, UnicodeDecodeError) as error:
+            raise LmkitError(
+                f"The recipe '{self.name}' cannot be read from the package {self.package}: "
+                f"{type(error).__name__}: {error}.",
+                remedy="Update or reinstall the package that brings it, or take another recipe.",
+                code=ExitCode.PLUGIN,
+            ) from error
+
+
+def _check_words(what: str, name: str, summary: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{what} name {name!r} is not lower-case letters, digits, - and _")
+    if not summary.strip() or len(summary.splitlines()) > 1:
+        raise ValueError(f"{what} {name!r} needs a summary of one line")

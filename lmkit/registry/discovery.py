@@ -1,0 +1,193 @@
+"""Finds plugins one by one, so that a broken one is reported and never ends the command.
+
+pluggy's own loader imports every entry point in one go and lets the first exception through; and
+pluggy is silent about a misspelled hook until it is asked. Both are dealt with here, per plugin.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+import pluggy
+
+from lmkit.errors import ExitCode, LmkitError, did_you_mean
+from lmkit.registry import hookspecs
+from lmkit.registry.component import Component, Recipe
+
+GROUP = "lmkit"
+"""The entry-point group of third-party plugins."""
+
+BUILT_IN = ("lmkit.data.plugin", "lmkit.recipes", "lmkit_interintra")
+"""The modules of the plugins that lmkit's own distribution ships."""
+
+Record = TypeVar("Record", Component, Recipe)
+
+
+@dataclass(slots=True)
+class Plugin:
+    """What is known of one plugin, whether it works or not."""
+
+    name: str
+    package: str
+    version: str
+    built_in: bool
+    file: str = ""
+    import_seconds: float = 0.0
+    components: tuple[Component, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
+    disabled: bool = False
+    problem: str = ""
+    remedy: str = ""
+
+
+def discover(environment: Mapping[str, str] | None = None) -> list[Plugin]:
+    """Find and load every plugin: the built-in ones, then third parties' entry points.
+
+    Args:
+        environment: Where ``LMKIT_DISABLE_PLUGINS`` (names separated by commas, ``*`` for every
+            third party's) and ``LMKIT_STRICT_PLUGINS`` (``1``: a broken plugin is an error) are
+            read; the process's own if not given.
+
+    Returns:
+        One record a plugin. A broken one has ``problem`` and ``remedy`` set and no components.
+
+    Raises:
+        LmkitError: If a plugin is broken and ``LMKIT_STRICT_PLUGINS`` is set.
+    """
+    environment = os.environ if environment is None else environment
+    disabled = {word.strip() for word in environment.get("LMKIT_DISABLE_PLUGINS", "").split(",")}
+    strict = environment.get("LMKIT_STRICT_PLUGINS", "") not in ("", "0")
+
+    plugins = []
+    working: list[tuple[object, Plugin]] = []
+    for plugin, load in _candidates():
+        plugins.append(plugin)
+        if plugin.name in disabled or ("*" in disabled and not plugin.built_in):
+            plugin.disabled = True
+            continue
+        _load(plugin, load, working)
+        if plugin.problem and strict:
+            raise LmkitError(
+                f"Plugin '{plugin.name}' of package {plugin.package} is broken. {plugin.problem}",
+                remedy=f"{plugin.remedy} Or unset LMKIT_STRICT_PLUGINS to go on without it.",
+                code=ExitCode.PLUGIN,
+            )
+    return plugins
+
+
+def describe(error: BaseException) -> str:
+    """Return what went wrong in code that is not lmkit's own, as one short sentence."""
+    text = " ".join(str(error).split())[:300].rstrip(".")
+    return f"{type(error).__name__}: {text}." if text else f"{type(error).__name__}."
+
+
+def _candidates() -> Iterable[tuple[Plugin, Callable[[], object]]]:
+    from lmkit import __version__
+
+    for module in BUILT_IN:
+        name = module.removesuffix(".plugin")
+        plugin = Plugin(name=name, package="lmkit", version=__version__, built_in=True)
+        yield plugin, partial(import_module, module)
+    # A dictionary, since one package may say the same twice.
+    found = {
+        (entry.name, *_package(entry), entry.value): entry for entry in entry_points(group=GROUP)
+    }
+    for (name, package, version, _), entry in sorted(found.items(), key=lambda item: item[0]):
+        yield Plugin(name=name, package=package, version=version, built_in=False), entry.load
+
+
+def _package(entry: EntryPoint) -> tuple[str, str]:
+    """Return the name and version of the package that has an entry point."""
+    name = version = None
+    if entry.dist:
+        # The metadata of a package that was half deleted may be missing or unreadable.
+        with suppress(Exception):
+            name, version = entry.dist.name, entry.dist.version
+    return name or entry.value.partition(":")[0].partition(".")[0], version or "unknown"
+
+
+def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object, Plugin]]) -> None:
+    """Import, register and question one plugin; leave any failure in its record."""
+    started = time.perf_counter()
+    try:
+        module = load()
+        plugin.import_seconds = time.perf_counter() - started
+        plugin.file = getattr(module, "__file__", "") or ""
+        _check_new(module, working)
+        # A manager of its own: nothing a plugin does to it can reach another plugin.
+        manager = pluggy.PluginManager("lmkit")
+        manager.add_hookspecs(hookspecs)
+        manager.register(module, name=plugin.name)
+        _check_hooks(manager, module)
+        components = _ask(manager, "lmkit_components", Component)
+        recipes = _ask(manager, "lmkit_recipes", Recipe)
+    except (Exception, SystemExit) as error:
+        # SystemExit: a module that calls sys.exit() at import must not take lmkit with it.
+        plugin.import_seconds = plugin.import_seconds or time.perf_counter() - started
+        plugin.problem = error.problem if isinstance(error, LmkitError) else describe(error)
+        plugin.remedy = error.remedy if isinstance(error, LmkitError) else _remedy(plugin)
+    else:
+        plugin.components, plugin.recipes = components, recipes
+        working.append((module, plugin))
+
+
+def _check_new(module: object, working: list[tuple[object, Plugin]]) -> None:
+    for other, first in working:
+        if other is module:
+            raise LmkitError(
+                f"It is the same module as plugin '{first.name}' of package {first.package}.",
+                remedy="Remove one of the two entry points, or the package that brings it.",
+                code=ExitCode.PLUGIN,
+            )
+
+
+def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
+    """Refuse a hook that is misspelled, and a plugin without any, which pluggy lets pass."""
+    known = [name for name in vars(hookspecs) if name.startswith("lmkit_")]
+    hooks = manager.get_hookcallers(module) or []
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError:
+        unknown = next(hook.name for hook in hooks if not hook.has_spec())
+        raise LmkitError(
+            f"It implements the hook '{unknown}', which does not exist.",
+            remedy=did_you_mean(unknown, known, all_of_them="The hooks are"),
+            code=ExitCode.PLUGIN,
+        ) from None
+    if not hooks:
+        raise LmkitError(
+            "It implements no hook.",
+            remedy=f"Its author has to mark one with @hookimpl: {' or '.join(known)}.",
+            code=ExitCode.PLUGIN,
+        )
+
+
+def _ask(manager: pluggy.PluginManager, hook: str, kind: type[Record]) -> tuple[Record, ...]:
+    caller = getattr(manager.hook, hook)
+    answers = caller()
+    if caller.get_hookimpls() and not answers:
+        raise TypeError(f"{hook} returned None instead of a list of {kind.__name__}")
+    records: list[Any] = []
+    for answer in answers:
+        if not isinstance(answer, Iterable):
+            raise TypeError(f"{hook} returned {answer!r} instead of a list of {kind.__name__}")
+        records += answer
+    for record in records:
+        if not isinstance(record, kind):
+            raise TypeError(f"{hook} returned {record!r}, which is not a {kind.__name__}")
+    names = [f"{getattr(record, 'kind', 'recipe')} '{record.name}'" for record in records]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{hook} returned the {name} twice")
+    return tuple(records)
+
+
+def _remedy(plugin: Plugin) -> str:
+    mend = "Reinstall lmkit" if plugin.built_in else f"Update or uninstall {plugin.package}"
+    return f"{mend}, or set LMKIT_DISABLE_PLUGINS={plugin.name} to go on without it quietly."
