@@ -1,0 +1,76 @@
+"""The dataset: pictures, and whatever is known about them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Part = Literal["train", "fit", "test"]
+"""The uses of a picture: unsupervised training, fitting the regressor that turns landmarks into
+annotated points, and testing."""
+
+
+class Annotation(NamedTuple):
+    """What is known about one picture."""
+
+    points: NDArray[np.float32] | None = None
+    """(P, 2), (x, y) in pixels of the picture, the centre of its first pixel at (0, 0), all finite;
+    or none."""
+    subject: str | None = None
+    """Who or what is on the picture; pictures of one subject share it."""
+
+
+class Dataset(ABC):
+    """Pictures by number. Reading one must not depend on which were read before.
+
+    The constructor reads lists and looks for files; pictures are read one at a time, possibly in
+    other processes.
+    """
+
+    argument: ClassVar[str | None] = "path"
+    """The option that ``--data NAME:VALUE`` fills; none if there is nothing to fill."""
+    in_memory: bool = False
+    """Whether reading a picture costs so little that worker processes would only slow it down."""
+    point_names: tuple[str, ...] = ()
+    """The names of the annotated points; empty if nothing is annotated."""
+    normalising_pair: tuple[int, int] = (0, 1)
+    """The two points whose distance normalises errors: the eyes' centres or outer corners."""
+    notes: Sequence[str] = ()
+    """What the user should hear about the data, a sentence each: parts left out, columns unused."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+
+    @abstractmethod
+    def key(self, index: int) -> str:
+        """Return the name of a picture: unique, and the same in every process and on every day."""
+
+    @abstractmethod
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Read a picture.
+
+        Returns:
+            (H, W, 3), RGB.
+
+        Raises:
+            OSError: If the picture cannot be read. It is then skipped and counted.
+        """
+
+    def annotation(self, index: int) -> Annotation:
+        """Return what is known about a picture, without reading it."""
+        return Annotation()
+
+    def indices(self, part: Part) -> Sequence[int] | None:
+        """Return the pictures of a part, or none if the data does not say.
+
+        A picture may train and fit; test pictures must do neither. Where this returns none for
+        every part, lmkit holds out a share of the subjects (or pictures) for testing.
+        """
+        return None
+
+    def problem(self, index: int) -> str | None:
+        """Say what is wrong with a picture's file, quickly and without decoding it; or none."""
+        return None

@@ -1,0 +1,71 @@
+"""The detector: finds K landmarks in every picture."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from lmkit.geometry.soft_argmax import soft_argmax
+from lmkit.interfaces.landmarks import Landmarks
+
+
+class Detector(nn.Module, ABC):
+    """Finds landmarks.
+
+    The constructor builds the architecture and nothing else: it is also called when a run is
+    opened again, where the checkpoint brings every weight. Reading pretrained weights belongs in
+    [initialise][lmkit.api.Detector.initialise].
+
+    Args:
+        landmarks: The number of landmarks K.
+    """
+
+    def __init__(self, *, landmarks: int) -> None:
+        super().__init__()
+        self.landmarks = landmarks
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Landmarks:
+        """Find the landmarks.
+
+        Args:
+            images: (B, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            K landmarks a picture, points in float32.
+        """
+
+    def initialise(self) -> None:
+        """Read pretrained weights; called once, when a new run starts.
+
+        Raises:
+            LmkitError: If they cannot be had.
+        """
+
+
+class HeatmapDetector(Detector):
+    """A detector that writes score maps and leaves the rest to the core.
+
+    Args:
+        landmarks: The number of landmarks K.
+        beta: Smoothness of the soft-argmax, see [soft_argmax][lmkit.api.soft_argmax].
+    """
+
+    def __init__(self, *, landmarks: int, beta: float = 10.0) -> None:
+        super().__init__(landmarks=landmarks)
+        self.beta = beta
+
+    @abstractmethod
+    def score_maps(self, images: Tensor) -> Tensor:
+        """Score every position.
+
+        Args:
+            images: (B, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            (B, K, h, w), any real numbers; usually h = H / 4.
+        """
+
+    def forward(self, images: Tensor) -> Landmarks:
+        """See [Detector][lmkit.api.Detector]."""
+        scores = self.score_maps(images)
+        return Landmarks(points=soft_argmax(scores, self.beta), score_maps=scores)

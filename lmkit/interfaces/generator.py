@@ -1,0 +1,71 @@
+"""The generator: redraws a picture so that its landmarks move."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lmkit.geometry.heatmaps import gaussian_heatmaps
+from lmkit.interfaces.landmarks import Landmarks
+
+
+class Generator(nn.Module, ABC):
+    """Takes one hop of a route.
+
+    Args:
+        landmarks: The number of landmarks K.
+    """
+
+    def __init__(self, *, landmarks: int) -> None:
+        super().__init__()
+        self.landmarks = landmarks
+
+    @abstractmethod
+    def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor:
+        """Redraw the pictures with their landmarks at the target.
+
+        Args:
+            images: (B, 3, H, W), RGB in [0, 1].
+            source: The landmarks as they are in ``images``.
+            target: The landmarks as they should be.
+
+        Returns:
+            (B, 3, H, W), RGB in [0, 1].
+        """
+
+    def initialise(self) -> None:
+        """Read pretrained weights; called once, when a new run starts."""
+
+
+class HeatmapGenerator(Generator):
+    """A generator that sees the target as Gaussian heatmaps and does not need the source.
+
+    Args:
+        landmarks: The number of landmarks K.
+        sigma: Standard deviation of a heatmap, in pixels of the heatmap.
+        stride: Side of the picture divided by the side of its heatmaps.
+    """
+
+    def __init__(self, *, landmarks: int, sigma: float = 0.5, stride: int = 4) -> None:
+        super().__init__(landmarks=landmarks)
+        self.sigma = sigma
+        self.stride = stride
+
+    @abstractmethod
+    def redraw(self, images: Tensor, heatmaps: Tensor) -> Tensor:
+        """Redraw the pictures.
+
+        Args:
+            images: (B, 3, H, W), RGB in [0, 1].
+            heatmaps: (B, K, H / stride, W / stride), in [0, 1], float32.
+
+        Returns:
+            (B, 3, H, W), RGB in [0, 1].
+        """
+
+    def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor:
+        """See [Generator][lmkit.api.Generator]."""
+        height, width = (side // self.stride for side in images.shape[-2:])
+        with torch.autocast(images.device.type, enabled=False):
+            heatmaps = gaussian_heatmaps(target.points, height, width, self.sigma)
+        return self.redraw(images, heatmaps)

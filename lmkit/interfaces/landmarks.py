@@ -1,0 +1,46 @@
+"""What a detector returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """The K landmarks of each picture of a batch.
+
+    Indexing with a tensor, a slice or a number's list picks pictures, in every field alike.
+
+    Args:
+        points: (B, K, 2), (x, y) in [-1, 1], float32.
+        score_maps: (B, K, h, w) or none: what the points were read from.
+        confidence: (B, K) in [0, 1] or none.
+        descriptors: (B, K, D) or none: a vector describing what is at each point.
+    """
+
+    points: Tensor
+    score_maps: Tensor | None = None
+    confidence: Tensor | None = None
+    descriptors: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: Tensor | slice) -> "Landmarks":
+        others = {}
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            others[field.name] = None if value is None else value[index]
+        return Landmarks(self.points[index], **others)
+
+    @staticmethod
+    def cat(parts: "Sequence[Landmarks]") -> "Landmarks":
+        """Join batches; a field that one of them lacks is left out."""
+        others = {}
+        for field in fields(Landmarks)[1:]:
+            column = [getattr(part, field.name) for part in parts]
+            lacking = any(value is None for value in column)
+            others[field.name] = None if lacking else torch.cat(column)
+        return Landmarks(torch.cat([part.points for part in parts]), **others)

@@ -1,0 +1,24 @@
+"""The loss: reads the record of one step and returns how bad it is."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lmkit.interfaces.step import Step
+
+
+class Loss(nn.Module, ABC):
+    """One term of the training objective; its weight belongs to the run's settings.
+
+    A loss may have parameters and buffers of its own: they train, move to the device and are saved
+    with the run. Frozen networks of others are made part of the code with
+    [freeze][lmkit.api.freeze], so that checkpoints stay small.
+    """
+
+    needs_routes: ClassVar[bool] = True
+    """Whether the loss reads the ends of routes; then a generator and a route are needed."""
+
+    @abstractmethod
+    def forward(self, step: Step) -> Tensor:
+        """Return the loss of one step, a float32 scalar."""

@@ -1,0 +1,43 @@
+"""The record of one training step: what losses, pictures and plugins read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lmkit.geometry.warps import Warp
+from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.pairing import Route, View
+
+
+@dataclass(frozen=True)
+class Step:
+    """Everything that happened in one step, before any loss.
+
+    Args:
+        number: The step, counted from 0.
+        views: The pictures of each view, (B, 3, H, W), RGB in [0, 1].
+        landmarks: The landmarks found in each view; found once and shared by all routes.
+        warps: From the loaded pictures to each view.
+        routes: The routes travelled.
+        stages: For every route, the picture after each hop, each (B, 3, H, W); the last is the end.
+    """
+
+    number: int
+    views: Mapping[View, Tensor]
+    landmarks: Mapping[View, Landmarks]
+    warps: Mapping[View, Warp]
+    routes: tuple[Route, ...]
+    stages: tuple[tuple[Tensor, ...], ...]
+
+    @cached_property
+    def ends(self) -> Tensor:
+        """The reconstructions, all routes one after the other, (R * B, 3, H, W), float32."""
+        return torch.cat([stages[-1] for stages in self.stages]).float()
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """The real pictures that the ends are compared with, (R * B, 3, H, W), float32."""
+        return torch.cat([self.views[route.target] for route in self.routes]).float()

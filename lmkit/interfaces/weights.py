@@ -1,0 +1,103 @@
+"""Reading pretrained weights from files, and making foreign networks constants."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lmkit.errors import ExitCode, LmkitError
+
+
+def load_weights(path: str | Path, *, option: str) -> dict[str, Tensor]:
+    """Read a file of weights; nothing in it is executed.
+
+    Args:
+        path: A ``.safetensors`` file, or a ``.pth``/``.pt`` file of tensors (a plain state dict,
+            or one under the key ``state_dict`` or ``model``).
+        option: The option that named the file, for messages (``detector.core``).
+
+    Returns:
+        Names and tensors, on the CPU.
+
+    Raises:
+        LmkitError: If the file is missing or is not such a file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LmkitError(
+            f"{option}={path}: there is no such file.",
+            remedy=f"Give {option} the path of a .safetensors or .pth file.",
+            code=ExitCode.DATA,
+        )
+    try:
+        content = _unwrap(_read(path))
+    except OSError as error:
+        raise LmkitError(
+            f"{option}={path} cannot be read: {error.strerror or error}.",
+            remedy="Make the file readable, or give another one.",
+            code=ExitCode.DATA,
+        ) from error
+    except Exception as error:
+        # What the readers say of such files is of no help; torch's recommends unsafe reading.
+        raise LmkitError(
+            f"{option}={path} is not a file of weights, is damaged, or holds more than tensors.",
+            remedy="Give a .safetensors file, or a .pth file that holds tensors only.",
+            code=ExitCode.DATA,
+        ) from error
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(value, Tensor) for value in content.values())
+    ):
+        raise LmkitError(
+            f"{option}={path} holds no state dict.",
+            remedy="Give a file saved with torch.save(model.state_dict(), path).",
+            code=ExitCode.DATA,
+        )
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Make a foreign network a constant: it moves between devices, but never trains or is saved.
+
+    Every parameter and buffer becomes a buffer that stays out of state dicts, and the network is
+    put in eval mode for good. Gradients still pass through it to its input.
+
+    Args:
+        network: Changed in place.
+
+    Returns:
+        The same network.
+    """
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            del module._parameters[name]
+            module.register_buffer(name, parameter.detach(), persistent=False)
+        module._non_persistent_buffers_set.update(module._buffers)
+        module.eval()
+        # A loss that holds the network is switched to train mode with the rest; this one stays.
+        # A partial, unlike a lambda, is copied and pickled together with the module it names.
+        module.train = partial(_stay, module)  # type: ignore[method-assign]
+    return network
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _unwrap(content: Any) -> Any:
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            return _unwrap(content[key])
+    return content
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    """Take the place of ``train`` in a frozen module, which has but one mode."""
+    return module

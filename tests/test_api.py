@@ -1,0 +1,58 @@
+import ast
+import inspect
+from importlib import import_module
+
+import pytest
+
+import lmkit
+from lmkit import api
+
+
+def names_for_types(module):
+    """Return name and home of what a module imports under ``if TYPE_CHECKING``."""
+    tree = ast.parse(inspect.getsource(module))
+    return {
+        alias.name: node.module
+        for block in tree.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_every_name_of_the_door_is_there(name):
+    assert getattr(api, name) is not None
+
+
+def test_what_is_loaded_late_is_what_type_checkers_see():
+    homes = {name: f"lmkit.{home}" for name, home in api._HOMES.items()}
+    assert names_for_types(api) == homes
+    assert set(homes) <= set(api.__all__)
+    assert names_for_types(lmkit) == lmkit._HOMES
+    assert set(lmkit._HOMES) == set(lmkit.__all__) - {"__version__"}
+
+
+def test_what_is_not_loaded_late_is_there_at_once():
+    assert set(api.__all__) - set(api._HOMES) == set(vars(api)) & set(api.__all__)
+
+
+@pytest.mark.parametrize("name", api._HOMES)
+def test_a_late_name_is_defined_in_its_home(name):
+    home = import_module(f"lmkit.{api._HOMES[name]}")
+    assert getattr(api, name) is getattr(home, name)
+    assert getattr(home, name).__module__ == home.__name__
+
+
+def test_names_are_sorted_and_named_once():
+    # As ruff sorts them: constants, classes, functions.
+    assert len(api.__all__) == len(set(api.__all__))
+    assert list(api._HOMES) == [name for name in api.__all__ if name in api._HOMES]
+
+
+@pytest.mark.parametrize("module", [lmkit, api])
+def test_other_names_are_refused_like_anywhere(module):
+    with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'Nope'"):
+        _ = module.Nope
+    assert not hasattr(module, "__path_of_a_test__")
