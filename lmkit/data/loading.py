@@ -1,0 +1,271 @@
+"""Reads pictures in batches: for training in an order that is a function of (seed, step) alone.
+
+A batch of training does not depend on which were read before, on the number of worker processes or
+on any global state, so that a resumed run sees exactly the pictures it would have seen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmkit.data.pictures import Fit, Framing, frame
+from lmkit.data.unreadable import Unreadable
+from lmkit.data.workers import read_ahead
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.seeds import derive
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The pictures of one step, as one process trains on them.
+
+    Args:
+        images: (B, 3, S, S), RGB, uint8.
+        subjects: (B,) int64, equal where the subject is; on the CPU. None if no subject is known.
+        indices: The B pictures' numbers.
+        unreadable: Pictures of this step that could not be read, and why; others stand in.
+    """
+
+    images: Tensor
+    subjects: Tensor | None
+    indices: list[int]
+    unreadable: Mapping[int, str]
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch with its images where the GPU fetches them from."""
+        return replace(self, images=self.images.pin_memory())
+
+
+class TrainingBatches:
+    """The batches of a stretch of steps.
+
+    Each epoch is a permutation of the pictures, drawn from (seed, epoch) alone; what is left at its
+    end, too few for a batch, is dropped. An unreadable picture is replaced by the next readable one
+    that the same epoch's order has after this step.
+
+    Args:
+        dataset: The data.
+        indices: The pictures to train on.
+        image_size: Side S of the square images, in pixels.
+        fit: How pictures become squares.
+        batch_size: The number of pictures a process and step.
+        seed: The run's seed.
+        start: The first step, counted from 0.
+        stop: The step before which to stop.
+        rank: This process among those that train together.
+        world: The number of processes that train together.
+        workers: The number of processes that read; none are started for data held in memory.
+        pin_memory: Whether to put images where the GPU fetches them from.
+
+    Raises:
+        LmkitError: If there are fewer pictures than one step takes; while iterating, if no picture
+            can be read.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        indices: Sequence[int],
+        *,
+        image_size: int,
+        fit: Fit,
+        batch_size: int,
+        seed: int,
+        start: int,
+        stop: int,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        if len(indices) < batch_size * world:
+            processes = f" on each of {world} processes" if world > 1 else ""
+            raise LmkitError(
+                f"There are {len(indices)} pictures to train on, fewer than the {batch_size} of a "
+                f"batch{processes}.",
+                remedy="Give a smaller --batch-size, or more pictures.",
+            )
+        order = _Order(tuple(indices), batch_size, seed, rank, world)
+        self._reader = _TrainingReader(dataset, order, image_size, fit)
+        self._steps = range(start, max(start, stop))
+        self._workers = 0 if dataset.in_memory else workers
+        self._pin_memory = pin_memory
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batch of each step in turn."""
+        return read_ahead(self._reader, self._steps, self._workers, self._pin_memory)
+
+
+class Pictures(NamedTuple):
+    """Some pictures that were read."""
+
+    images: Tensor
+    """(B, 3, S, S), RGB, uint8."""
+    indices: list[int]
+    """The B pictures' numbers."""
+    framings: list[Framing]
+    """How each of them was framed."""
+
+
+def read_pictures(
+    dataset: Dataset,
+    indices: Sequence[int],
+    *,
+    image_size: int,
+    fit: Fit,
+    batch_size: int,
+    workers: int = 0,
+    unreadable: Unreadable,
+) -> Iterator[Pictures]:
+    """Read pictures in the order given, each once.
+
+    Args:
+        dataset: The data.
+        indices: The pictures to read.
+        image_size: Side S of the square images, in pixels.
+        fit: How pictures become squares.
+        batch_size: The most pictures at a time.
+        workers: The number of processes that read; none are started for data held in memory.
+        unreadable: Told of each picture that cannot be read; it is left out.
+    """
+    starts = range(0, len(indices), batch_size)
+    groups = [tuple(indices[start : start + batch_size]) for start in starts]
+    reader = _Reader(dataset, image_size, fit)
+    workers = 0 if dataset.in_memory else workers
+    for found, problems in read_ahead(reader, groups, workers):
+        for index, reason in problems.items():
+            unreadable.add(dataset.key(index), reason)
+        if found.indices:
+            yield found
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Which pictures a step takes."""
+
+    indices: tuple[int, ...]
+    batch_size: int
+    seed: int
+    rank: int
+    world: int
+
+    def picture(self, step: int, slot: int) -> int:
+        """Return the picture of a slot of a step.
+
+        Args:
+            step: Counted from 0.
+            slot: From 0 to B - 1 for this process's pictures. Those from ``batch_size * world`` on
+                are the ones that stand in: the order's pictures after this step, round and round.
+        """
+        together = self.batch_size * self.world
+        epoch, place = divmod(step, len(self.indices) // together)
+        own = self.rank * self.batch_size
+        position = (place * together + own + slot) % len(self.indices)
+        return self.indices[int(_permutation(len(self.indices), self.seed, epoch)[position])]
+
+
+@lru_cache(maxsize=2)
+def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+    order: NDArray[np.int64] = torch.randperm(count, generator=generator).numpy()
+    return order
+
+
+@dataclass(frozen=True)
+class _TrainingReader:
+    """Reads the batch of a step; lives in the worker processes."""
+
+    dataset: Dataset
+    order: _Order
+    image_size: int
+    fit: Fit
+
+    def __call__(self, step: int) -> Batch:
+        size = self.order.batch_size
+        problems: dict[int, str] = {}
+        read = [self._readable(step, slot, problems) for slot in range(size)]
+        indices = [index for index, _ in read]
+        return Batch(
+            images=_stack([image for _, image in read]),
+            subjects=_subjects(self.dataset, indices),
+            indices=indices,
+            unreadable=problems,
+        )
+
+    def _readable(
+        self, step: int, slot: int, problems: dict[int, str]
+    ) -> tuple[int, NDArray[np.uint8]]:
+        beyond = self.order.batch_size * self.order.world
+        for candidate in (slot, *range(slot + beyond, slot + beyond + len(self.order.indices))):
+            index = self.order.picture(step, candidate)
+            if index in problems:
+                continue
+            try:
+                image = self.dataset.image(index)
+            except OSError as error:
+                problems[index] = str(error)
+            else:
+                return index, frame(image, self.image_size, self.fit)[0]
+        some = next(iter(problems))
+        raise LmkitError(
+            f"None of the {len(self.order.indices)} pictures to train on can be read: "
+            f"{self.dataset.key(some)} ({problems[some]}) and all others.",
+            remedy="Check the files; lmkit predict reads a single picture.",
+            code=ExitCode.DATA,
+        )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the pictures of a group; lives in the worker processes."""
+
+    dataset: Dataset
+    image_size: int
+    fit: Fit
+
+    def __call__(self, group: Sequence[int]) -> tuple[Pictures, dict[int, str]]:
+        problems: dict[int, str] = {}
+        indices, images, framings = [], [], []
+        for index in group:
+            try:
+                image, framing = frame(self.dataset.image(index), self.image_size, self.fit)
+            except OSError as error:
+                problems[index] = str(error)
+                continue
+            indices.append(index)
+            images.append(image)
+            framings.append(framing)
+        return Pictures(_stack(images, self.image_size), indices, framings), problems
+
+
+def _stack(images: Sequence[NDArray[np.uint8]], size: int = 0) -> Tensor:
+    """Join pictures (S, S, 3) to (B, 3, S, S)."""
+    if not images:
+        return torch.empty((0, 3, size, size), dtype=torch.uint8)
+    return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
+
+
+def _subjects(dataset: Dataset, indices: Sequence[int]) -> Tensor | None:
+    """Number the subjects by a hash, which needs no list of all of them; (B,) int64 or none."""
+    names = [dataset.annotation(index).subject for index in indices]
+    if all(name is None for name in names):
+        return None
+    # A picture whose subject is not known is taken for a subject of its own.
+    words = [
+        f"key {dataset.key(index)}" if name is None else f"subject {name}"
+        for index, name in zip(indices, names, strict=True)
+    ]
+    hashes = [blake2b(word.encode("utf-8", "surrogateescape"), digest_size=8) for word in words]
+    return torch.tensor([int.from_bytes(h.digest(), "big") >> 1 for h in hashes])

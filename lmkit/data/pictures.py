@@ -1,0 +1,224 @@
+"""Pictures: reading any file as RGB, and framing any size into the square the networks see.
+
+A [Framing][lmkit.data.pictures.Framing] remembers how a picture was framed, so that points travel
+between pixels of the original and normalised points of the square exactly, in both directions.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, UnidentifiedImageError
+
+Fit = Literal["crop", "pad", "stretch"]
+"""How a picture becomes a square: its central square; the whole of it, edges repeated beyond its
+borders; or the whole of it, stretched."""
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+)
+"""What the names of picture files end in, in lower case."""
+
+_FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+_ORIENTATION = 0x0112  # the EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Where the pixels of a picture lie in its square.
+
+    With distances measured from the upper left corner of the first pixel, a point p of the picture
+    lies at ``p * scale + offset`` pixels of the square, for each axis.
+
+    Args:
+        size: Side of the square, in pixels.
+        scale: For x and y, pixels of the square a pixel of the picture.
+        offset: For x and y, in pixels of the square.
+    """
+
+    size: int
+    scale: tuple[float, float]
+    offset: tuple[float, float]
+
+    @classmethod
+    def of(cls, width: int, height: int, size: int, fit: Fit) -> "Framing":
+        """Return the framing of a picture.
+
+        Args:
+            width: Of the picture, in pixels.
+            height: Of the picture, in pixels.
+            size: Side of the square, in pixels.
+            fit: How the picture becomes a square.
+        """
+        if fit == "stretch":
+            return cls(size, (size / width, size / height), (0.0, 0.0))
+        if fit == "crop":
+            side = min(width, height)
+            scale = size / side
+            # Whole pixels, so that a picture of the right size is cut out and not resampled.
+            left, top = (width - side) // 2, (height - side) // 2
+            return cls(size, (scale, scale), (-left * scale, -top * scale))
+        # Whole pixels again; what rounding does to the aspect is part of the scale.
+        across = max(1, round(width * size / max(width, height)))
+        down = max(1, round(height * size / max(width, height)))
+        offset = (float((size - across) // 2), float((size - down) // 2))
+        return cls(size, (across / width, down / height), offset)
+
+    def to_normalised(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Convert pixels of the picture to normalised points of the square.
+
+        Args:
+            points: (..., 2), (x, y) in pixels, the centre of the first pixel at (0, 0).
+
+        Returns:
+            (..., 2), (x, y); in [-1, 1] where the square shows them, ``align_corners=False``.
+        """
+        pixels = np.asarray(points, dtype=np.float64)
+        return ((pixels + 0.5) * self.scale + self.offset) * (2 / self.size) - 1
+
+    def to_pixels(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Convert normalised points of the square to pixels of the picture: the inverse.
+
+        Args:
+            points: (..., 2), (x, y) in [-1, 1], ``align_corners=False``.
+
+        Returns:
+            (..., 2), (x, y) in pixels, the centre of the first pixel at (0, 0).
+        """
+        square = (np.asarray(points, dtype=np.float64) + 1) * (self.size / 2)
+        pixels: NDArray[np.float64] = (square - self.offset) / self.scale - 0.5
+        return pixels
+
+
+def frame(image: NDArray[np.uint8], size: int, fit: Fit) -> tuple[NDArray[np.uint8], Framing]:
+    """Turn a picture into the square the networks see.
+
+    Resized with PIL's triangle filter: antialiased, deterministic, and unlike bicubic it never
+    overshoots.
+
+    Args:
+        image: (H, W, 3), RGB.
+        size: Side S of the square, in pixels.
+        fit: How the picture becomes a square.
+
+    Returns:
+        The square, (S, S, 3), and how it was framed.
+    """
+    height, width = image.shape[:2]
+    framing = Framing.of(width, height, size, fit)
+    if (height, width) == (size, size):
+        return image, framing
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return _resize(image[top : top + side, left : left + side], size, size), framing
+    across, down = (round(n * s) for n, s in zip((width, height), framing.scale, strict=True))
+    resized = _resize(image, across, down)
+    left, top = (int(offset) for offset in framing.offset)
+    margins = ((top, size - down - top), (left, size - across - left), (0, 0))
+    return np.pad(resized, margins, mode="edge"), framing
+
+
+def load_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture of any kind as RGB, turned upright as its EXIF orientation says.
+
+    Transparent parts are shown on white. Grey of 16 bits is divided by 257; floating point is taken
+    as [0, 1], or as [0, 255] where it goes beyond 1. Of an animation, the first picture is read.
+
+    Args:
+        path: The file.
+
+    Returns:
+        (H, W, 3), RGB.
+
+    Raises:
+        OSError: If the file cannot be read as a picture, whatever the reason; the text says it.
+    """
+    with _reasons(), Image.open(path) as image:
+        image.load()
+        return np.asarray(_upright(_rgb(image), image))
+
+
+def quick_problem(path: Path) -> str | None:
+    """Say why a file cannot be a picture, from its first bytes and without decoding it; or none."""
+    try:
+        with _reasons():
+            with path.open("rb") as file:
+                start = file.read(4)
+            if not start:
+                raise OSError("it is empty")
+            # Asking PIL takes ten times as long, which counts with hundreds of thousands.
+            if not start.startswith(_FIRST_BYTES):
+                Image.open(path).close()
+            return None
+    except OSError as error:
+        return str(error)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn all that PIL raises about a bad file into an OSError whose text is the reason."""
+    try:
+        with warnings.catch_warnings():
+            # Remarks about odd metadata would appear once for each of thousands of pictures ...
+            warnings.simplefilter("ignore")
+            # ... but a picture that is suspiciously large is refused before memory runs out.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except UnidentifiedImageError as error:
+        raise OSError("it is not a picture of a known format") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise OSError(f"it has more than {limit} million pixels") from error
+    except FileNotFoundError as error:
+        raise OSError("there is no such file") from error
+    except OSError as error:
+        raise OSError(error.strerror or str(error)) from error
+    except Exception as error:
+        # PIL's decoders raise SyntaxError, ValueError, struct.error and more for damaged files.
+        raise OSError(f"it is damaged ({type(error).__name__}: {error})") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
+    real = np.nan_to_num(values.astype(np.float64))
+    brightest = (255.0 if real.max() > 1 else 1.0) if mode == "F" else 65535.0
+    return np.clip(np.rint(real * (255 / brightest)), 0, 255).astype(np.uint8)
+
+
+def _upright(pixels: Image.Image, source: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(source.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        # Damaged metadata says nothing about the pixels, which were decoded without complaint.
+        turn = None
+    return pixels if turn is None else pixels.transpose(turn)
+
+
+def _resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    if image.shape[:2] == (height, width):
+        return image
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized)

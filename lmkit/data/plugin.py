@@ -1,0 +1,19 @@
+"""The datasets that lmkit itself brings, announced like any plugin's."""
+
+from lmkit.registry.component import Component
+from lmkit.registry.hookspecs import hookimpl
+
+
+@hookimpl
+def lmkit_components() -> list[Component]:
+    """Announce the datasets."""
+    datasets = [
+        ("faces", "faces:Faces", "generated faces with exact landmarks, nothing to download"),
+        ("folder", "folder:Folder", "every picture below a folder, without annotation"),
+        ("csv", "table:Table", "a CSV of files, with optional points, subject and split"),
+        ("celeba", "celeba:CelebA", "CelebA's own layout, with the MAFL lists where present"),
+    ]
+    return [
+        Component("dataset", name, f"lmkit.data.{target}", summary)
+        for name, target, summary in datasets
+    ]

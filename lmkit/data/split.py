@@ -1,0 +1,170 @@
+"""Which pictures train, which fit the regressor, and which test."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.seeds import derive
+
+_PARTS = ("train", "fit", "test")
+_NAMED = 3  # how many pictures a message names
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The pictures of each part, by number. Test pictures are in no other part.
+
+    Args:
+        train: For unsupervised training.
+        fit: For fitting the regressor that turns landmarks into annotated points; all annotated.
+        test: For testing.
+    """
+
+    train: list[int]
+    fit: list[int]
+    test: list[int]
+
+    def to_json(self, dataset: Dataset) -> dict[str, list[str] | str]:
+        """Return the keys of each part's pictures; a ``fit`` equal to ``train`` is written so."""
+        written: dict[str, list[str] | str] = {
+            part: [dataset.key(index) for index in getattr(self, part)] for part in _PARTS
+        }
+        if self.fit == self.train:
+            written["fit"] = "train"
+        return written
+
+    @classmethod
+    def from_json(cls, content: Any, dataset: Dataset) -> "Split":
+        """Find the pictures that [to_json][lmkit.data.split.Split.to_json] wrote down.
+
+        Args:
+            content: What was written, parsed.
+            dataset: The data now.
+
+        Raises:
+            LmkitError: If it is not such a record, or the data no longer has one of the pictures.
+        """
+        keys = _read(content)
+        numbers = {dataset.key(index): index for index in range(len(dataset))}
+        missing = sorted({key for part in keys for key in part if key not in numbers})
+        if missing:
+            raise LmkitError(
+                f"{_count(missing, 'picture')} of the run's split "
+                f"{'is' if len(missing) == 1 else 'are'} no longer in the data: {_some(missing)}.",
+                remedy="Put them back where they were, or name the data they are in with --data.",
+                code=ExitCode.DATA,
+            )
+        return cls(*([numbers[key] for key in part] for part in keys))
+
+
+def make_split(
+    dataset: Dataset, *, held_out: float, seed: int, unreadable: Collection[int] = ()
+) -> Split:
+    """Divide the data into its parts.
+
+    The data's own parts are used where it names any. Otherwise a share of the subjects is held out
+    for testing, or of the pictures where subjects are not known, by a hash of the subject or key:
+    pictures added later move none of the others. If only some parts are named, training takes all
+    that does not test, nothing tests, and fitting takes the annotated pictures that train.
+
+    Args:
+        dataset: The data.
+        held_out: The share to hold out, in [0, 1); at least one picture, unless 0.
+        seed: Another seed holds out others.
+        unreadable: Pictures to leave out of every part.
+
+    Raises:
+        LmkitError: If nothing is left to train on, or a test picture is in another part.
+    """
+    if not 0 <= held_out < 1:
+        raise LmkitError(
+            f"A share of {held_out} of the pictures cannot be held out for testing.",
+            remedy="Give a share of at least 0 and below 1.",
+        )
+    without = set(unreadable)
+    usable = [index for index in range(len(dataset)) if index not in without]
+    train, fit, test = (
+        None if named is None else [index for index in named if index not in without]
+        for named in (dataset.indices("train"), dataset.indices("fit"), dataset.indices("test"))
+    )
+    if train is None and fit is None and test is None:
+        test = _hold_out(dataset, usable, held_out, seed)
+    test = [] if test is None else test
+    if train is None:
+        testing = set(test)
+        train = [index for index in usable if index not in testing]
+    if fit is None:
+        fit = [index for index in train if _is_annotated(dataset, index)]
+    split = Split(train, fit, test)
+    _check(dataset, split)
+    return split
+
+
+def _hold_out(dataset: Dataset, usable: Sequence[int], share: float, seed: int) -> list[int]:
+    """Choose whole groups of pictures by their hash; some are chosen and some are left."""
+    if share == 0 or len(usable) < 2:
+        return []
+    subjects = {index: dataset.annotation(index).subject for index in usable}
+    groups = {
+        index: f"key {dataset.key(index)}" if subject is None else f"subject {subject}"
+        for index, subject in subjects.items()
+    }
+    if len(set(groups.values())) == 1:
+        # All of one subject: no other is there to test on, but other pictures are.
+        groups = {index: f"key {dataset.key(index)}" for index in usable}
+    draws = {group: derive(seed, "split", group) / 2**63 for group in groups.values()}
+    first, *_, last = sorted(draws, key=lambda group: (draws[group], group))
+    held = {group for group, drawn in draws.items() if drawn < share}
+    held = (held | {first}) - {last}
+    return [index for index in usable if groups[index] in held]
+
+
+def _is_annotated(dataset: Dataset, index: int) -> bool:
+    points = dataset.annotation(index).points
+    return points is not None and bool(np.isfinite(points).all())
+
+
+def _check(dataset: Dataset, split: Split) -> None:
+    testing = set(split.test)
+    for part, word in ((split.train, "training"), (split.fit, "fitting")):
+        both = [dataset.key(index) for index in part if index in testing]
+        if both:
+            raise LmkitError(
+                f"{_count(both, 'picture')} would be used for {word} and for testing: "
+                f"{_some(both)}.",
+                remedy="Correct the lists of the data, so that test pictures are in no other.",
+                code=ExitCode.DATA,
+            )
+    if not split.train:
+        raise LmkitError(
+            f"No picture is left to train on: {len(dataset)} in all, {len(split.test)} that test.",
+            remedy="Add pictures, or hold out fewer for testing.",
+            code=ExitCode.DATA,
+        )
+
+
+def _read(content: Any) -> list[list[str]]:
+    parts = dict(content) if isinstance(content, Mapping) else {}
+    if parts.get("fit") == "train":
+        parts["fit"] = parts.get("train")
+    keys = [parts.get(part) for part in _PARTS]
+    if all(isinstance(part, list) and all(isinstance(key, str) for key in part) for part in keys):
+        return keys  # type: ignore[return-value]
+    raise LmkitError(
+        "The run's record of its split does not hold lists of pictures named train, fit and test.",
+        remedy="Restore the file split.json of the run folder.",
+        code=ExitCode.RUN,
+    )
+
+
+def _count(things: Sequence[str], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = len(keys) - _NAMED
+    return ", ".join(keys[:_NAMED]) + (f" and {more} more" if more > 0 else "")

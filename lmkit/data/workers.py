@@ -1,0 +1,140 @@
+"""Reads ahead in other processes, without a trace of them in the results."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch.utils import data
+
+from lmkit.errors import ExitCode, LmkitError
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+def read_ahead(
+    read: Callable[[Request], Result],
+    requests: Sequence[Request],
+    workers: int,
+    pin_memory: bool = False,
+) -> Iterator[Result]:
+    """Yield ``read(request)`` for each request, in order.
+
+    Args:
+        read: A function of its argument alone.
+        requests: What to read.
+        workers: The number of processes that read; with 0, this one does.
+        pin_memory: Whether to put results where the GPU fetches them from, by their method
+            ``pin_memory``.
+
+    Raises:
+        LmkitError: As ``read`` raises it, from whichever process.
+        RuntimeError: If ``read`` raises anything else in a worker, with the worker's traceback.
+    """
+    if workers == 0:
+        for request in requests:
+            result: Any = read(request)
+            yield result.pin_memory() if pin_memory else result
+        return
+    with warnings.catch_warnings():
+        # Remarks on forking beside threads, and on more workers than cores (which is right where
+        # the disk is slow). The workers use neither threads nor devices, so forking is safe; the
+        # alternatives would import torch anew in each and run the user's script again.
+        warnings.simplefilter("ignore")
+        loader: data.DataLoader[Any] = data.DataLoader(
+            _Guarded(read),
+            sampler=_Requests(requests),
+            batch_size=None,
+            num_workers=min(workers, len(requests)),
+            collate_fn=_as_is,
+            pin_memory=pin_memory,
+            worker_init_fn=_leave_signals_to_main,
+            # Otherwise the loader would draw from the global generator.
+            generator=torch.Generator(),
+        )
+        results = iter(loader)
+    try:
+        for result in results:
+            if isinstance(result, _Refusal):
+                raise LmkitError(result.problem, remedy=result.remedy, code=result.code)
+            if isinstance(result, _Breakdown):
+                raise RuntimeError(f"A worker process could not read on.\n\n{result.traceback}")
+            yield result
+    finally:
+        # The loader ends its workers when it is let go of. Whoever keeps an exception keeps this
+        # frame, but must not keep the workers waiting.
+        del results
+
+
+class _Refusal(NamedTuple):
+    """An LmkitError on its way from a worker process, which would pass on its text alone."""
+
+    problem: str
+    remedy: str
+    code: ExitCode
+
+
+class _Breakdown(NamedTuple):
+    """Any other error on its way from a worker process."""
+
+    traceback: str
+
+
+class _Guarded(data.Dataset[Any]):
+    """What the worker processes see: a function whose errors are results.
+
+    Raised by the loader itself, an error would hold on to the loader and so to the workers.
+    """
+
+    def __init__(self, read: Callable[[Any], Any]) -> None:
+        self._read = read
+
+    def __getitem__(self, request: Any) -> Any:
+        try:
+            return self._read(request)
+        except LmkitError as error:
+            return _Refusal(error.problem, error.remedy, error.code)
+        except Exception:
+            return _Breakdown(traceback.format_exc())
+
+
+class _Requests(data.Sampler[Any]):
+    """The requests themselves, in order."""
+
+    def __init__(self, requests: Sequence[Any]) -> None:
+        self._requests = requests
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._requests)
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+
+def _as_is(result: Result) -> Result:
+    return result
+
+
+def _leave_signals_to_main(worker: int) -> None:
+    """Survive Ctrl-C and a job scheduler's SIGTERM, which reach every process of a run.
+
+    The main process finishes its step and saves, and needs its workers until then. SIGTERM from the
+    main process itself is how a worker is ended, so the sender has to be looked at.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_main, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_main(main: int) -> None:
+    if sys.platform == "linux":
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != main:
+            pass
+        os._exit(0)

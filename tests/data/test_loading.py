@@ -1,0 +1,196 @@
+"""Batches that are a function of (seed, step) alone."""
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lmkit.data.loading import Batch, TrainingBatches, read_pictures
+from lmkit.data.unreadable import Unreadable
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Annotation, Dataset
+
+
+class Shades(Dataset):
+    """Pictures of one shade, which is their number; some cannot be read."""
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        bad: tuple[int, ...] = (),
+        subjects: bool = True,
+        in_memory: bool = False,
+    ) -> None:
+        self.count, self.bad, self.subjects, self.in_memory = count, bad, subjects, in_memory
+
+    def __len__(self) -> int:
+        return self.count
+
+    def key(self, index: int) -> str:
+        return f"shade-{index}"
+
+    def image(self, index: int) -> Any:
+        if index in self.bad:
+            raise OSError(f"{index} is damaged")
+        return np.full((6 + index % 3, 8, 3), index, np.uint8)
+
+    def annotation(self, index: int) -> Annotation:
+        return Annotation(subject=f"{index // 2}" if self.subjects and index != 7 else None)
+
+
+def batches(data: Dataset, **changes: Any) -> TrainingBatches:
+    settings: dict[str, Any] = {
+        "image_size": 4, "fit": "crop", "batch_size": 4, "seed": 0, "start": 0, "stop": 10
+    }  # fmt: skip
+    indices = changes.pop("indices", range(len(data)))
+    return TrainingBatches(data, indices, **{**settings, **changes})
+
+
+def same(left: Batch, right: Batch) -> bool:
+    assert left.subjects is not None
+    assert right.subjects is not None
+    return (
+        torch.equal(left.images, right.images)
+        and torch.equal(left.subjects, right.subjects)
+        and (left.indices, left.unreadable) == (right.indices, right.unreadable)
+    )
+
+
+def test_batch_holds_what_its_indices_say() -> None:
+    for batch in batches(Shades(22)):
+        assert batch.images.shape == (4, 3, 4, 4)
+        assert batch.images.dtype == torch.uint8
+        assert batch.images.is_contiguous()
+        assert batch.images[:, 0, 0, 0].tolist() == batch.indices
+        assert not batch.unreadable
+
+
+def test_epoch_takes_every_picture_once_and_drops_the_rest() -> None:
+    steps = [batch.indices for batch in batches(Shades(22), stop=10)]
+    first, second = ([i for indices in epoch for i in indices] for epoch in (steps[:5], steps[5:]))
+    assert len(set(first)) == len(set(second)) == 20
+    assert first != second
+    assert len({tuple(sorted(epoch)) for epoch in (first, second)}) == 2, "others are dropped"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_later_steps_do_not_depend_on_earlier_ones(workers: int) -> None:
+    data = Shades(22, bad=(3, 11))
+    long = list(batches(data))
+    resumed = list(batches(data, start=5, workers=workers))
+    assert len(batches(data, start=5)) == len(resumed) == 5
+    assert all(same(*pair) for pair in zip(long[5:], resumed, strict=True))
+
+
+def test_order_depends_on_the_seed_and_not_on_global_state() -> None:
+    torch.manual_seed(1)
+    one = [batch.indices for batch in batches(Shades(22))]
+    state = torch.get_rng_state()
+    again = [batch.indices for batch in batches(Shades(22))]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one == again
+    assert one != [batch.indices for batch in batches(Shades(22), seed=1)]
+
+
+def test_processes_share_the_batch_of_one() -> None:
+    whole = [batch.indices for batch in batches(Shades(22), batch_size=6, stop=6)]
+    parts = [
+        [batch.indices for batch in batches(Shades(22), batch_size=2, stop=6, rank=rank, world=3)]
+        for rank in range(3)
+    ]
+    joined = [[i for indices in ranks for i in indices] for ranks in zip(*parts, strict=True)]
+    assert joined == whole
+
+
+def test_subjects_are_equal_where_the_subject_is() -> None:
+    (batch,) = batches(Shades(12), batch_size=12, stop=1)
+    assert batch.subjects is not None
+    assert batch.subjects.dtype == torch.int64
+    ids = dict(zip(batch.indices, batch.subjects.tolist(), strict=True))
+    assert ids[0] == ids[1]
+    assert ids[6] != ids[7], "not known, hence taken for another"
+    assert len(set(ids.values())) == 7
+
+
+def test_no_subjects_where_the_data_knows_none() -> None:
+    (batch,) = batches(Shades(12, subjects=False), stop=1)
+    assert batch.subjects is None
+
+
+def test_unreadable_pictures_are_replaced_from_beyond_the_step() -> None:
+    sound, damaged = (list(batches(Shades(20, bad=bad), stop=5)) for bad in ((), (3, 11)))
+    reported: Counter[int] = Counter()
+    for before, after in zip(sound, damaged, strict=True):
+        kept = [index for index in before.indices if index not in (3, 11)]
+        assert [index for index in after.indices if index in kept] == kept
+        stand_ins = set(after.indices) - set(kept)
+        assert not stand_ins & set(before.indices)
+        assert len(set(after.indices)) == 4
+        assert after.images[:, 0, 0, 0].tolist() == after.indices
+        assert all(reason.endswith("is damaged") for reason in after.unreadable.values())
+        reported.update(index for index in after.unreadable if index in before.indices)
+    assert reported == {3: 1, 11: 1}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_of_which_nothing_can_be_read_is_refused(workers: int) -> None:
+    with pytest.raises(LmkitError, match="None of the 5 pictures") as caught:
+        list(batches(Shades(5, bad=(0, 1, 2, 3, 4)), workers=workers))
+    assert "is damaged" in caught.value.problem
+    assert caught.value.code == ExitCode.DATA
+
+
+def test_one_readable_picture_stands_in_for_all() -> None:
+    (batch,) = batches(Shades(5, bad=(0, 1, 2, 3)), stop=1)
+    assert batch.indices == [4] * 4
+
+
+def test_fewer_pictures_than_a_batch_are_refused() -> None:
+    with pytest.raises(LmkitError, match="There are 3 pictures to train on, fewer than the 4"):
+        batches(Shades(9), indices=[1, 2, 3])
+    with pytest.raises(LmkitError, match="on each of 3 processes") as caught:
+        batches(Shades(9), world=3)
+    assert "--batch-size" in caught.value.remedy
+    assert caught.value.code == ExitCode.USAGE
+
+
+def test_no_process_is_started_for_data_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
+    data = Shades(22, in_memory=True)
+    assert len(list(batches(data, workers=2))) == 10
+    options: dict[str, Any] = {"image_size": 4, "fit": "crop", "batch_size": 4, "workers": 2}
+    assert list(read_pictures(data, [1], unreadable=Unreadable(1), **options))
+    with pytest.raises(AssertionError, match="was started"):
+        list(batches(Shades(22), workers=2))
+
+
+def test_stopping_early_and_no_steps_at_all() -> None:
+    assert len(list(islice(batches(Shades(22), stop=10**9), 3))) == 3
+    assert list(batches(Shades(22), start=10)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pictures_for_evaluation_come_in_order_with_their_framings(workers: int) -> None:
+    data, unreadable = Shades(30, bad=(4, 5, 20)), Unreadable(1.0)
+    wanted = [9, 3, 4, 5, 21, 20, 8]
+    found = list(
+        read_pictures(
+            data, wanted, image_size=4, fit="stretch", batch_size=2, workers=workers,
+            unreadable=unreadable,
+        )
+    )  # fmt: skip
+    assert [part.indices for part in found] == [[9, 3], [21], [8]]
+    for images, indices, framings in found:
+        assert images.shape == (len(indices), 3, 4, 4)
+        assert images[:, 0, 0, 0].tolist() == indices
+        for index, framing in zip(indices, framings, strict=True):
+            height = 6 + index % 3
+            np.testing.assert_allclose(framing.to_normalised((7.5, height - 0.5)), (1, 1))
+    assert [entry["picture"] for entry in unreadable.report()] == ["shade-20", "shade-4", "shade-5"]

@@ -1,0 +1,58 @@
+"""Counting pictures that cannot be read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lmkit.data.folder import Folder
+from lmkit.data.unreadable import Unreadable, find_unreadable
+from lmkit.errors import ExitCode, LmkitError
+
+
+def test_each_picture_counts_once_and_the_limit_is_allowed() -> None:
+    unreadable = Unreadable(0.05)
+    unreadable.check(100)
+    for key in ("b.jpg", "a.jpg", "b.jpg"):
+        unreadable.add(key, "it is empty")
+    assert len(unreadable) == 2
+    unreadable.check(40)
+    assert unreadable.report() == [
+        {"picture": "a.jpg", "reason": "it is empty"},
+        {"picture": "b.jpg", "reason": "it is empty"},
+    ]
+
+
+def test_too_many_are_refused_with_a_share_that_would_do() -> None:
+    unreadable = Unreadable(0.05)
+    for index in range(5):
+        unreadable.add(f"{index}.jpg", "it is empty")
+    with pytest.raises(LmkitError, match=r"5 of 30 pictures \(16.7%\)") as caught:
+        unreadable.check(30)
+    assert "0.jpg (it is empty); 1.jpg (it is empty)" in caught.value.problem
+    assert "and 2 more" in caught.value.problem
+    assert "--set loading.max_unreadable=0.17" in caught.value.remedy
+    assert caught.value.code == ExitCode.DATA
+    allowed = Unreadable(0.17)
+    allowed.add("0.jpg", "it is empty")
+    allowed.check(30)
+
+
+def test_all_are_always_too_many() -> None:
+    unreadable = Unreadable(1.0)
+    unreadable.add("a.jpg", "it is empty")
+    with pytest.raises(LmkitError, match="1 of 1 pictures") as caught:
+        unreadable.check(1)
+    assert "max_unreadable" not in caught.value.remedy
+
+
+def test_files_are_checked_without_decoding(tmp_path: Path) -> None:
+    for name in ("a.png", "c.jpg"):
+        Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / name)
+    (tmp_path / "b.jpg").write_text("words")
+    (tmp_path / "d.png").write_bytes(b"")
+    found = find_unreadable(Folder(path=tmp_path))
+    assert list(found) == [1, 3]
+    assert "not a picture" in found[1]
+    assert "empty" in found[3]

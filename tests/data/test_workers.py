@@ -1,0 +1,88 @@
+"""Reading ahead in other processes."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from lmkit.data.workers import read_ahead
+from lmkit.errors import ExitCode, LmkitError
+
+
+def square(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def refuse(number: int) -> int:
+    raise LmkitError("It is refused.", remedy="Ask for less.", code=ExitCode.DATA)
+
+
+def break_down(number: int) -> int:
+    raise KeyError(f"a bug with {number}")
+
+
+def interrupt_myself(number: int) -> int:
+    for name in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), name)
+    warnings.warn("an odd picture", stacklevel=1)
+    return number
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_results_come_in_order(workers: int) -> None:
+    results = list(read_ahead(square, range(7), workers))
+    assert [value for value, _ in results] == [0, 1, 4, 9, 16, 25, 36]
+    processes = {process for _, process in results}
+    assert len(processes) == max(1, workers)
+    assert (os.getpid() in processes) == (workers == 0)
+
+
+def test_nothing_to_read() -> None:
+    assert list(read_ahead(square, [], 2)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_errors_keep_their_message(workers: int) -> None:
+    with pytest.raises(LmkitError) as caught:
+        list(read_ahead(refuse, [1], workers))
+    error = caught.value
+    assert (error.problem, error.remedy, error.code) == ("It is refused.", "Ask for less.", 3)
+    with pytest.raises((KeyError, RuntimeError), match="a bug with 1"):
+        list(read_ahead(break_down, [1], workers))
+
+
+def test_errors_end_the_workers_at_once() -> None:
+    with pytest.raises(LmkitError) as kept:
+        list(read_ahead(refuse, range(9), 2))
+    assert not multiprocessing.active_children()
+    results = read_ahead(square, range(9), 2)
+    next(results)
+    assert len(multiprocessing.active_children()) == 2
+    del results
+    assert not multiprocessing.active_children()
+    assert kept.value.remedy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who sent a signal")
+def test_signals_of_others_do_not_end_workers() -> None:
+    assert list(read_ahead(interrupt_myself, range(3), 1)) == [0, 1, 2]
+
+
+def test_workers_in_use_do_not_keep_the_program_from_ending() -> None:
+    # Whoever keeps an exception keeps the frames it passed through, and so the open loader.
+    program = "\n".join(
+        (
+            "from lmkit.data.workers import read_ahead",
+            "results = read_ahead(abs, range(99), 1)",
+            "print(next(results))",
+            "raise SystemExit(5)",
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (5, "0\n", "")
