@@ -1,0 +1,169 @@
+"""The run folder: where everything a run produces is, written so that nothing is lost.
+
+Files that are replaced are written aside, flushed to the disk and renamed; a reader or a crash sees
+the old file or the new one, never half of one.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lmkit.errors import ExitCode, LmkitError
+
+
+class RunFolder:
+    """The paths of a run, and the writing of its small files.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.settings = self.path / "run.json"
+        self.split = self.path / "split.json"
+        self.status = self.path / "status.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.unreadable = self.path / "unreadable.json"
+        self.pictures = self.path / "pictures"
+        self.checkpoints = self.path / "checkpoints"
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """Make a new run folder.
+
+        Raises:
+            LmkitError: If there is something there already, or it cannot be written.
+        """
+        folder = cls(path)
+        if folder.settings.exists():
+            raise LmkitError(
+                f"--out {path} holds a run already.",
+                remedy=f"Go on with it by --resume {path}, or give another folder.",
+                code=ExitCode.RUN,
+            )
+        with storage(path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if any(folder.path.iterdir()):
+                raise LmkitError(
+                    f"--out {path} is not empty and holds no run.",
+                    remedy="Give a folder that is empty or does not exist.",
+                    code=ExitCode.RUN,
+                )
+            folder.checkpoints.mkdir()
+            folder.pictures.mkdir()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open an existing run folder.
+
+        Raises:
+            LmkitError: If there is no run.
+        """
+        folder = cls(path)
+        if not folder.settings.is_file():
+            what = "holds no run (run.json is missing)" if path.is_dir() else "is not a folder"
+            raise LmkitError(
+                f"{path} {what}.",
+                remedy="Give the folder that lmkit train wrote (--out).",
+                code=ExitCode.RUN,
+            )
+        return folder
+
+    def write_status(self, state: str, step: int, steps: int, note: str = "") -> None:
+        """Say how the run stands: ``running``, ``finished``, ``stopped`` or ``failed``."""
+        status = {"state": state, "step": step, "steps": steps, "note": note}
+        write_json(self.status, {**status, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        with storage(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after ``step``: the steps that a resumed run takes again."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for text in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                # The last line of a killed run may be cut short.
+                continue
+            if line["step"] <= step:
+                kept.append(text + "\n")
+        write_text(self.metrics, "".join(kept))
+
+
+@contextmanager
+def storage(path: Path) -> Iterator[None]:
+    """Turn a failed write into an error that names the path.
+
+    Raises:
+        LmkitError: If the body raises ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: Path, error: Exception) -> LmkitError:
+    """Return the error for a failed write."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return LmkitError(
+        f"{path} cannot be written: {reason}.",
+        remedy="Free some space, or give a folder that can be written. "
+        "What was saved before is still there.",
+        code=ExitCode.STORAGE,
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all.
+
+    Raises:
+        LmkitError: If it cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.partial")
+    with storage(path):
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file so that it is there whole or not at all.
+
+    Raises:
+        LmkitError: If it cannot be written.
+    """
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run.
+
+    Raises:
+        LmkitError: If it is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LmkitError(
+            f"{path} cannot be read: {error}.",
+            remedy="The run folder is damaged there; restore the file, or train anew.",
+            code=ExitCode.RUN,
+        ) from None

@@ -1,0 +1,77 @@
+"""What the engine tells others as it goes. The engine itself neither prints nor draws."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lmkit.engine.assemble import Assembly
+
+
+class Observer:
+    """Hears of a run's progress; every method does nothing unless overridden."""
+
+    def started(self, *, step: int, steps: int) -> None:
+        """The run starts, or goes on, at ``step`` of ``steps``."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know, once."""
+
+    def progressed(self, step: int) -> None:
+        """A step was handed to the device; called every step, so it must be cheap."""
+
+    def logged(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Metrics averaged over the steps since the last time."""
+
+    def picture(self, step: int, assembly: Assembly) -> None:
+        """It is time for a picture; the networks may be used but must be left as they are."""
+
+    def saved(self, step: int, path: Path) -> None:
+        """A checkpoint is complete."""
+
+    def ended(self, step: int, state: str) -> None:
+        """The run is over: ``finished``, ``stopped`` or ``failed``."""
+
+
+class Observers(Observer):
+    """Tells several observers, one after the other.
+
+    Args:
+        observers: In the order they hear.
+    """
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.observers = observers
+
+    def started(self, *, step: int, steps: int) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.started(step=step, steps=steps)
+
+    def note(self, text: str) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.note(text)
+
+    def progressed(self, step: int) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.progressed(step)
+
+    def logged(self, step: int, metrics: Mapping[str, float]) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.logged(step, metrics)
+
+    def picture(self, step: int, assembly: Assembly) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.picture(step, assembly)
+
+    def saved(self, step: int, path: Path) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.saved(step, path)
+
+    def ended(self, step: int, state: str) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.ended(step, state)

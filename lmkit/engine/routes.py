@@ -1,0 +1,42 @@
+"""Travels the routes of a step: all hops of equal rank as one batched generator call."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lmkit.interfaces.generator import Generator
+from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.pairing import Route, View
+
+
+def travel(
+    routes: tuple[Route, ...],
+    views: Mapping[View, Tensor],
+    landmarks: Mapping[View, Landmarks],
+    generator: Generator,
+) -> tuple[tuple[Tensor, ...], ...]:
+    """Take every route from its source to its end.
+
+    Routes of equal length run side by side: one generator call a hop, on a batch of R * B.
+
+    Args:
+        routes: R routes.
+        views: The pictures of each view, (B, 3, H, W), RGB in [0, 1].
+        landmarks: The landmarks of each view.
+        generator: Takes a hop.
+
+    Returns:
+        For every route, the picture after each hop, each (B, 3, H, W).
+    """
+    stages: dict[Route, list[Tensor]] = {route: [] for route in routes}
+    for length in sorted({len(route.stops) for route in routes}):
+        together = [route for route in routes if len(route.stops) == length]
+        images = torch.cat([views[route.source] for route in together])
+        for hop in range(1, length):
+            before = Landmarks.cat([landmarks[route.stops[hop - 1]] for route in together])
+            after = Landmarks.cat([landmarks[route.stops[hop]] for route in together])
+            images = generator(images, before, after)
+            for route, end in zip(together, images.chunk(len(together)), strict=True):
+                stages[route].append(end)
+    return tuple(tuple(stages[route]) for route in routes)

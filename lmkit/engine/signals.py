@@ -1,0 +1,50 @@
+"""Stopping in order: a signal lets the step finish and the run save itself."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from lmkit.errors import ExitCode
+
+
+class Stop:
+    """Whether a run was asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def code(self) -> ExitCode:
+        """The exit status that tells of the signal."""
+        return ExitCode.TERMINATED if self.signal == signal.SIGTERM else ExitCode.INTERRUPTED
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a request; a second one ends the process as ever.
+
+    Outside the main thread, where Python cannot handle signals, nothing changes.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.signal = signal.Signals(number)
+        for each, handler in former.items():
+            signal.signal(each, handler)
+
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for each in former:
+            signal.signal(each, ask)
+        yield stop
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)

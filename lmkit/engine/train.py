@@ -1,0 +1,236 @@
+"""The training loop, to be read from top to bottom."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lmkit.config import Settings
+from lmkit.data.loading import TrainingBatches
+from lmkit.data.split import Split
+from lmkit.data.unreadable import Unreadable
+from lmkit.engine.assemble import Assembly
+from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
+from lmkit.engine.device import autocast_for, choose_device
+from lmkit.engine.folder import RunFolder, write_json
+from lmkit.engine.observer import Observer
+from lmkit.engine.optimise import Updater, learning_rate
+from lmkit.engine.signals import Stop, stop_on_signals
+from lmkit.engine.step import run_step, weigh
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.seeds import derive
+
+PATIENCE = 10
+"""How many updates in a row may be skipped, because they would not be finite, before a run ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call of [train][lmkit.engine.train.train] ended: at which step, and what stopped it."""
+
+    step: int
+    stop: Stop
+
+
+def train(
+    settings: Settings,
+    assembly: Assembly,
+    dataset: Dataset,
+    split: Split,
+    folder: RunFolder,
+    observer: Observer,
+    *,
+    unreadable: Unreadable,
+    checkpoint: Path | None = None,
+) -> Outcome:
+    """Train until ``settings.run.steps``, from the start or from a checkpoint.
+
+    Args:
+        settings: Everything that decides the run.
+        assembly: Its components, on the CPU.
+        dataset: Its pictures.
+        split: Which of them train.
+        folder: Where the run is written.
+        observer: Hears of progress.
+        unreadable: Collects the pictures that cannot be read.
+        checkpoint: Where to go on; from the start if not given.
+
+    Raises:
+        LmkitError: If a component breaks, values stop being finite, or a file cannot be written.
+            What was saved stays.
+    """
+    run = settings.run
+    device = choose_device(run.device)
+    autocast = autocast_for(device, run.precision)
+    assembly.to(device)
+    updater = Updater(assembly, settings.optimizer)
+    done = 0
+    if checkpoint is not None:
+        done = load_checkpoint(checkpoint, assembly, updater, device=device)
+    folder.cut_metrics(done)
+    remove_leftovers(folder)
+    assembly.train()
+    meter = Meter(device)
+    saved = done if checkpoint is not None else -1
+    batches = TrainingBatches(
+        dataset,
+        split.train,
+        image_size=run.image_size,
+        fit=settings.loading.fit,
+        batch_size=run.batch_size,
+        seed=run.seed,
+        start=done,
+        stop=run.steps,
+        workers=workers_for(settings.loading.workers, device),
+        pin_memory=device.type == "cuda",
+    )
+
+    state = "failed"
+    folder.write_status("running", done, run.steps)
+    observer.started(step=done, steps=run.steps)
+    forked = [device] if device.type == "cuda" else []
+    try:
+        with stop_on_signals() as stop, torch.random.fork_rng(devices=forked):
+            for batch in batches:
+                # Dropout and the like draw from the global generator: tie it to the step as well.
+                torch.manual_seed(derive(run.seed, done, 0, "network"))
+                images = batch.images.to(device, non_blocking=True)
+                step = run_step(
+                    assembly,
+                    images,
+                    batch.subjects,
+                    number=done,
+                    seed=run.seed,
+                    rank=0,
+                    autocast=autocast,
+                )
+                loss, terms = weigh(assembly, step, autocast)
+                norms, skipped = updater.update(loss, done)
+                meter.add(loss, terms, norms, skipped)
+                done += 1
+                observer.progressed(done)
+
+                last = done == run.steps or bool(stop)
+                if batch.unreadable:
+                    for index, reason in batch.unreadable.items():
+                        unreadable.add(dataset.key(index), reason)
+                    write_json(folder.unreadable, unreadable.report())
+                    unreadable.check(len(split.train))
+                if last or done % run.log_every == 0:
+                    metrics = meter.read(len(images))
+                    metrics["learning_rate"] = learning_rate(settings.optimizer, done - 1)
+                    folder.append_metrics({"step": done, **metrics})
+                    observer.logged(done, metrics)
+                    _check_finite(metrics, done, folder)
+                if last or done % run.checkpoint_every == 0:
+                    path = save_checkpoint(folder, done, assembly, updater, keep=run.keep)
+                    folder.write_status("running", done, run.steps)
+                    saved = done
+                    observer.saved(done, path)
+                if last or (run.picture_every and done % run.picture_every == 0):
+                    observer.picture(done, assembly)
+                    assembly.train()
+                    meter.restart_clock()
+                if stop:
+                    break
+        state = "stopped" if stop and done < run.steps else "finished"
+    except LmkitError as error:
+        _try_write_status(folder, max(saved, 0), run.steps, error.problem)
+        raise
+    finally:
+        observer.ended(done, state)
+    folder.write_status(state, done, run.steps)
+    return Outcome(done, stop)
+
+
+class Meter:
+    """Averages what a step reports, on the device; reading it is the only time the host waits.
+
+    Args:
+        device: Where the steps run.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._names: list[str] = []
+        self._sum: Tensor | None = None
+        self._skipped = torch.zeros((), device=device)
+        self._streak = torch.zeros((), device=device)
+        self._steps = 0
+        self.restart_clock()
+
+    def add(
+        self,
+        loss: Tensor,
+        terms: Mapping[str, Tensor],
+        norms: Mapping[str, Tensor],
+        skipped: Tensor,
+    ) -> None:
+        """Take in one step."""
+        values = {"loss": loss}
+        values |= {f"loss/{label}": term for label, term in terms.items()}
+        values |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
+        self._names = list(values)
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        self._sum = stacked if self._sum is None else self._sum + stacked
+        self._skipped = self._skipped + skipped
+        self._streak = (self._streak + 1) * skipped
+        self._steps += 1
+        self._timed_steps += 1
+
+    def read(self, batch_size: int) -> dict[str, float]:
+        """Return the averages since the last reading, and start over."""
+        assert self._sum is not None
+        totals = self._sum.tolist()
+        metrics = {
+            name: total / self._steps for name, total in zip(self._names, totals, strict=True)
+        }
+        elapsed = time.perf_counter() - self._started
+        metrics["images_per_second"] = self._timed_steps * batch_size / max(elapsed, 1e-9)
+        metrics["skipped_updates"] = self._skipped.item()
+        metrics["skipped_in_a_row"] = self._streak.item()
+        self._sum, self._steps = None, 0
+        self._skipped = torch.zeros_like(self._skipped)
+        self.restart_clock()
+        return metrics
+
+    def restart_clock(self) -> None:
+        """Leave the time until now out of the speed."""
+        self._started = time.perf_counter()
+        self._timed_steps = 0
+
+
+def workers_for(workers: int | None, device: torch.device) -> int:
+    """Return how many processes read pictures, if the settings leave it open.
+
+    On the CPU none: they would take the cores that train.
+    """
+    if workers is not None:
+        return workers
+    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+
+
+def _check_finite(metrics: Mapping[str, float], step: int, folder: RunFolder) -> None:
+    if metrics["skipped_in_a_row"] < PATIENCE:
+        return
+    bad = [name for name, value in metrics.items() if not abs(value) < float("inf")]
+    raise LmkitError(
+        f"The last {metrics['skipped_in_a_row']:.0f} updates up to step {step} were skipped: "
+        f"{', '.join(bad)} not finite.",
+        remedy="Lower optimizer.learning_rate, or train with --set run.precision=float32; "
+        f"--resume {folder.path} goes on from the last checkpoint, which is sound.",
+        code=ExitCode.DIVERGED,
+    )
+
+
+def _try_write_status(folder: RunFolder, step: int, steps: int, note: str) -> None:
+    try:
+        folder.write_status("failed", step, steps, note)
+    except LmkitError:
+        # The disk may be what failed; the error being raised is the one that matters.
+        return

@@ -1,0 +1,137 @@
+import contextlib
+
+import pytest
+import torch
+
+from lmkit.engine.assemble import assemble
+from lmkit.engine.step import run_step, weigh
+from lmkit.errors import ExitCode, LmkitError
+
+
+def take(assembly, images, number=0, seed=0, subjects=None):
+    return run_step(
+        assembly,
+        images,
+        subjects,
+        number=number,
+        seed=seed,
+        rank=0,
+        autocast=contextlib.nullcontext,
+    )
+
+
+@pytest.fixture
+def images():
+    return torch.randint(
+        0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def test_a_step_is_a_function_of_seed_and_number(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    first = take(assembly, images, number=3)
+    torch.rand(7)  # whatever happened elsewhere in the process
+    again = take(assembly, images, number=3)
+    other = take(assembly, images, number=4)
+    assert torch.equal(first.views["deformed"], again.views["deformed"])
+    assert not torch.equal(first.views["deformed"], other.views["deformed"])
+    assert not torch.equal(
+        first.views["deformed"], take(assembly, images, number=3, seed=1).views["deformed"]
+    )
+
+
+def test_the_auxiliary_is_the_original_permuted(tiny, registry, images):
+    step = take(assemble(tiny(), registry), images)
+    for own, view in zip(step.landmarks["auxiliary"].points, step.views["auxiliary"], strict=True):
+        same = [
+            i
+            for i in range(4)
+            if torch.equal(own, step.landmarks["original"].points[i])
+            and torch.equal(view, step.views["original"][i])
+        ]
+        assert len(same) == 1
+    assert not torch.equal(step.views["auxiliary"], step.views["original"])
+
+
+def test_the_auxiliary_is_another_person(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    subjects = torch.tensor([5, 5, 9, 9])
+    for number in range(5):
+        step = take(assembly, images, number=number, subjects=subjects)
+        auxiliary, original = step.views["auxiliary"], step.views["original"]
+        for i in range(4):
+            j = next(j for j in range(4) if torch.equal(auxiliary[i], original[j]))
+            assert subjects[i] != subjects[j]
+
+
+def test_gradients_reach_the_detector_through_every_view(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    step = take(assembly, images)
+    loss, terms = weigh(assembly, step, contextlib.nullcontext)
+    points = [step.landmarks[view].points for view in ("original", "deformed", "auxiliary")]
+    gradients = torch.autograd.grad(loss, points, retain_graph=True)
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+    loss.backward()
+    assert all(p.grad is not None for p in assembly.detector.parameters())
+    assert set(terms) == {"mse"}
+
+
+def test_weights_belong_to_the_settings(tiny, registry, images):
+    plain = assemble(tiny(), registry)
+    double = assemble(tiny("loss.mse.weight=2"), registry)
+    (one, terms), (two, same) = (
+        weigh(a, take(a, images), contextlib.nullcontext) for a in (plain, double)
+    )
+    assert two.item() == pytest.approx(2 * one.item())
+    assert terms["mse"].item() == pytest.approx(same["mse"].item())
+
+
+def test_a_method_without_a_generator_has_no_routes(tiny, registry):
+    with pytest.raises(LmkitError, match="compares reconstructions"):
+        assemble(tiny("generator.name=none"), registry)
+
+
+def test_exchanging_the_generator_leaves_the_detectors_start(tiny, registry):
+    one, two = (assemble(tiny(f"generator.width={w}"), registry) for w in (4, 6))
+    for a, b in zip(one.detector.parameters(), two.detector.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_inter_intra_needs_two_pictures(tiny, registry):
+    with pytest.raises(LmkitError, match="batch of 1") as caught:
+        assemble(tiny("run.batch_size=1"), registry)
+    assert "--batch-size 2" in caught.value.remedy
+    assemble(tiny("run.batch_size=1", "pairing.name=intra"), registry)
+
+
+def test_a_component_that_raises_is_named(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    assembly.losses["mse"].forward = lambda step: 1 / 0
+    with pytest.raises(LmkitError, match="loss 'mse' failed: ZeroDivisionError") as caught:
+        weigh(assembly, take(assembly, images), contextlib.nullcontext)
+    assert caught.value.code == ExitCode.PLUGIN
+    assembly.detector.landmarks = 5
+    with pytest.raises(LmkitError, match="detector 'hourglass' failed: ValueError: returned"):
+        take(assembly, images)
+
+
+def test_a_loss_that_is_no_scalar_is_named(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    assembly.losses["mse"].forward = lambda step: torch.zeros(2)
+    with pytest.raises(LmkitError, match="instead of a scalar"):
+        weigh(assembly, take(assembly, images), contextlib.nullcontext)
+
+
+@pytest.mark.gpu
+def test_the_step_runs_on_cuda_in_half_precision_with_points_in_float32(tiny, registry, images):
+    from lmkit.engine.device import autocast_for
+
+    device = torch.device("cuda")
+    assembly = assemble(tiny(), registry)
+    assembly.to(device)
+    autocast = autocast_for(device, "auto")
+    step = run_step(assembly, images.to(device), None, number=0, seed=0, rank=0, autocast=autocast)
+    loss, _ = weigh(assembly, step, autocast)
+    assert step.landmarks["original"].points.dtype == torch.float32
+    assert loss.dtype == torch.float32
+    assert loss.isfinite()
