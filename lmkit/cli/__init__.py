@@ -1,0 +1,1 @@
+"""The command line: one file a command, results on stdout, progress and notes on stderr."""

@@ -1,0 +1,77 @@
+"""What several commands share: options that mean the same everywhere, and JSON on stdout."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from lmkit.config import Layer
+    from lmkit.registry.lookup import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RUN = click.Path(path_type=Path)
+"""The type of a run folder's argument; whether it is one is checked where it is opened."""
+
+
+def data_option(help_text: str) -> Callable[[F], F]:
+    """Return the ``--data`` option."""
+    return click.option("--data", "data", metavar="SPEC", help=help_text)
+
+
+def device_option(function: F) -> F:
+    """Add the ``--device`` option."""
+    help_text = "auto, cpu, cuda, cuda:N or mps."
+    return click.option("--device", metavar="DEVICE", help=help_text)(function)
+
+
+def json_option(function: F) -> F:
+    """Add the ``--json`` option."""
+    help_text = "Print the result as JSON, alone on stdout."
+    return click.option("--json", "as_json", is_flag=True, help=help_text)(function)
+
+
+def set_option(function: F) -> F:
+    """Add the ``--set`` option."""
+    return click.option(
+        "--set",
+        "assignments",
+        metavar="SECTION.KEY=VALUE",
+        multiple=True,
+        help="Set any option; may be given several times.",
+    )(function)
+
+
+def print_json(content: Any) -> None:
+    """Print a result as JSON on stdout."""
+    click.echo(json.dumps(content, indent=2))
+
+
+def registry() -> "Registry":
+    """Return the installed components, after naming broken plugins on stderr."""
+    from lmkit.registry.lookup import installed
+
+    for line in broken_plugins():
+        click.echo(line, err=True)
+    return installed()
+
+
+def broken_plugins() -> Iterator[str]:
+    """Yield one line for every plugin that could not be loaded."""
+    from lmkit.registry.lookup import installed
+
+    for plugin in installed().problems():
+        yield (
+            f"Note: plugin '{plugin.name}' of package {plugin.package} is not used. "
+            f"{plugin.problem}. {plugin.remedy}"
+        )
+
+
+def assignments_layer(assignments: tuple[str, ...]) -> "Layer":
+    """Return the layer of ``--set`` words."""
+    from lmkit.config import read_assignments
+
+    return read_assignments(assignments)

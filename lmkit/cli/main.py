@@ -1,0 +1,100 @@
+"""The ``lmkit`` command: finds the commands, and turns errors into messages and exit codes.
+
+Commands are imported when they are called, and import torch inside their functions, so that
+``lmkit --help`` is instant.
+"""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from lmkit import __version__
+from lmkit.errors import ExitCode, LmkitError
+
+COMMANDS = {
+    "train": "Train a detector on pictures without annotation.",
+    "evaluate": "Measure a trained detector against annotated points.",
+    "predict": "Find landmarks in pictures and draw them.",
+    "list": "List components and recipes.",
+    "show": "Show a component's options, a pairing's routes, or a recipe.",
+    "plugins": "List plugins, and what is wrong with any.",
+    "doctor": "Check this installation and this machine.",
+}
+"""The commands and their one-line descriptions; each is ``command`` in a module of its name."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order a new user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"lmkit.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the closest command for a misspelled one."""
+        from lmkit.errors import did_you_mean
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise LmkitError(
+                f"There is no command '{args[0]}'.",
+                remedy=did_you_mean(args[0], COMMANDS, all_of_them="The commands are"),
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name broken plugins even here, where a user first looks."""
+        from lmkit.cli.common import broken_plugins
+
+        for line in broken_plugins():
+            formatter.write_paragraph()
+            formatter.write_text(line)
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lmkit")
+def cli() -> None:
+    """Discover landmarks in pictures without annotation.
+
+    Start with `lmkit train`, which needs neither data nor a GPU.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with one of the documented exit codes."""
+    try:
+        result = cli.main(args=arguments, prog_name="lmkit", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone: nothing is wrong, and nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
+    except LmkitError as error:
+        if os.environ.get("LMKIT_TRACEBACK", "") not in ("", "0"):
+            raise
+        click.secho("Error: ", fg="red", nl=False, err=True)
+        click.echo(error.problem, err=True)
+        click.echo(f"  {error.remedy}", err=True)
+        sys.exit(error.code)
+    sys.exit(result if isinstance(result, int) else ExitCode.OK)

@@ -1,0 +1,62 @@
+"""``lmkit predict``: landmarks of plain pictures, as a table and drawn."""
+
+from pathlib import Path
+
+import click
+
+from lmkit.cli.common import RUN, device_option, json_option, print_json, registry
+
+
+@click.command("predict", short_help="Find landmarks in pictures and draw them.")
+@click.argument("run", type=RUN)
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder for the landmarks and the drawings.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv",
+              show_default=True, help="Form of the landmarks file.")  # fmt: skip
+@click.option("--no-overlays", is_flag=True, help="Write the landmarks alone, no drawings.")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N",
+              help="Pictures at a time.")  # fmt: skip
+@device_option
+@json_option
+def command(
+    run: Path,
+    pictures: tuple[Path, ...],
+    out: Path,
+    form: str,
+    no_overlays: bool,
+    batch_size: int,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Find the landmarks of PICTURES (files, or folders of them) with the detector of RUN.
+
+    Writes DIR/landmarks.csv or .json, in pixels of each picture, the centre of its first pixel at
+    (0, 0), and DIR/overlays with the landmarks drawn. A picture that cannot be read is skipped and
+    named.
+    """
+    registry()
+    from lmkit.cli.terminal import NOTES, CountingProgress
+    from lmkit.prediction import find_pictures, predict_files
+    from lmkit.run import open_run
+
+    opened = open_run(run, device=device or "auto")
+    found = find_pictures(pictures)
+    with CountingProgress("predicting") as progress:
+        result = predict_files(
+            opened,
+            found,
+            out,
+            form=form,
+            overlays=not no_overlays,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    for name, reason in result.unreadable.items():
+        NOTES.print(f"Skipped {name}: {reason}", markup=False)
+    if as_json:
+        print_json(result.to_dict())
+        return
+    click.echo(f"{result.pictures} pictures: {result.landmarks}")
+    if not no_overlays:
+        click.echo(f"Drawn in {out / 'overlays'}")

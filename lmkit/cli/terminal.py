@@ -1,0 +1,150 @@
+"""The only file that knows rich: tables on stdout, progress on stderr.
+
+On a terminal, progress is one live line; elsewhere (a log file, CI) it is plain lines.
+"""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from lmkit.engine.observer import Observer
+
+NOTES = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print a table on stdout; in full width where stdout is no terminal."""
+    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, width=width, markup=False).print(table)
+
+
+class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
+    """Shows a run on the terminal: step, loss terms, pictures a second, time left."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+        self._live = NOTES.is_terminal
+        self._steps = 0
+        self._first = 0
+        self._began = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was, whatever happened."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def started(self, *, step: int, steps: int) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        self._first, self._steps, self._began = step, steps, time.monotonic()
+        if not self._live:
+            return
+        columns = (
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[metrics]}"),
+            TimeRemainingColumn(compact=True),
+        )
+        self._progress = Progress(*columns, console=NOTES, refresh_per_second=4)
+        self._task = self._progress.add_task("", total=steps, completed=step, metrics="")
+        self._progress.start()
+
+    def note(self, text: str) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        NOTES.print(text, markup=False)
+
+    def progressed(self, step: int) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=step)
+
+    def logged(self, step: int, metrics: Mapping[str, float]) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        text = _metrics_text(metrics)
+        if metrics["skipped_updates"]:
+            self.note(f"{metrics['skipped_updates']:.0f} updates were skipped: not finite.")
+        if self._progress is not None:
+            self._progress.update(self._task, metrics=text)
+        elif not self._live:
+            elapsed = time.monotonic() - self._began
+            left = elapsed / max(step - self._first, 1) * (self._steps - step)
+            NOTES.print(f"step {step}/{self._steps}  {text}  {_clock(left)} left", markup=False)
+
+    def saved(self, step: int, path: Path) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        if not self._live:
+            NOTES.print(f"step {step}/{self._steps}  saved {path}", markup=False)
+
+    def ended(self, step: int, state: str) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        self.__exit__(None, None, None)
+
+
+class CountingProgress(AbstractContextManager["CountingProgress"]):
+    """Shows how many of something are done; quiet where stderr is no terminal.
+
+    Args:
+        what: What is being done.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._progress = Progress(
+            TextColumn(what),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(compact=True),
+            console=NOTES,
+            disable=not NOTES.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None)
+
+    def __enter__(self) -> "CountingProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Show that ``done`` of ``total`` are done."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def _metrics_text(metrics: Mapping[str, float]) -> str:
+    terms = [name for name in metrics if name.startswith("loss/")]
+    parts = [f"loss {metrics['loss']:.4f}"]
+    if len(terms) > 1:
+        parts += [f"{name.removeprefix('loss/')} {metrics[name]:.4f}" for name in terms]
+    return "  ".join([*parts, f"{metrics['images_per_second']:.0f} images/s"])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

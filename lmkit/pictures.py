@@ -1,0 +1,129 @@
+"""Draws a run's pictures as it goes: landmarks on held-out pictures, and its routes' stages."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmkit import drawing
+from lmkit.config import Settings
+from lmkit.data.loading import read_pictures
+from lmkit.data.split import Split
+from lmkit.data.unreadable import Unreadable
+from lmkit.engine.assemble import Assembly
+from lmkit.engine.device import autocast_for
+from lmkit.engine.folder import RunFolder, storage
+from lmkit.engine.observer import Observer
+from lmkit.engine.step import run_step
+from lmkit.geometry.coordinates import to_pixels
+from lmkit.interfaces.dataset import Dataset
+
+FACES, COLUMNS = 32, 8
+ROUTES = 4
+
+
+class PictureWriter(Observer):
+    """Writes ``pictures/landmarks-N.png`` and ``pictures/routes-N.png``.
+
+    Always of the same pictures, taken evenly from the held-out part (from the training part where
+    nothing is held out), so that one can watch the landmarks settle.
+
+    Args:
+        folder: The run's.
+        settings: The run's.
+        dataset: The run's.
+        split: The run's.
+    """
+
+    def __init__(
+        self, folder: RunFolder, settings: Settings, dataset: Dataset, split: Split
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._dataset = dataset
+        pool = split.test or split.train
+        self._chosen = pool[:: max(1, len(pool) // FACES)][:FACES]
+        self._images: Tensor | None = None
+
+    def picture(self, step: int, assembly: Assembly) -> None:
+        """Draw both sheets with the networks in eval mode."""
+        images = self._read()
+        if len(images) == 0:
+            return
+        device = next(assembly.detector.parameters()).device
+        for _, network in assembly.networks():
+            network.eval()
+        with torch.inference_mode():
+            self._draw_landmarks(step, assembly, images.to(device))
+            if assembly.routes and len(images) >= 2:
+                self._draw_routes(step, assembly, images.to(device))
+
+    def _read(self) -> Tensor:
+        if self._images is None:
+            batches = read_pictures(
+                self._dataset,
+                self._chosen,
+                image_size=self._settings.run.image_size,
+                fit=self._settings.loading.fit,
+                batch_size=FACES,
+                unreadable=Unreadable(1.0),
+            )
+            found = [batch.images for batch in batches]
+            self._images = torch.cat(found) if found else torch.empty(0)
+        return self._images
+
+    def _draw_landmarks(self, step: int, assembly: Assembly, images: Tensor) -> None:
+        with autocast_for(images.device, self._settings.run.precision)():
+            points = assembly.detector(images.float() / 255).points
+        pixels = to_pixels(points.float(), *images.shape[-2:]).cpu().numpy()
+        self._save(f"landmarks-{step:06d}.png", mark_all(to_arrays(images), pixels), COLUMNS)
+
+    def _draw_routes(self, step: int, assembly: Assembly, images: Tensor) -> None:
+        """One row a picture: for each route its source, every stage, and the target."""
+        record = run_step(
+            assembly,
+            images[: max(ROUTES, 2)],
+            None,
+            number=0,
+            seed=self._settings.run.seed,
+            rank=0,
+            autocast=autocast_for(images.device, self._settings.run.precision),
+        )
+        columns: list[Tensor] = []
+        for route, stages in zip(record.routes, record.stages, strict=True):
+            guides = [record.views[view] for view in route.via]
+            columns += [record.views[route.source], *guides, *stages, record.views[route.target]]
+        scale = drawing.enlarge_for_viewing(images.shape[-1], 96)
+        cells = []
+        for row in range(len(columns[0])):
+            for column in columns:
+                bytes_ = (column[row].float().clamp(0, 1) * 255).round().to(torch.uint8)
+                cell = to_arrays(bytes_[None])[0]
+                cells.append(np.kron(cell, np.ones((scale, scale, 1), np.uint8)))
+        self._save(f"routes-{step:06d}.png", cells, len(columns))
+
+    def _save(self, name: str, cells: list[NDArray[np.uint8]], columns: int) -> None:
+        path = self._folder.pictures / name
+        with storage(path):
+            self._folder.pictures.mkdir(exist_ok=True)
+            drawing.sheet(cells, columns).save(path)
+
+
+def to_arrays(images: Tensor) -> NDArray[np.uint8]:
+    """Return (B, 3, H, W) uint8 as (B, H, W, 3) on the CPU."""
+    arrays: NDArray[np.uint8] = images.permute(0, 2, 3, 1).cpu().numpy()
+    return arrays
+
+
+def mark_all(images: NDArray[np.uint8], points: NDArray[np.floating]) -> list[NDArray[np.uint8]]:
+    """Mark the points of each picture, enlarged so that they are easily seen.
+
+    Args:
+        images: (B, H, W, 3).
+        points: (B, K, 2), pixels.
+    """
+    scale = drawing.enlarge_for_viewing(images.shape[1])
+    return [
+        drawing.draw_points(image, own, scale=scale)
+        for image, own in zip(images, points, strict=True)
+    ]
