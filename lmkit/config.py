@@ -331,11 +331,14 @@ def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
         LmkitError: If it is neither.
     """
     names = {entry.component.name for entry in registry.components("dataset")}
-    if spec.partition(":")[0].rpartition("/")[2] in names:
+    word, path = spec.partition(":")[0], Path(spec)
+    if word in names:
         return {"name": Text(spec)}
-    path = Path(spec)
     if path.is_dir():
         return {"name": "folder", "path": Text(spec)}
+    if word.rpartition("/")[2] in names:
+        # plugin/name, where two plugins bring datasets of one name.
+        return {"name": Text(spec)}
     if path.is_file():
         raise LmkitError(
             f"--data {spec} is a file, not a folder.",

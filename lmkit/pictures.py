@@ -19,7 +19,9 @@ from lmkit.geometry.coordinates import to_pixels
 from lmkit.interfaces.dataset import Dataset
 
 FACES, COLUMNS = 32, 8
+"""How many pictures the sheet of landmarks shows, and how many in a row."""
 ROUTES = 4
+"""How many pictures the sheet of routes shows, a row each."""
 
 
 class PictureWriter(Observer):
@@ -42,7 +44,8 @@ class PictureWriter(Observer):
         self._settings = settings
         self._dataset = dataset
         pool = split.test or split.train
-        self._chosen = pool[:: max(1, len(pool) // FACES)][:FACES]
+        count = min(len(pool), FACES)
+        self._chosen = [pool[number * len(pool) // count] for number in range(count)]
         self._images: Tensor | None = None
 
     def picture(self, step: int, assembly: Assembly) -> None:
@@ -82,7 +85,7 @@ class PictureWriter(Observer):
         """One row a picture: for each route its source, every stage, and the target."""
         record = run_step(
             assembly,
-            images[: max(ROUTES, 2)],
+            images[:ROUTES],
             None,
             number=0,
             seed=self._settings.run.seed,

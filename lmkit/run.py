@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import PIL.Image
 import torch
 from numpy.typing import NDArray
 
 from lmkit import __version__, config
+from lmkit.data.loading import TrainingBatches
 from lmkit.data.pictures import Framing, frame, load_image
 from lmkit.data.split import Split, make_split
 from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.engine import checkpoint as checkpoints
-from lmkit.engine.assemble import assemble, blame, build_dataset, build_detector
+from lmkit.engine.assemble import Assembly, assemble, blame, build_dataset, build_detector
 from lmkit.engine.device import autocast_for, choose_device
 from lmkit.engine.folder import RunFolder, read_json, write_json
 from lmkit.engine.observer import Observer, Observers
@@ -51,15 +53,33 @@ MAY_CHANGE = (
 )
 """The settings that may differ when a run is resumed: they do not change what it computes."""
 
+OF_DATA = ("loading.held_out", "loading.max_unreadable")
+"""The settings beside ``data.*`` that may differ when a run is measured on other data."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that is ready to start: everything was checked, and nothing is written yet."""
+    """Data that is opened and divided.
+
+    Args:
+        settings: What it was opened with.
+        dataset: The data.
+        split: Its parts.
+        unreadable: Its pictures that are known to be unreadable, and are in no part.
+    """
 
     settings: config.Settings
     dataset: Dataset
     split: Split
     unreadable: Unreadable
+
+    def notes(self) -> list[str]:
+        """Return what the user should hear about the data, a sentence each."""
+        left_out = len(self.unreadable)
+        if not left_out:
+            return list(self.dataset.notes)
+        pictures = "picture is" if left_out == 1 else "pictures are"
+        return [*self.dataset.notes, f"{left_out} unreadable {pictures} left out."]
 
 
 def settle(layers: Sequence[config.Layer], registry: Registry | None = None) -> config.Settings:
@@ -92,6 +112,34 @@ def prepare(settings: config.Settings, registry: Registry | None = None) -> Prep
     return Prepared(settings, dataset, split, unreadable)
 
 
+def make_ready(
+    settings: config.Settings, registry: Registry | None = None
+) -> tuple[Prepared, Assembly]:
+    """Check all that can be checked before a new run starts, and write nothing.
+
+    Returns:
+        The data, and the components with their initial weights but for files they read.
+
+    Raises:
+        LmkitError: If the run could not start.
+    """
+    registry = registry or installed()
+    ready = prepare(settings, registry)
+    assembly = assemble(settings, registry)
+    # Asked for no step: it refuses a batch that the data cannot fill, as training would.
+    TrainingBatches(
+        ready.dataset,
+        ready.split.train,
+        image_size=settings.run.image_size,
+        fit=settings.loading.fit,
+        batch_size=settings.run.batch_size,
+        seed=settings.run.seed,
+        start=0,
+        stop=0,
+    )
+    return ready, assembly
+
+
 def start(
     settings: config.Settings,
     out: Path,
@@ -111,13 +159,8 @@ def start(
     """
     registry = registry or installed()
     choose_device(settings.run.device)
-    ready = prepare(settings, registry)
-    assembly = assemble(settings, registry)
-    for part in ("detector", "generator"):
-        network = getattr(assembly, part)
-        if network is not None:
-            with blame(assembly.names[part]):
-                network.initialise()
+    ready, assembly = make_ready(settings, registry)
+    _initialise(assembly)
     folder = RunFolder.create(out)
     write_json(folder.split, ready.split.to_json(ready.dataset))
     if ready.unreadable:
@@ -148,9 +191,9 @@ def resume(
     """
     registry = registry or installed()
     run = Run(RunFolder.open(path), registry)
-    own = config.Layer(f"{path}/run.json", run.stored)
-    settings = settle([own, *layers], registry)
-    _refuse_changes(run.settings, settings, path)
+    former = run.settings
+    settings = settle([config.Layer(f"{path}/run.json", run.stored), *layers], registry)
+    _refuse_changes(former, settings, path)
     found = checkpoints.list_checkpoints(run.folder)
     done = max(found, default=0)
     if done >= settings.run.steps:
@@ -158,22 +201,19 @@ def resume(
             f"{path} is at step {done} already, of {settings.run.steps}.",
             remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
         )
-    dataset = build_dataset(settings, registry)
-    split = Split.from_json(read_json(run.folder.split), dataset)
-    ready = Prepared(settings, dataset, split, Unreadable(settings.loading.max_unreadable))
+    ready = _divide_as_before(run, settings)
     assembly = assemble(settings, registry)
     if not found:
-        for network in (assembly.detector, assembly.generator):
-            if network is not None:
-                network.initialise()
-    outcome = _train(ready, assembly, run.folder, observers, found.get(done))
+        _initialise(assembly)
+    # Before training, so that a run that is interrupted again knows how far it was to go.
     write_json(run.folder.settings, {**run.record, "settings": settings.to_dict()})
+    outcome = _train(ready, assembly, run.folder, observers, found.get(done))
     return Run(run.folder, registry), outcome
 
 
 def train(
     *,
-    data: str = "faces",
+    data: str | None = None,
     out: str | Path | None = None,
     recipe: str | None = None,
     resume_from: str | Path | None = None,
@@ -183,12 +223,13 @@ def train(
     """Train a detector.
 
     Args:
-        data: ``faces``, a folder of pictures, ``csv:FILE``, ``celeba:DIR``, or what a plugin adds.
+        data: ``faces``, a folder of pictures, ``csv:FILE``, ``celeba:DIR``, or what a plugin adds;
+            the recipe's (``faces``) if not given.
         out: The run's folder; ``runs/<time>`` if not given.
         recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
             ``quickstart`` without one if not given.
-        resume_from: A run's folder to go on with, instead of a new run; then only ``settings`` is
-            read.
+        resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
+            hold, and of ``settings`` those of [MAY_CHANGE][lmkit.run.MAY_CHANGE] may differ.
         settings: ``{"section": {"key": value}}`` on top of the recipe, for example
             ``{"run": {"steps": 500}, "detector": {"depth": 3}}``.
         observers: Hear of the run's progress; see [Observer][lmkit.engine.observer.Observer].
@@ -205,11 +246,19 @@ def train(
     """
     layer = config.Layer("settings", settings or {})
     if resume_from is not None:
+        for name, value in (("data", data), ("out", out), ("recipe", recipe)):
+            if value is not None:
+                raise LmkitError(
+                    f"{name}={value} does not go with resume_from, which takes everything from the "
+                    "run.",
+                    remedy=f"Leave {name} out, or start a new run without resume_from.",
+                )
         return resume(Path(resume_from), [layer], observers)[0]
     registry = installed()
     layers = config.read_recipe(recipe or default_recipe(), registry)
-    chosen = config.Layer("data", {"data": config.parse_data(data, registry)})
-    return start(settle([*layers, chosen, layer]), Path(out or default_out()), observers)[0]
+    if data is not None:
+        layers.append(config.Layer("data", {"data": config.parse_data(data, registry)}))
+    return start(settle([*layers, layer]), Path(out or default_out()), observers)[0]
 
 
 def open_run(path: str | Path, *, device: str = "auto") -> "Run":
@@ -225,7 +274,7 @@ def open_run(path: str | Path, *, device: str = "auto") -> "Run":
     return Run(RunFolder.open(Path(path)), installed(), device=device)
 
 
-def other_data(run: "Run", layers: Sequence[config.Layer]) -> tuple[Dataset, Split]:
+def other_data(run: "Run", layers: Sequence[config.Layer]) -> Prepared:
     """Open data that a run is to be measured on, and divide it.
 
     Where it is the run's own data after all, the run's own split holds, so that nothing that
@@ -233,17 +282,23 @@ def other_data(run: "Run", layers: Sequence[config.Layer]) -> tuple[Dataset, Spl
 
     Args:
         run: The run.
-        layers: Settings with a ``data`` section.
+        layers: Settings of the data: its section, and those of
+            [OF_DATA][lmkit.run.OF_DATA].
 
     Raises:
-        LmkitError: If the data cannot be used.
+        LmkitError: If the data cannot be used, or other settings would differ.
     """
+    before = run.settings.flat()
     settings = settle([config.Layer("run.json", run.stored), *layers], run.registry)
+    for key, value in settings.flat().items():
+        if not key.startswith("data.") and key not in OF_DATA and value != before.get(key):
+            raise LmkitError(
+                f"{key}={value} would change the run, which was trained with {before.get(key)}.",
+                remedy=f"Leave it out; data.*, {' and '.join(OF_DATA)} may be set here.",
+            )
     if settings.data == run.settings.data:
-        dataset = run.dataset()
-        return dataset, run.split(dataset)
-    ready = prepare(settings, run.registry)
-    return ready.dataset, ready.split
+        return _divide_as_before(run, settings)
+    return prepare(settings, run.registry)
 
 
 def default_recipe() -> str:
@@ -269,8 +324,8 @@ class Run:
         self.folder = folder
         self.registry = registry
         self.device = choose_device(device)
-        self.record: dict[str, Any] = read_json(folder.settings)
-        self.stored: dict[str, Any] = self.record.get("settings", {})
+        self.record: dict[str, Any] = _read_record(folder)
+        self.stored: dict[str, Any] = self.record["settings"]
 
     @property
     def path(self) -> Path:
@@ -300,13 +355,9 @@ class Run:
         checkpoints.load_detector(path, detector, device=torch.device("cpu"))
         return detector.to(self.device).eval()
 
-    def dataset(self) -> Dataset:
-        """Open the data the run was trained on."""
-        return build_dataset(self.settings, self.registry)
-
-    def split(self, dataset: Dataset) -> Split:
-        """Return which pictures of the run's own data trained, and which did not."""
-        return Split.from_json(read_json(self.folder.split), dataset)
+    def prepared(self) -> Prepared:
+        """Open the data the run was trained on, divided as it was then."""
+        return _divide_as_before(self, self.settings)
 
     @torch.inference_mode()
     def detect(self, images: torch.Tensor) -> Landmarks:
@@ -332,7 +383,8 @@ class Run:
 
         Returns:
             (K, 2) for one picture, (N, K, 2) for several: (x, y) in pixels of the picture given,
-            the centre of its first pixel at (0, 0).
+            the centre of its first pixel at (0, 0). A file is turned upright first, as its EXIF
+            orientation says; a PIL image is taken as it is.
 
         Raises:
             LmkitError: If a picture cannot be read or is not of such a form.
@@ -386,9 +438,36 @@ class Run:
                 )
 
 
+def _read_record(folder: RunFolder) -> dict[str, Any]:
+    """Read ``run.json``."""
+    record = read_json(folder.settings)
+    if isinstance(record, dict) and isinstance(record.get("settings"), dict):
+        return record
+    raise LmkitError(
+        f"{folder.settings} does not hold a run's settings.",
+        remedy="The run folder is damaged there; restore the file, or train anew.",
+        code=ExitCode.RUN,
+    )
+
+
+def _divide_as_before(run: "Run", settings: config.Settings) -> Prepared:
+    """Open a run's own data, divided as when it started."""
+    dataset = build_dataset(settings, run.registry)
+    split = Split.from_json(read_json(run.folder.split), dataset)
+    return Prepared(settings, dataset, split, Unreadable(settings.loading.max_unreadable))
+
+
+def _initialise(assembly: Assembly) -> None:
+    """Let the networks of a new run read their pretrained weights."""
+    for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
+        if network is not None:
+            with blame(assembly.names[part]):
+                network.initialise()
+
+
 def _train(
     ready: Prepared,
-    assembly: Any,
+    assembly: Assembly,
     folder: RunFolder,
     observers: Sequence[Observer],
     checkpoint: Path | None,
@@ -396,13 +475,10 @@ def _train(
     everyone = Observers(
         [*observers, PictureWriter(folder, ready.settings, ready.dataset, ready.split)]
     )
-    for text in ready.dataset.notes:
+    for text in ready.notes():
         everyone.note(text)
     if ready.unreadable:
-        everyone.note(
-            f"{len(ready.unreadable)} unreadable pictures are left out; {folder.unreadable} "
-            "lists them."
-        )
+        everyone.note(f"{folder.unreadable} lists them.")
     return run_training(
         ready.settings,
         assembly,
@@ -463,7 +539,7 @@ def _refuse_changes(former: config.Settings, wanted: config.Settings, path: Path
 def _is_single(images: Any) -> bool:
     if isinstance(images, (np.ndarray, torch.Tensor)):
         return images.ndim < 4
-    return not isinstance(images, Sequence) or isinstance(images, str)
+    return not isinstance(images, Sequence) or isinstance(images, (str, bytes))
 
 
 def _to_array(picture: Any) -> NDArray[np.uint8]:
@@ -477,21 +553,45 @@ def _to_array(picture: Any) -> NDArray[np.uint8]:
                 remedy="Give a picture file.",
                 code=ExitCode.DATA,
             ) from None
+    if isinstance(picture, PIL.Image.Image):
+        return _on_white(picture)
     if isinstance(picture, torch.Tensor):
-        if picture.ndim == 3 and picture.is_floating_point():
-            picture = (picture.detach().clamp(0, 1) * 255).round().to(torch.uint8)
-        picture = picture.detach().cpu().numpy()
-        picture = picture.transpose(1, 2, 0) if picture.ndim == 3 else picture
-    elif not isinstance(picture, np.ndarray):
-        picture = np.asarray(picture.convert("RGB"))
-    if picture.ndim == 2:
-        picture = np.repeat(picture[:, :, None], 3, axis=2)
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise LmkitError(
-            f"A picture of shape {picture.shape} and type {picture.dtype} cannot be used.",
-            remedy="Give an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W) of uint8 or of "
-            "floats in [0, 1], a PIL image, or a path.",
-            code=ExitCode.DATA,
-        )
-    pixels: NDArray[np.uint8] = picture
-    return pixels
+        array = _to_bytes(picture).detach().cpu().numpy()
+        array = array.transpose(1, 2, 0) if array.ndim == 3 else array
+    elif isinstance(picture, np.ndarray):
+        array = picture
+    else:
+        raise _unusable(f"{type(picture).__name__} object")
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or array.size == 0:
+        raise _unusable(f"picture of shape {tuple(picture.shape)} and type {picture.dtype}")
+    return array
+
+
+def _to_bytes(picture: torch.Tensor) -> torch.Tensor:
+    if not picture.is_floating_point():
+        return picture
+    # Resampling overshoots a little. What lies further out was never in [0, 1], and would be cut
+    # to a white or black picture without a word.
+    if picture.numel() and not ((picture >= -0.25) & (picture <= 1.25)).all():
+        low, high = picture.min().item(), picture.max().item()
+        raise _unusable(f"tensor of floats from {low:.4g} to {high:.4g}")
+    return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def _on_white(image: "Image") -> NDArray[np.uint8]:
+    """Return RGB with transparent parts on white, as a file's are."""
+    if image.has_transparency_data:
+        opaque = PIL.Image.new("RGBA", image.size, "white")
+        image = PIL.Image.alpha_composite(opaque, image.convert("RGBA"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _unusable(what: str) -> LmkitError:
+    return LmkitError(
+        f"A {what} is no picture that can be used.",
+        remedy="Give an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W) of uint8 or of "
+        "floats in [0, 1], a PIL image, a path, or a list of such.",
+        code=ExitCode.DATA,
+    )

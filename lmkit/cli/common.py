@@ -50,6 +50,20 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2))
 
 
+def as_typed(value: Any) -> str:
+    """Return an option's value as one would type it after ``--set``."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(as_typed(each) for each in value)
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return str(value)
+
+
+def count_of(number: int, thing: str) -> str:
+    """Return a number with its noun: ``1 picture``, ``2 pictures``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def registry() -> "Registry":
     """Return the installed components, after naming broken plugins on stderr."""
     from lmkit.registry.lookup import installed

@@ -1,13 +1,14 @@
 """``lmkit evaluate``: a run's error on annotated pictures, beside the mean shape's."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lmkit.cli.common import (
     RUN,
     assignments_layer,
+    count_of,
     data_option,
     device_option,
     json_option,
@@ -17,10 +18,8 @@ from lmkit.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from lmkit.data.split import Split
     from lmkit.evaluation.protocol import Report
-    from lmkit.interfaces.dataset import Dataset
-    from lmkit.run import Run
+    from lmkit.run import Prepared, Run
 
 
 @click.command("evaluate", short_help="Measure a trained detector against annotated points.")
@@ -49,42 +48,44 @@ def command(
 
     opened = open_run(run, device=device or "auto")
     if data is None and not assignments:
-        dataset = opened.dataset()
-        report = measure_own(opened, dataset, opened.split(dataset), batch_size)
+        report = measure_own(opened, opened.prepared(), batch_size)
     else:
         from lmkit import config
 
         layers = []
         if data is not None:
             layers.append(config.Layer("--data", {"data": config.parse_data(data, known)}))
-        dataset, split = other_data(opened, [*layers, assignments_layer(assignments)])
-        report = _measure(opened, dataset, split, data or "own data", batch_size)
+        ready = other_data(opened, [*layers, assignments_layer(assignments)])
+        report = _measure(opened, ready, _label(ready.settings.data), batch_size)
     if as_json:
         print_json(report.to_dict())
         return
     _print(report)
 
 
-def measure_own(run: "Run", dataset: "Dataset", split: "Split", batch_size: int = 64) -> "Report":
+def measure_own(run: "Run", ready: "Prepared", batch_size: int = 64) -> "Report":
     """Evaluate a run on its own data."""
-    own = run.settings.data
-    label = ":".join(str(own[key]) for key in ("name", "path") if own.get(key))
-    return _measure(run, dataset, split, label, batch_size)
+    return _measure(run, ready, _label(run.settings.data), batch_size)
 
 
-def _measure(
-    run: "Run", dataset: "Dataset", split: "Split", label: str, batch_size: int
-) -> "Report":
-    from lmkit.cli.terminal import CountingProgress
+def _label(data: dict[str, Any]) -> str:
+    return ":".join(str(data[key]) for key in ("name", "path") if data.get(key))
+
+
+def _measure(run: "Run", ready: "Prepared", label: str, batch_size: int) -> "Report":
+    from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.evaluation.protocol import evaluate
 
+    for text in ready.notes():
+        NOTES.print(text, markup=False)
     with CountingProgress("evaluating") as progress:
         return evaluate(
             run,
-            dataset,
-            split.fit,
-            split.test,
+            ready.dataset,
+            ready.split.fit,
+            ready.split.test,
             data=label,
+            max_unreadable=ready.settings.loading.max_unreadable,
             batch_size=batch_size,
             progress=progress,
         )
@@ -102,8 +103,9 @@ def _print(report: "Report") -> None:
     rows += [(f"forward, {name}", f"{error:.2f}") for name, error in per_point]
     print_table(("error, " + report.unit, "NME %"), rows)
     click.echo(
-        f"Fitted on {report.fit_images} and tested on {report.test_images} pictures of "
+        f"Fitted on {report.fit_images} and tested on {count_of(report.test_images, 'picture')} of "
         f"{report.data}, framed by '{report.fit}', after {report.step} steps."
     )
     if report.unreadable:
-        click.echo(f"{report.unreadable} pictures could not be read and are left out.")
+        left_out = count_of(report.unreadable, "picture")
+        click.echo(f"Left out, because unreadable: {left_out}.")

@@ -4,9 +4,13 @@ Commands are imported when they are called, and import torch inside their functi
 ``lmkit --help`` is instant.
 """
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -25,8 +29,36 @@ COMMANDS = {
 """The commands and their one-line descriptions; each is ``command`` in a module of its name."""
 
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where nothing more can be written."""
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End the process in order when the reader of a pipe (head, less) has gone.
+
+    Nothing is wrong then, and there is nothing more to say; click would exit with 1.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # Python flushes stdout once more as it ends, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.OK)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line, which may print the help."""
+        with reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with reader_may_leave():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order a new user meets them."""
@@ -86,15 +118,29 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone: nothing is wrong, and nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
     except LmkitError as error:
-        if os.environ.get("LMKIT_TRACEBACK", "") not in ("", "0"):
+        if _wants_traceback():
             raise
-        click.secho("Error: ", fg="red", nl=False, err=True)
-        click.echo(error.problem, err=True)
-        click.echo(f"  {error.remedy}", err=True)
+        _explain(error)
         sys.exit(error.code)
+    except OSError as error:
+        if error.errno not in DISK_FULL or _wants_traceback():
+            raise
+        _explain(
+            LmkitError(
+                f"{error.filename or 'The output'} cannot be written: {error.strerror}.",
+                remedy="Free some space, or write elsewhere.",
+            )
+        )
+        sys.exit(ExitCode.STORAGE)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("LMKIT_TRACEBACK", "") not in ("", "0")
+
+
+def _explain(error: LmkitError) -> None:
+    click.secho("Error: ", fg="red", nl=False, err=True)
+    click.echo(error.problem, err=True)
+    click.echo(f"  {error.remedy}", err=True)

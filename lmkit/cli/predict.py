@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lmkit.cli.common import RUN, device_option, json_option, print_json, registry
+from lmkit.cli.common import RUN, count_of, device_option, json_option, print_json, registry
 
 
 @click.command("predict", short_help="Find landmarks in pictures and draw them.")
@@ -37,11 +37,11 @@ def command(
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
-    from lmkit.prediction import find_pictures, predict_files
+    from lmkit.prediction import OVERLAYS, find_pictures, predict_files
     from lmkit.run import open_run
 
     opened = open_run(run, device=device or "auto")
-    found = find_pictures(pictures)
+    found = find_pictures(pictures, without=out / OVERLAYS)
     with CountingProgress("predicting") as progress:
         result = predict_files(
             opened,
@@ -57,6 +57,6 @@ def command(
     if as_json:
         print_json(result.to_dict())
         return
-    click.echo(f"{result.pictures} pictures: {result.landmarks}")
+    click.echo(f"{count_of(result.pictures, 'picture')}: {result.landmarks}")
     if not no_overlays:
-        click.echo(f"Drawn in {out / 'overlays'}")
+        click.echo(f"Drawn in {out / OVERLAYS}")

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from lmkit.cli.common import assignments_layer, json_option, print_json, registry, set_option
+from lmkit.cli.common import (
+    as_typed,
+    assignments_layer,
+    json_option,
+    print_json,
+    registry,
+    set_option,
+)
 from lmkit.errors import LmkitError, did_you_mean
 from lmkit.registry.component import KINDS
 from lmkit.registry.options import (
@@ -49,7 +56,7 @@ def command(kind: str, name: str, assignments: tuple[str, ...], as_json: bool) -
         {
             "name": option.name,
             "type": option.type_name,
-            "default": "needed" if option.default is REQUIRED else _plain(option.default),
+            "default": "needed" if option.default is REQUIRED else as_typed(option.default),
             "meaning": option.meaning,
         }
         for option in options_of(cls)
@@ -114,11 +121,3 @@ def _description(cls: type) -> str:
             break
         lines.append(line)
     return "\n".join(lines).strip()
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(str, value))
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    return str(value)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
+import click
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,14 +22,20 @@ NOTES = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print a table on stdout; in full width where stdout is no terminal."""
+    """Print a table on stdout; where stdout is no terminal, wide and without trailing spaces."""
     table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
     for number, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, width=width, markup=False).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False).print(table)
+        return
+    wide = Console(highlight=False, markup=False, width=200)
+    with wide.capture() as capture:
+        wide.print(table)
+    for line in capture.get().splitlines():
+        click.echo(line.rstrip())
 
 
 class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmkit.cli.common import (
+    as_typed,
     assignments_layer,
+    count_of,
     data_option,
     device_option,
     json_option,
@@ -129,14 +131,11 @@ def _refuse_with_resume(**given: object) -> None:
 def _show_plan(settings: "Settings", as_json: bool) -> None:
     """Build everything, as training would, and report it."""
     from lmkit.cli.terminal import print_table
-    from lmkit.engine.assemble import assemble
     from lmkit.engine.device import choose_device
-    from lmkit.registry.lookup import installed
-    from lmkit.run import prepare
+    from lmkit.run import make_ready
 
     device = choose_device(settings.run.device)
-    ready = prepare(settings)
-    assembly = assemble(settings, installed())
+    ready, assembly = make_ready(settings)
     sizes = {
         name: sum(p.numel() for p in network.parameters() if p.requires_grad)
         for name, network in assembly.networks()
@@ -147,7 +146,7 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
         plan = {"settings": settings.to_dict(), "pictures": split, "routes": routes}
         print_json({**plan, "trainable_parameters": sizes, "device": str(device)})
         return
-    rows = [(key, _plain(value)) for key, value in settings.flat().items()]
+    rows = [(key, as_typed(value)) for key, value in settings.flat().items()]
     rows += [(f"pictures to {part}", str(count)) for part, count in split.items()]
     rows += [(f"trainable parameters, {name}", f"{size:,}") for name, size in sizes.items() if size]
     rows += [("route", route) for route in routes]
@@ -160,7 +159,8 @@ def _finish(run: "Run", outcome: "Outcome", as_json: bool) -> None:
 
     report: dict[str, Any] = {"run": str(run.path), "step": outcome.step}
     steps = run.settings.run.steps
-    if outcome.stop:
+    finished = outcome.step == steps
+    if not finished:
         NOTES.print(
             f"Stopped at step {outcome.step} of {steps} and saved. "
             f"Go on with: lmkit train --resume {run.path}",
@@ -169,7 +169,7 @@ def _finish(run: "Run", outcome: "Outcome", as_json: bool) -> None:
     else:
         report["evaluation"] = _evaluate(run)
         NOTES.print(
-            f"Finished {steps} steps. The run is in {run.path}, its pictures in "
+            f"Finished {count_of(steps, 'step')}. The run is in {run.path}, its pictures in "
             f"{run.folder.pictures}.\nNext: lmkit predict {run.path} PICTURES --out DIR",
             markup=False,
         )
@@ -183,21 +183,17 @@ def _evaluate(run: "Run") -> dict[str, Any] | None:
     from lmkit.cli.evaluate import measure_own
     from lmkit.cli.terminal import NOTES
 
-    dataset = run.dataset()
-    split = run.split(dataset)
-    if not dataset.point_names or not split.fit or not split.test:
+    ready = run.prepared()
+    split = ready.split
+    if not ready.dataset.point_names or not split.fit or not split.test:
         return None
     if len(split.fit) + len(split.test) > EVALUATE_UP_TO:
         NOTES.print(f"To measure its error: lmkit evaluate {run.path}", markup=False)
         return None
-    report = measure_own(run, dataset, split)
+    report = measure_own(run, ready)
     NOTES.print(
-        f"Error on {report.test_images} held-out pictures: {report.forward:.2f} % "
+        f"Error on {count_of(report.test_images, 'held-out picture')}: {report.forward:.2f} % "
         f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
         markup=False,
     )
     return report.to_dict()
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -139,8 +139,9 @@ def train(
                 if stop:
                     break
         state = "stopped" if stop and done < run.steps else "finished"
-    except LmkitError as error:
-        _try_write_status(folder, max(saved, 0), run.steps, error.problem)
+    except Exception as error:
+        note = error.problem if isinstance(error, LmkitError) else repr(error)
+        _try_write_status(folder, max(saved, 0), run.steps, note)
         raise
     finally:
         observer.ended(done, state)

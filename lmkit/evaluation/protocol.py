@@ -115,6 +115,7 @@ def evaluate(
     test: Sequence[int],
     *,
     data: str,
+    max_unreadable: float | None = None,
     batch_size: int = 64,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
@@ -126,18 +127,28 @@ def evaluate(
         fit: Those to fit the regressor on.
         test: Those to measure errors on.
         data: What to call the data in the report.
+        max_unreadable: The share of pictures, in [0, 1), that may be unreadable; the run's if not
+            given.
         batch_size: Pictures the detector sees at a time; it is in eval mode, so that this
             changes nothing.
         progress: Called with the number of pictures done, and of all.
 
     Raises:
-        LmkitError: If the data has no annotated points to fit or to test.
+        LmkitError: If the data has no annotated points to fit or to test, or too many pictures
+            cannot be read.
     """
-    unreadable = Unreadable(run.settings.loading.max_unreadable)
+    own_limit = run.settings.loading.max_unreadable
+    unreadable = Unreadable(own_limit if max_unreadable is None else max_unreadable)
     total = len(fit) + len(test)
     parts = []
     for indices, name, before in ((fit, "fit", 0), (test, "test", len(fit))):
         annotated = [index for index in indices if _is_annotated(dataset, index)]
+        if not indices and name == "test":
+            raise LmkitError(
+                f"{data} has no picture to test with: none is held out.",
+                remedy="Evaluate on other data with --data.",
+                code=ExitCode.DATA,
+            )
         if not annotated:
             raise LmkitError(
                 f"{data} has no annotated picture to {name} with.",

@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 RIDGE = 1e-4
-"""Relative strength of the ridge: times the mean variance of an input. Equal to least squares for
-every purpose but degenerate inputs, such as landmarks that fell onto one another."""
+"""Relative strength r of the ridge: times the mean variance of an input. Where the inputs vary by
+v times that mean along a principal direction, the slope of least squares is multiplied by
+v / (v + r): it stays, to r / v, wherever inputs carry information, and is bounded where they do
+not, as for landmarks that fell onto one another or fewer pictures than unknowns."""
 
 
 class LinearMap:
@@ -26,7 +28,9 @@ class LinearMap:
         x, y = inputs.reshape(len(inputs), -1), outputs.reshape(len(outputs), -1)
         self._input_mean, self._output_mean = x.mean(axis=0), y.mean(axis=0)
         x, y = x - self._input_mean, y - self._output_mean
-        strength = ridge * max(float((x**2).mean()), np.finfo(np.float64).tiny) * len(x)
+        # Inputs that never vary say nothing: any ridge then leaves the mean of the outputs.
+        variance = float((x**2).mean())
+        strength = ridge * variance * len(x) if variance else 1.0
         gram = x.T @ x + strength * np.eye(x.shape[1])
         self._matrix = np.linalg.solve(gram, x.T @ y)
 
