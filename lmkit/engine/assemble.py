@@ -48,11 +48,10 @@ class Assembly:
             network.train()
 
     def to(self, device: torch.device) -> None:
-        """Move every network; on CUDA also to the channels-last layout its convolutions like."""
+        """Move every network, in the channels-last layout that convolutions are fastest in."""
         for _, network in self.networks():
             network.to(device)
-            if device.type == "cuda":
-                network.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)
 
 
 def assemble(settings: Settings, registry: Registry) -> Assembly:
