@@ -39,7 +39,7 @@ OCCLUSIONS: tuple[str, ...] = ("bar", "patch", "hand", "hat", "dark glasses")
 # Every parameter is uniform in (low, high); the third number is how many values are drawn.
 _IDENTITY: Ranges = {
     "skin": (0, 1, 1), "skin_hue": (-1, 1, 1), "head_width": (0.70, 0.84, 1), "jaw": (0.0, 0.3, 1),
-    "hair_colour": (0, 1, 1), "hair_length": (0, 1, 1), "hair_volume": (0.07, 0.2, 1),
+    "hair_colour": (0, 1, 1), "hair_length": (0, 0.6, 1), "hair_volume": (0.07, 0.2, 1),
     "hairline": (-0.78, -0.5, 1), "hair_part": (-0.3, 0.3, 1), "hair_wave": (0.0, 0.1, 1),
     "hair_strands": (12, 30, 1), "eye_spacing": (0.41, 0.48, 1), "eye_height": (-0.14, -0.06, 1),
     "eye_size": (0.165, 0.21, 1), "eye_colour": (0, 1, 1), "eye_slant": (-0.12, 0.12, 1),
@@ -50,13 +50,13 @@ _IDENTITY: Ranges = {
     "ear_size": (0.17, 0.24, 1), "neck_width": (0.4, 0.54, 1),
 }  # fmt: skip
 _PICTURE: Ranges = {
-    "yaw": (-35, 35, 1), "pitch": (-20, 20, 1), "roll": (-20, 20, 1), "scale": (0.82, 1.18, 1),
-    "shift_x": (-0.075, 0.075, 1), "shift_y": (-0.075, 0.075, 1), "eye_open": (0.45, 1, 1),
+    "yaw": (-15, 15, 1), "pitch": (-8, 8, 1), "roll": (-20, 20, 1), "scale": (0.82, 1.18, 1),
+    "shift_x": (-0.2, 0.2, 1), "shift_y": (-0.2, 0.2, 1), "eye_open": (0.45, 1, 1),
     "mouth_open": (-0.2, 0.22, 1), "smile": (-0.3, 1, 1), "brow_raise": (-0.03, 0.08, 1),
-    "light_azimuth": (-70, 70, 1), "light_elevation": (-15, 60, 1), "ambient": (0.35, 0.85, 1),
-    "warmth": (-1, 1, 1), "exposure": (0.8, 1.25, 1), "blur": (0.0, 0.01, 1),
-    "noise": (0.0, 0.02, 1), "lean": (-0.3, 0.3, 1), "clothes": (0, 1, 6), "backdrop": (0, 1, 32),
-    "occlusion": (0, len(OCCLUSIONS) / 0.12, 1), "occluder": (0, 1, 8),
+    "light_azimuth": (-45, 45, 1), "light_elevation": (-15, 60, 1), "ambient": (0.6, 0.85, 1),
+    "warmth": (-0.5, 0.5, 1), "exposure": (0.9, 1.1, 1), "blur": (0.0, 0.002, 1),
+    "noise": (0.0, 0.01, 1), "lean": (-0.3, 0.3, 1), "clothes": (0, 1, 6), "backdrop": (0, 1, 32),
+    "occlusion": (0, len(OCCLUSIONS) / 0.05, 1), "occluder": (0, 1, 8),
 }  # fmt: skip
 
 _SKIN = np.array([(238, 203, 178), (228, 182, 148), (210, 156, 118), (172, 116, 80), (112, 72, 50),
@@ -338,9 +338,12 @@ def _draw_backdrop(canvas: _Canvas, scene: _Scene) -> None:
         fx, fy = 24 * (b[:, i] - 0.5), 24 * (b[:, i + 1] - 0.5)
         smooth += 0.16 * np.sin(_grid(fx) * x + _grid(fy) * y + _grid(9 * b[:, i]))
     mix[kind == 4] = np.clip(smooth, 0, 1)[kind == 4]
-    for alpha, colour in ((np.ones_like(mix), b[:, 0:3]), (mix, b[:, 3:6])):
+    # Patterns of low contrast, as in a portrait out of focus: with loud ones, a small network
+    # would spend its few minutes of training on redrawing the wallpaper.
+    second = b[:, 0:3] + 0.3 * (b[:, 3:6] - b[:, 0:3])
+    for alpha, colour in ((np.ones_like(mix), b[:, 0:3]), (mix, second)):
         grey = colour.mean(axis=1, keepdims=True)  # rooms and streets are not as gaudy as chance
-        canvas.paint(alpha, (0.5 * colour + 0.5 * grey) * (0.3 + 0.9 * b[:, 31:32]))
+        canvas.paint(alpha, (0.5 * colour + 0.5 * grey) * (0.15 + 0.35 * b[:, 31:32]))
 
 
 def _draw_body(canvas: _Canvas, scene: _Scene) -> None:
@@ -499,7 +502,7 @@ def _draw_glasses(canvas: _Canvas, scene: _Scene) -> None:
     """Framed glasses for some subjects; dark ones where they are the picture's occlusion."""
     who = scene.who
     dark = np.floor(scene.shot["occlusion"]) == OCCLUSIONS.index("dark glasses")
-    worn = _grid(dark | (who["glasses"] < 0.16))
+    worn = _grid(dark | (who["glasses"] < 0.09))
     colour = _ramp(np.array([(0.05, 0.05, 0.06), (0.35, 0.2, 0.1), (0.6, 0.58, 0.5)]),
                    who["glasses_colour"])  # fmt: skip
     radius = who["eye_size"] + 0.08
