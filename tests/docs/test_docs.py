@@ -1,0 +1,248 @@
+"""The documentation says what is so: quoted files, commands, options, hooks, settings, tables."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from lmkit.cli.main import COMMANDS, cli
+from lmkit.config import COMPONENT_SECTIONS, CORE_SECTIONS
+from lmkit.errors import ExitCode
+from lmkit.registry import hookspecs
+from lmkit.registry.component import KINDS
+from lmkit.registry.lookup import Registry
+from lmkit.run import MAY_CHANGE
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
+EXAMPLE = ROOT / "plugins" / "example"
+HOOKS = {name for name in vars(hookspecs) if name.startswith("lmkit_")}
+OTHERS_OPTIONS = {"--check"}
+"""Options in the text that are not lmkit's."""
+
+NO_SETTINGS = {"py", "json", "predict", "safetensors", "settings"}
+"""What may stand after the name of a section without being a setting: files, and Python."""
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def code(text: str) -> list[str]:
+    """Return every line of code in a page: of blocks, and what stands in backticks."""
+    fenced = re.findall(r"^```\w*[^\n]*\n(.*?)^```$", text, re.S | re.M)
+    rest = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+    indented = re.findall(r"^ {4}(.+)$", rest, re.M)
+    inline = re.findall(r"`([^`\n]+)`", rest)
+    return [line for block in fenced for line in block.splitlines()] + indented + inline
+
+
+def invocations(text: str) -> list[list[str]]:
+    """Return the words of every ``lmkit COMMAND ...`` in a page's code."""
+    found = []
+    for line in code(text):
+        for part in re.split(r"&&|\|\|", line.partition("  #")[0]):
+            if re.match(r"\s*lmkit [a-z]", part):
+                found.append(shlex.split(part)[1:])
+    return found
+
+
+def commands() -> dict[str, click.Command]:
+    context = click.Context(cli)
+    found = {each: cli.get_command(context, each) for each in COMMANDS}
+    return {each: command for each, command in found.items() if command is not None}
+
+
+def options(command: click.Command) -> dict[str, click.Option]:
+    context = click.Context(command, help_option_names=["-h", "--help"])
+    params = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    return {word: each for each in params for word in each.opts}
+
+
+def rows(text: str, columns: int) -> list[list[str]]:
+    """Return the cells of the tables' rows that have this many columns."""
+    lines = re.findall(r"^\|(.+)\|$", text, re.M)
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+    return [row for row in cells if len(row) == columns]
+
+
+@pytest.mark.parametrize("script", ["generate_command_line.py", "generate_api.py"])
+@pytest.mark.parametrize("columns", ["40", "200"])
+def test_generated_pages_are_up_to_date_on_any_terminal(script, columns):
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / script), "--check"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": columns},
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_quoted_files_are_the_files_themselves():
+    quoted = {}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for title, block in re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', text, re.S | re.M):
+            assert block == read(title), f"{name(page)} quotes {title} as it is not"
+            quoted[title] = page
+    package = EXAMPLE.glob("lmkit_example/*.*")
+    own = [name(path) for path in package if path.suffix in (".py", ".toml")]
+    assert {*own, name(EXAMPLE / "pyproject.toml")} <= quoted.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_options_in_the_text_exist(page):
+    known = commands()
+    for words in invocations(page.read_text(encoding="utf-8")):
+        if words[0] == "COMMAND":
+            continue
+        assert words[0] in known, f"{name(page)}: lmkit {words[0]}"
+        accepted = options(known[words[0]])
+        for word in words[1:]:
+            if word.startswith("-"):
+                assert word in accepted, f"{name(page)}: lmkit {words[0]} {word}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_named_alone_exist(page):
+    known = {word for command in commands().values() for word in options(command)} | {"--version"}
+    for line in code(page.read_text(encoding="utf-8")):
+        if word := re.match(r"--[a-z][a-z-]*", line):
+            assert word[0] in known | OTHERS_OPTIONS, f"{name(page)}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_components_and_recipes_that_commands_name_exist(page, registry: Registry):
+    known = {kind: {each.component.name for each in registry.components(kind)} for kind in KINDS}
+    known["recipe"] = {recipe.name for recipe, _ in registry.recipes()}
+    # What the pages about plugins bring, and what the README's sketch is called.
+    known["detector"] |= {"tiny", "lmkit_example/tiny", "mine"}
+    known["loss"] |= {"separation"}
+    known["generator"] |= {"none"}
+    known["recipe"] |= {"example"}
+    for words in invocations(page.read_text(encoding="utf-8")):
+        chosen = [(a[2:], b) for a, b in pairwise(words) if a[2:] in known]
+        if words[0] == "show" and words[1:2] and words[1] in known:
+            chosen.append((words[1], words[2]))
+        for kind, chosen_name in chosen:
+            if chosen_name.isupper():  # NAME stands for any.
+                continue
+            assert chosen_name in known[kind], f"{name(page)}: {kind} {chosen_name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_settings_in_the_text_exist(page):
+    known = {section: {each.name for each in fields(cls)} for section, cls in CORE_SECTIONS.items()}
+    sections = {*CORE_SECTIONS, *COMPONENT_SECTIONS, "loss", "section", "SECTION"}
+    for line in code(page.read_text(encoding="utf-8")):
+        for section in re.findall(r"--set (\w+)\.\w", line):
+            assert section in sections, f"{name(page)}: {line}"
+        for section, key in re.findall(r"(?<![\w./])(run|optimizer|loading)\.(\w+)", line):
+            if key not in NO_SETTINGS:
+                assert key in known[section], f"{name(page)}: {section}.{key}"
+
+
+def test_hooks_in_the_text_exist_and_all_are_told():
+    packages = {path.name for path in (ROOT / "plugins").glob("lmkit_*")} | {"lmkit_example"}
+    for page in PAGES:
+        words = set(re.findall(r"\blmkit_[a-z_]+\b", page.read_text(encoding="utf-8")))
+        assert words <= HOOKS | packages, name(page)
+    assert set(re.findall(r"\blmkit_[a-z_]+\b", read("docs/plugins.md"))) >= HOOKS
+
+
+def test_the_kinds_are_all_told():
+    told = {row[0] for row in rows(read("docs/plugins.md"), 4)} - {""}
+    assert told - {"kind", "---"} == set(KINDS)
+
+
+def test_every_setting_is_told_with_its_default():
+    told = {row[0]: row[1] for row in rows(read("docs/settings.md"), 3)}
+    for section, cls in CORE_SECTIONS.items():
+        for each in fields(cls):
+            values = each.default if isinstance(each.default, tuple) else (each.default,)
+            shown = ",".join("none" if value is None else str(value) for value in values)
+            assert told.pop(f"`{section}.{each.name}`") == f"`{shown}`"
+    assert not [key for key in told if key.startswith(("`run.", "`optimizer.", "`loading."))]
+
+
+def test_exit_codes_are_told_as_they_are():
+    told = [row for row in rows(read("docs/errors.md"), 3) if row[0].isdigit()]
+    assert [(int(code), word) for code, word, _ in told] == [(c.value, c.name) for c in ExitCode]
+    source = read("lmkit/errors.py")
+    for _, _, meaning in told:
+        assert f'"""{meaning}"""' in source
+
+
+def test_environment_variables_are_those_that_are_read():
+    pattern = r"\bLMKIT_[A-Z_]+\b"
+    sources = [*(ROOT / "lmkit").rglob("*.py")]
+    read_by_code = {
+        word for path in sources for word in re.findall(pattern, path.read_text(encoding="utf-8"))
+    }
+    assert set(re.findall(pattern, read("docs/errors.md"))) == read_by_code
+    for page in PAGES:
+        assert set(re.findall(pattern, page.read_text(encoding="utf-8"))) <= read_by_code
+
+
+def test_what_may_change_on_resume_is_told():
+    section = read("docs/run-folder.md").partition("may differ:")[2]
+    assert tuple(re.findall(r"^- `([\w.]+)`$", section, re.M)) == MAY_CHANGE
+
+
+def test_the_recipes_are_all_told(registry: Registry):
+    built_in = {recipe.name for recipe, plugin in registry.recipes() if plugin.built_in}
+    rows_of_the_paper = built_in - {"quickstart"}
+    for page in ("README.md", "docs/method.md"):
+        assert set(re.findall(r"^\| `([\w-]+)` \| .*Table", read(page), re.M)) == rows_of_the_paper
+
+
+def test_files_that_the_architecture_names_exist():
+    tree = re.search(r"^    lmkit/.*?^    docs/$", read("docs/architecture.md"), re.S | re.M)
+    assert tree
+    path = ROOT
+    depths: dict[int, Path] = {}
+    for line in tree[0].splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2 - 2
+        listed = re.match(r"((?:[\w.]+(?:\.py|/) ?)+)", line.strip())
+        assert listed, line
+        for word in listed[0].split():
+            path = depths.get(depth - 1, ROOT) / word
+            assert path.exists(), f"{word} is not there"
+        depths[depth] = path
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS)
+    for mentioned in re.findall(r"`((?:lmkit|plugins|tests)/[\w/.]+)`", text):
+        assert (ROOT / mentioned).exists(), mentioned
+
+
+@pytest.mark.parametrize("page", PAGES[:3], ids=name)
+def test_links_outside_of_the_site_lead_somewhere(page):
+    # Those of the site are checked by mkdocs.
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_nothing_is_left_to_be_filled_in(page):
+    assert "@@" not in page.read_text(encoding="utf-8")
+
+
+def test_the_checks_install_and_test_in_the_words_of_the_readme():
+    command = next(words for words in code(read("README.md")) if words.endswith("&& pytest"))
+    script = read(".ci/run")
+    for step in command.split(" && ")[2:]:
+        quiet = step.replace("pip install", "pip install --quiet")
+        assert f"check {quiet}\n" in script
