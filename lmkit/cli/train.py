@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lmkit.engine.train import Outcome
     from lmkit.run import Run
 
-EVALUATE_UP_TO = 20_000
+EVALUATE_UP_TO = 5_000
 """Pictures that are evaluated at the end of training without being asked."""
 
 RUN_FLAGS = ("steps", "batch_size", "landmarks", "image_size", "seed", "device", "checkpoint_every")
