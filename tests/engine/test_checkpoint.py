@@ -33,6 +33,24 @@ def test_nothing_is_pickled(parts):
     assert {file.suffix for file in path.iterdir()} == {".safetensors", ".json"}
 
 
+def test_loaded_moments_lie_in_memory_as_the_weights_do(parts, tiny, registry):
+    folder, assembly, updater = parts
+    device = torch.device("cpu")
+    assembly.to(device)
+    total = sum((p**2).sum() for _, net in assembly.networks() for p in net.parameters())
+    updater.update(total, 0)
+    path = module.save_checkpoint(folder, 1, assembly, updater, keep=2)
+    other = assemble(tiny("run.seed=1"), registry)
+    other.to(device)
+    fresh = Updater(other, tiny().optimizer)
+    assert module.load_checkpoint(path, other, fresh, device=device) == 1
+    pairs = [(p, fresh.optimizer.state[p]) for own in fresh.networks.values() for p in own]
+    assert any(not p.is_contiguous() for p, _ in pairs)
+    assert all(state["exp_avg"].stride() == p.stride() for p, state in pairs)
+    for (_, state), (_, former) in zip(pairs, updater.optimizer.state.items(), strict=True):
+        assert torch.equal(state["exp_avg"], former["exp_avg"])
+
+
 def test_a_write_that_fails_leaves_the_former_checkpoint(parts, monkeypatch):
     folder, assembly, updater = parts
     module.save_checkpoint(folder, 1, assembly, updater, keep=2)
