@@ -20,7 +20,8 @@ class Split:
 
     Args:
         train: For unsupervised training.
-        fit: For fitting the regressor that turns landmarks into annotated points; all annotated.
+        fit: For fitting the regressor that turns landmarks into annotated points; each with at
+            least one point that is known.
         test: For testing.
     """
 
@@ -69,7 +70,8 @@ def make_split(
     The data's own parts are used where it names any. Otherwise a share of the subjects is held out
     for testing, or of the pictures where subjects are not known, by a hash of the subject or key:
     pictures added later move none of the others. If only some parts are named, training takes all
-    that does not test, nothing tests, and fitting takes the annotated pictures that train.
+    that does not test, nothing tests, and fitting takes the pictures that train and have at least
+    one point that is known.
 
     Args:
         dataset: The data.
@@ -125,7 +127,7 @@ def _hold_out(dataset: Dataset, usable: Sequence[int], share: float, seed: int) 
 
 def _is_annotated(dataset: Dataset, index: int) -> bool:
     points = dataset.annotation(index).points
-    return points is not None and bool(np.isfinite(points).all())
+    return points is not None and bool(np.isfinite(points).all(axis=1).any())
 
 
 def _check(dataset: Dataset, split: Split) -> None:

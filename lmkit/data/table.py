@@ -23,8 +23,8 @@ class Table(Dataset):
 
     Its columns: ``file``; if known ``subject``; if wanted ``split``, each ``train``, ``val`` or
     ``test``; and points in pixels of the picture, the centre of its first pixel at 0, as columns
-    x0, y0, x1, y1, ... or nose_x, nose_y, .... An empty cell is not known. A row with some of its
-    points not known counts as not annotated.
+    x0, y0, x1, y1, ... or nose_x, nose_y, .... An empty cell is not known, and neither is the
+    point it belongs to; the row's other points are.
 
     Where a row says ``test``, the rows without a split train, and ``val`` is left alone. Where none
     does, lmkit holds out a share of all rows.
@@ -90,8 +90,7 @@ class Table(Dataset):
         return quick_problem(self._root / self._keys[index])
 
     def _is_annotated(self, index: int) -> bool:
-        points = self._points[index]
-        return len(points) > 0 and bool(np.isfinite(points).all())
+        return bool(np.isfinite(self._points[index]).any())
 
     def _pair(self, given: tuple[int, int] | None) -> tuple[int, int]:
         count = len(self.point_names)
@@ -231,13 +230,15 @@ def _split_of(path: Path, line: int, row: Mapping[str, str]) -> str:
 
 
 def _points(path: Path, rows: Rows, columns: Mapping[str, tuple[str, str]]) -> NDArray[np.float32]:
-    """Return (N, P, 2), NaN where not known."""
+    """Return (N, P, 2), both coordinates NaN where either is not known."""
     names = [name for pair in columns.values() for name in pair]
     points = np.array(
         [[_number(path, line, name, row[name]) for name in names] for line, row in rows],
         dtype=np.float32,
     )
-    return points.reshape(len(rows), len(columns), 2)
+    points = points.reshape(len(rows), len(columns), 2)
+    points[np.isnan(points).any(axis=2)] = np.nan
+    return points
 
 
 def _number(path: Path, line: int, column: str, cell: str) -> float:

@@ -16,8 +16,8 @@ class Annotation(NamedTuple):
     """What is known about one picture."""
 
     points: NDArray[np.float32] | None = None
-    """(P, 2), (x, y) in pixels of the picture, the centre of its first pixel at (0, 0), all finite;
-    or none."""
+    """(P, 2), (x, y) in pixels of the picture, the centre of its first pixel at (0, 0); (NaN, NaN)
+    for a point that is not known. None if no point is known."""
     subject: str | None = None
     """Who or what is on the picture; pictures of one subject share it."""
 

@@ -88,9 +88,10 @@ def test_nothing_is_held_out_if_not_wanted_or_if_there_is_one_picture() -> None:
     assert make_split(Listed(names(1)), held_out=0.5, seed=0) == Split([0], [], [])
 
 
-def test_fully_annotated_training_pictures_fit() -> None:
+def test_training_pictures_with_a_known_point_fit() -> None:
     known, unknown = np.zeros((2, 2), np.float32), np.full((2, 2), np.nan, np.float32)
-    points = [known, None, unknown, known]
+    partly = np.array([[1, 2], [np.nan, np.nan]], np.float32)
+    points = [known, None, unknown, partly]
     split = make_split(Listed(names(4), points=points), held_out=0, seed=0)
     assert split.fit == [0, 3]
 

@@ -27,7 +27,7 @@ def test_everything_known_is_read(tmp_path: Path) -> None:
         "b.png,bob,test,5,6,7,8\n"
         "\n"
         "c.png,,val,1,1,1,1\n"
-        "d.png,ann,,1,1,,\n"
+        "d.png,ann,,1,1,,7\n"
     )
     data = Table(path=write(tmp_path, text))
     assert [data.key(i) for i in range(len(data))] == ["a.png", "b.png", "c.png", "d.png"]
@@ -37,9 +37,9 @@ def test_everything_known_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(points, [[1, 2], [3.5, 4]])
     assert subject == "ann"
     assert data.annotation(2).subject is None
-    assert data.annotation(3).points is None, "known only in part"
+    np.testing.assert_array_equal(data.annotation(3).points, [[1, 1], [np.nan, np.nan]])
     assert data.indices("train") == [0, 3]
-    assert data.indices("fit") == [0]
+    assert data.indices("fit") == [0, 3]
     assert data.indices("test") == [1]
     assert data.image(0).shape == (4, 6, 3)
     assert data.problem(0) is None
@@ -57,9 +57,7 @@ def test_file_alone_is_enough_and_lmkit_splits(tmp_path: Path) -> None:
 
 
 def test_points_can_have_names_and_unused_columns_are_noted(tmp_path: Path) -> None:
-    text = (
-        "\ufefffile,eye_x,age,eye_y,left_ear_x,left_ear_y\na.png,1,30,2,nan,4\nb.png,1,30,2,3,4\n"
-    )
+    text = "\ufefffile,eye_x,age,eye_y,left_ear_x,left_ear_y\na.png,,30,2,nan,4\nb.png,1,30,2,3,4\n"
     data = Table(path=write(tmp_path, text))
     assert data.point_names == ("eye", "left_ear")
     assert data.annotation(0).points is None
