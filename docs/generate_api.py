@@ -30,6 +30,7 @@ pixel inside (`align_corners=False`). [Write a plugin](plugins.md) shows how the
 AT_ONCE = {
     "Component": "registry.component",
     "ExitCode": "errors",
+    "Listing": "registry.component",
     "LmkitError": "errors",
     "Recipe": "registry.component",
     "hookimpl": "registry.hookspecs",
@@ -37,7 +38,7 @@ AT_ONCE = {
 """The homes of the names that ``lmkit.api`` imports at once; the others say theirs themselves."""
 
 GROUPS = {
-    "To be announced": ("hookimpl", "Component", "Recipe"),
+    "To be announced": ("hookimpl", "Component", "Recipe", "Listing"),
     "Detector": ("Detector", "HeatmapDetector", "Landmarks"),
     "Generator": ("Generator", "HeatmapGenerator"),
     "Deformation": ("Deformation", "GeometricDeformation", "Views"),

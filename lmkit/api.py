@@ -8,7 +8,7 @@ interfaces and the tensor functions come with torch and are loaded on first use,
 from typing import TYPE_CHECKING, Any
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.registry.component import Component, Recipe
+from lmkit.registry.component import Component, Listing, Recipe
 from lmkit.registry.hookspecs import hookimpl
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "HeatmapDetector",
     "HeatmapGenerator",
     "Landmarks",
+    "Listing",
     "LmkitError",
     "Loss",
     "Pairing",

@@ -1,5 +1,7 @@
 """What many tests share: the registry of built-ins, and runs small enough to train in a second."""
 
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Lay a package and its metadata on the path, as pip would.
+
+    ``install("my-package", source)`` makes a module ``my_package`` with an entry point of its name,
+    and returns the folder of its metadata.
+    """
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(site)
+
+    def install(
+        package: str, source: str, *, entries: list[str] | None = None, version: str = "1.2"
+    ) -> Path:
+        module = package.replace("-", "_")
+        (site / f"{module}.py").write_text(source)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        info = site / f"{module}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
+        )
+        lines = entries or [f"{module} = {module}"]
+        (info / "entry_points.txt").write_text("[lmkit]\n" + "\n".join(lines) + "\n")
+        installed.cache_clear()
+        return info
+
+    yield install
+    installed.cache_clear()
 
 
 @pytest.fixture(scope="session")

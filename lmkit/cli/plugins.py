@@ -26,6 +26,7 @@ def command(as_json: bool) -> None:
             "import_ms": round(1000 * plugin.import_seconds, 1),
             "components": [f"{part.kind} {part.name}" for part in plugin.components],
             "recipes": [recipe.name for recipe in plugin.recipes],
+            "listings": [listing.name for listing in plugin.listings],
             "file": plugin.file,
             "problem": plugin.problem,
             "remedy": plugin.remedy,
@@ -43,6 +44,7 @@ def command(as_json: bool) -> None:
         if row["problem"]:
             click.echo(f"  problem: {row['problem']}\n  remedy:  {row['remedy']}")
         brought = [*row["components"], *(f"recipe {name}" for name in row["recipes"])]
+        brought += [f"listing {name}" for name in row["listings"]]
         if brought:
             click.echo(f"  {', '.join(brought)}")
         if row["file"]:

@@ -10,6 +10,9 @@ from lmkit.errors import ExitCode, LmkitError
 KINDS = ("detector", "generator", "deformation", "pairing", "loss", "dataset")
 """The kinds of component; each has an interface of the same name in ``lmkit.api``."""
 
+LISTED = (*KINDS, "recipe", "listing")
+"""What ``lmkit list`` lists of every plugin; no listing of a plugin's own may be called so."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -37,16 +40,11 @@ class Component:
         if self.kind not in KINDS:
             raise ValueError(f"component kind {self.kind!r} is not one of {', '.join(KINDS)}")
         _check_words(self.kind, self.name, self.summary)
-        if not _TARGET.fullmatch(self.target):
-            raise ValueError(
-                f"{self.kind} {self.name!r} has the target {self.target!r}, "
-                "which is not 'package.module:Class'"
-            )
+        _check_target(self.kind, self.name, self.target, "Class")
 
     def load(self) -> Any:
         """Import the class. Whatever its module raises comes through."""
-        module, _, attribute = self.target.partition(":")
-        return getattr(import_module(module), attribute)
+        return _load(self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +84,48 @@ class Recipe:
                 remedy="Update or reinstall the package that brings it, or take another recipe.",
                 code=ExitCode.PLUGIN,
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A catalogue that ``lmkit list NAME [PATTERN]`` shows: what some option may name.
+
+    Args:
+        name: What users type; not one of [LISTED][lmkit.registry.component.LISTED].
+        target: Where its function is: ``"package.module:function"``. It is imported when the
+            catalogue is asked for, called with a shell wildcard (``"*"`` for everything), and
+            returns pairs of a name and a line about it.
+        summary: One line for ``lmkit list``.
+
+    Raises:
+        ValueError: If a field does not have that form.
+    """
+
+    name: str
+    target: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        _check_words("listing", self.name, self.summary)
+        _check_target("listing", self.name, self.target, "function")
+        if self.name in LISTED:
+            raise ValueError(f"listing name {self.name!r} is taken: lmkit lists that itself")
+
+    def load(self) -> Any:
+        """Import the function. Whatever its module raises comes through."""
+        return _load(self.target)
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _check_target(what: str, name: str, target: str, kind_of: str) -> None:
+    if not _TARGET.fullmatch(target):
+        raise ValueError(
+            f"{what} {name!r} has the target {target!r}, which is not 'package.module:{kind_of}'"
+        )
 
 
 def _check_words(what: str, name: str, summary: str) -> None:

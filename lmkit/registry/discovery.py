@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry import hookspecs
-from lmkit.registry.component import Component, Recipe
+from lmkit.registry.component import Component, Listing, Recipe
 
 GROUP = "lmkit"
 """The entry-point group of third-party plugins."""
@@ -26,7 +26,13 @@ GROUP = "lmkit"
 BUILT_IN = ("lmkit.data.plugin", "lmkit.recipes", "lmkit_interintra")
 """The modules of the plugins that lmkit's own distribution ships."""
 
-Record = TypeVar("Record", Component, Recipe)
+HOOKS: dict[str, tuple[str, type[Component | Listing | Recipe]]] = {
+    "lmkit_components": ("components", Component),
+    "lmkit_recipes": ("recipes", Recipe),
+    "lmkit_listings": ("listings", Listing),
+}
+"""The hooks, the field of [Plugin][lmkit.registry.discovery.Plugin] that keeps the answer of each,
+and what an answer is made of."""
 
 
 @dataclass(slots=True)
@@ -41,6 +47,7 @@ class Plugin:
     import_seconds: float = 0.0
     components: tuple[Component, ...] = ()
     recipes: tuple[Recipe, ...] = ()
+    listings: tuple[Listing, ...] = ()
     disabled: bool = False
     problem: str = ""
     remedy: str = ""
@@ -125,15 +132,16 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
         manager.add_hookspecs(hookspecs)
         manager.register(module, name=plugin.name)
         _check_hooks(manager, module)
-        components = _ask(manager, "lmkit_components", Component)
-        recipes = _ask(manager, "lmkit_recipes", Recipe)
+        answers = {field: _ask(manager, hook, kind) for hook, (field, kind) in HOOKS.items()}
     except (Exception, SystemExit) as error:
         # SystemExit: a module that calls sys.exit() at import must not take lmkit with it.
         plugin.import_seconds = plugin.import_seconds or time.perf_counter() - started
         plugin.problem = error.problem if isinstance(error, LmkitError) else describe(error)
         plugin.remedy = error.remedy if isinstance(error, LmkitError) else _remedy(plugin)
     else:
-        plugin.components, plugin.recipes = components, recipes
+        # Only now, so that of a plugin whose last hook fails nothing is half there.
+        for field, records in answers.items():
+            setattr(plugin, field, records)
         working.append((module, plugin))
 
 
@@ -149,7 +157,6 @@ def _check_new(module: object, working: list[tuple[object, Plugin]]) -> None:
 
 def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
     """Refuse a hook that is misspelled, and a plugin without any, which pluggy lets pass."""
-    known = [name for name in vars(hookspecs) if name.startswith("lmkit_")]
     hooks = manager.get_hookcallers(module) or []
     try:
         manager.check_pending()
@@ -157,18 +164,18 @@ def _check_hooks(manager: pluggy.PluginManager, module: object) -> None:
         unknown = next(hook.name for hook in hooks if not hook.has_spec())
         raise LmkitError(
             f"It implements the hook '{unknown}', which does not exist.",
-            remedy=did_you_mean(unknown, known, all_of_them="The hooks are"),
+            remedy=did_you_mean(unknown, HOOKS, all_of_them="The hooks are"),
             code=ExitCode.PLUGIN,
         ) from None
     if not hooks:
         raise LmkitError(
             "It implements no hook.",
-            remedy=f"Its author has to mark one with @hookimpl: {' or '.join(known)}.",
+            remedy=f"Its author has to mark one with @hookimpl: {' or '.join(HOOKS)}.",
             code=ExitCode.PLUGIN,
         )
 
 
-def _ask(manager: pluggy.PluginManager, hook: str, kind: type[Record]) -> tuple[Record, ...]:
+def _ask(manager: pluggy.PluginManager, hook: str, kind: type) -> tuple[Any, ...]:
     caller = getattr(manager.hook, hook)
     answers = caller()
     if caller.get_hookimpls() and not answers:
@@ -181,7 +188,8 @@ def _ask(manager: pluggy.PluginManager, hook: str, kind: type[Record]) -> tuple[
     for record in records:
         if not isinstance(record, kind):
             raise TypeError(f"{hook} returned {record!r}, which is not a {kind.__name__}")
-    names = [f"{getattr(record, 'kind', 'recipe')} '{record.name}'" for record in records]
+    what = kind.__name__.lower()
+    names = [f"{getattr(record, 'kind', what)} '{record.name}'" for record in records]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{hook} returned the {name} twice")

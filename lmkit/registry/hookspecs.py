@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from lmkit.registry.component import Component, Recipe
+from lmkit.registry.component import Component, Listing, Recipe
 
 hookspec = pluggy.HookspecMarker("lmkit")
 hookimpl = pluggy.HookimplMarker("lmkit")
@@ -22,3 +22,8 @@ def lmkit_components() -> Iterable[Component]:  # type: ignore[empty-body]
 @hookspec
 def lmkit_recipes() -> Iterable[Recipe]:  # type: ignore[empty-body]
     """Return the recipes this plugin brings."""
+
+
+@hookspec
+def lmkit_listings() -> Iterable[Listing]:  # type: ignore[empty-body]
+    """Return the catalogues this plugin adds to ``lmkit list``."""

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
-from lmkit.registry.component import KINDS, Component, Recipe
+from lmkit.registry.component import KINDS, LISTED, Component, Listing, Recipe
 from lmkit.registry.discovery import Plugin, describe, discover
 
 
@@ -91,14 +91,7 @@ class Registry:
                 remedy=did_you_mean(bare, known, all_of_them=f"The {_plural(kind)} are")
                 + self._absent(),
             )
-        plugins = [entry.plugin for entry in found]
-        names = {plugin.name for plugin in plugins}
-        ways = [plugin.name if len(names) == len(plugins) else plugin.package for plugin in plugins]
-        raise LmkitError(
-            f"There is more than one {kind} '{name}': {_owners(plugins)}.",
-            remedy=f"Say which: {' or '.join(f'{way}/{bare}' for way in ways)}.",
-            code=ExitCode.PLUGIN,
-        )
+        raise _clash(kind, bare, [entry.plugin for entry in found])
 
     def recipes(self) -> list[tuple[Recipe, Plugin]]:
         """Return every recipe with its plugin, sorted by name."""
@@ -127,6 +120,56 @@ class Registry:
             )
         return found[0][0]
 
+    def listings(self) -> list[tuple[Listing, Plugin]]:
+        """Return every listing with its plugin, sorted by name."""
+        found = [(listing, plugin) for plugin in self.plugins for listing in plugin.listings]
+        return sorted(found, key=lambda entry: (entry[0].name, entry[1].package))
+
+    def catalogue(self, name: str, pattern: str = "*") -> tuple[list[tuple[str, str]], Plugin]:
+        """Return what a plugin's own listing shows, and the plugin.
+
+        Args:
+            name: The listing's name, or ``plugin/name`` (or ``package/name``) where several plugins
+                bring one.
+            pattern: A shell wildcard, which the listing itself applies.
+
+        Returns:
+            A name and a line about it each, in the listing's order.
+
+        Raises:
+            LmkitError: If there is none of this name, more than one, or if it fails.
+        """
+        owner, _, bare = name.rpartition("/")
+        found = [
+            (listing, plugin)
+            for listing, plugin in self.listings()
+            if listing.name == bare and owner in ("", plugin.name, plugin.package)
+        ]
+        if not found:
+            known = {*LISTED, *(listing.name for listing, _ in self.listings())}
+            raise LmkitError(
+                f"There is no kind or listing '{name}'.",
+                remedy=did_you_mean(bare, known, all_of_them="There are") + self._absent(),
+            )
+        if len(found) > 1:
+            raise _clash("listing", bare, [plugin for _, plugin in found])
+        listing, plugin = found[0]
+        try:
+            pairs = [(name, line) for name, line in listing.load()(pattern)]
+            for pair in pairs:
+                if not all(isinstance(word, str) for word in pair):
+                    raise TypeError(f"{pair!r} is not a name and a line of text")
+        except LmkitError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise LmkitError(
+                f"The listing '{bare}' of plugin {plugin.name} (package {plugin.package}) failed: "
+                f"{describe(error)}",
+                remedy=f"Update or reinstall {plugin.package}.",
+                code=ExitCode.PLUGIN,
+            ) from error
+        return pairs, plugin
+
     def problems(self) -> list[Plugin]:
         """Return the plugins that are broken."""
         return [plugin for plugin in self.plugins if plugin.problem]
@@ -142,6 +185,17 @@ class Registry:
 
 def _plural(kind: str) -> str:
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
+def _clash(what: str, name: str, plugins: list[Plugin]) -> LmkitError:
+    """Return the error for a name that several plugins bring, with the ways to say which."""
+    names = {plugin.name for plugin in plugins}
+    ways = [plugin.name if len(names) == len(plugins) else plugin.package for plugin in plugins]
+    return LmkitError(
+        f"There is more than one {what} '{name}': {_owners(plugins)}.",
+        remedy=f"Say which: {' or '.join(f'{way}/{name}' for way in ways)}.",
+        code=ExitCode.PLUGIN,
+    )
 
 
 def _owners(plugins: list[Plugin]) -> str:

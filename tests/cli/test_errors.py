@@ -21,19 +21,6 @@ FACES = "--set=data.count=12"
 
 
 @pytest.fixture
-def lmkit(capsys, monkeypatch, tmp_path):
-    """Call the command line in this process: ``code, stdout, stderr = lmkit("list")``."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        return ended.value.code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
 def refused(lmkit):
     """Call the command line, and check that it refuses as it should."""
 
@@ -65,7 +52,7 @@ def album(path, count=6):
 USAGE = {
     "unknown command": (["trian"], "There is no command 'trian'. Did you mean 'train'?"),
     "unknown kind": (["show", "detectr", "x"], "no kind 'detectr'. Did you mean 'detector'?"),
-    "unknown kind to list": (["list", "losss"], "no kind 'losss'. Did you mean 'loss'?"),
+    "unknown kind to list": (["list", "losss"], "no kind or listing 'losss'. Did you mean 'loss'?"),
     "unknown component": (
         ["train", *TINY, "--detector", "hourglas"],
         ("detector 'hourglas'", "Did you mean 'hourglass'?"),

@@ -1,7 +1,7 @@
 import pytest
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.registry.component import KINDS, Component, Recipe
+from lmkit.registry.component import KINDS, LISTED, Component, Listing, Recipe
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -45,6 +45,22 @@ def test_a_component_imports_its_class():
         Component("loss", "x", "collections:OrderedDict", "s").load()
         is __import__("collections").OrderedDict
     )
+
+
+def test_a_listing_imports_its_function_and_has_a_name_and_target_of_the_same_forms():
+    assert Listing("x", "fnmatch:filter", "s").load() is __import__("fnmatch").filter
+    with pytest.raises(ValueError, match="listing name 'X' is not lower-case letters"):
+        Listing("X", "fnmatch:filter", "s")
+    with pytest.raises(ValueError, match=r"which is not 'package.module:function'"):
+        Listing("x", "fnmatch", "s")
+    with pytest.raises(ValueError, match="listing 'x' needs a summary of one line"):
+        Listing("x", "fnmatch:filter", "")
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_a_listing_does_not_hide_what_lmkit_lists_itself(name):
+    with pytest.raises(ValueError, match=f"listing name '{name}' is taken"):
+        Listing(name, "fnmatch:filter", "s")
 
 
 @pytest.mark.parametrize("name", ["../secrets", "Paper", ""])

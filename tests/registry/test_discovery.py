@@ -9,7 +9,7 @@ from lmkit.registry.component import Component
 from lmkit.registry.discovery import discover
 
 WORKING = """
-from lmkit.api import Component, Recipe, hookimpl
+from lmkit.api import Component, Listing, Recipe, hookimpl
 
 @hookimpl
 def lmkit_components():
@@ -18,6 +18,10 @@ def lmkit_components():
 @hookimpl
 def lmkit_recipes():
     return [Recipe("probing", __name__, "tries things")]
+
+@hookimpl
+def lmkit_listings():
+    return [Listing("probes", "nowhere:list_probes", "what can be tried")]
 """
 ANSWERS = (
     "from lmkit.api import Component, hookimpl\n\n@hookimpl\ndef lmkit_components():\n    {}\n"
@@ -27,29 +31,6 @@ ANSWERS = (
 @pytest.fixture(autouse=True)
 def third_parties_alone(monkeypatch):
     monkeypatch.setattr(discovery, "BUILT_IN", ())
-
-
-@pytest.fixture
-def install(tmp_path, monkeypatch):
-    """Lay a package and its metadata on the path, as pip would."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(site)
-
-    def install(package, source, *, entries=None, version="1.2"):
-        module = package.replace("-", "_")
-        (site / f"{module}.py").write_text(source)
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        info = site / f"{module}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-        )
-        lines = entries or [f"{module} = {module}"]
-        (info / "entry_points.txt").write_text("[lmkit]\n" + "\n".join(lines) + "\n")
-        return info
-
-    return install
 
 
 def by_name(**environment):
@@ -64,6 +45,7 @@ def test_an_installed_plugin_is_found_with_its_records_and_whereabouts(install):
     assert plugin.import_seconds > 0
     assert [component.name for component in plugin.components] == ["probe"]
     assert [recipe.name for recipe in plugin.recipes] == ["probing"]
+    assert [listing.name for listing in plugin.listings] == ["probes"]
     assert (plugin.problem, plugin.remedy, plugin.disabled) == ("", "", False)
 
 
@@ -110,6 +92,11 @@ BROKEN = {
         ANSWERS.format("return [Component('loss', 'one', 'a:B', 's')] * 2"),
         "ValueError: lmkit_components returned the loss 'one' twice.",
     ),
+    "has a listing of a kind's name": (
+        "from lmkit.api import Listing, hookimpl\n\n@hookimpl\ndef lmkit_listings():\n"
+        "    return [Listing('recipe', 'a:b', 's')]",
+        "ValueError: listing name 'recipe' is taken: lmkit lists that itself.",
+    ),
     "has no hook": ("def lmkit_components():\n    return []", "It implements no hook."),
     "has a hook that is not ours": (
         WORKING.replace("lmkit_components", "lmkit_componets"),
@@ -148,15 +135,16 @@ def test_a_misspelled_hook_gets_the_right_spelling(install):
 
 def test_a_forgotten_marker_is_named(install):
     install("broken-one", WORKING.replace("@hookimpl", ""))
-    assert "mark one with @hookimpl: lmkit_components or lmkit_recipes" in (
-        by_name()["broken_one"].remedy
+    assert by_name()["broken_one"].remedy == (
+        "Its author has to mark one with @hookimpl: lmkit_components or lmkit_recipes or "
+        "lmkit_listings."
     )
 
 
 def test_a_hook_with_other_arguments_is_refused(install):
     install("broken-one", WORKING.replace("lmkit_recipes()", "lmkit_recipes(settings)"))
     plugin = by_name()["broken_one"]
-    assert plugin.components == plugin.recipes == ()
+    assert plugin.components == plugin.recipes == plugin.listings == ()
     assert "lmkit_recipes(settings)" in plugin.problem
 
 
