@@ -82,7 +82,7 @@ def tiny(registry: Registry):
 @pytest.fixture(scope="session")
 def trained(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run; to be read, not changed."""
-    from lmkit.run import start
+    from lmkit.training import start
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     start(tiny("run.checkpoint_every=2"), out)

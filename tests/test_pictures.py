@@ -9,7 +9,7 @@ from lmkit.drawing import GAP
 from lmkit.engine.assemble import assemble
 from lmkit.engine.folder import RunFolder
 from lmkit.pictures import PictureWriter, mark_all, to_arrays
-from lmkit.run import prepare
+from lmkit.preparation import prepare
 
 
 def write(settings, registry, out, split=None):

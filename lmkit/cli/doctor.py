@@ -129,9 +129,10 @@ def _disk() -> str:
 def _training_step() -> str:
     import tempfile
 
-    from lmkit import run as runs
     from lmkit.config import Layer, read_recipe
+    from lmkit.preparation import settle
     from lmkit.registry.lookup import installed
+    from lmkit.training import start
 
     small = {
         "run": {"steps": 1, "batch_size": 2, "image_size": 32, "landmarks": 3},
@@ -140,5 +141,5 @@ def _training_step() -> str:
     layers = [*read_recipe("quickstart", installed()), Layer("doctor", small)]
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        runs.start(runs.settle(layers), Path(folder) / "run")
+        start(settle(layers), Path(folder) / "run")
     return f"works ({time.perf_counter() - started:.1f} s from pictures to checkpoint)"

@@ -19,7 +19,8 @@ from lmkit.cli.common import (
 
 if TYPE_CHECKING:
     from lmkit.evaluation.protocol import Report
-    from lmkit.run import Prepared, Run
+    from lmkit.preparation import Prepared
+    from lmkit.run import Run
 
 
 @click.command("evaluate", short_help="Measure a trained detector against annotated points.")

@@ -90,23 +90,26 @@ def command(
     layers.append(settings_module.Layer("the command line", sections, losses or None))
     layers.append(assignments_layer(assignments))
 
-    from lmkit import run as runs
+    from lmkit import training
     from lmkit.cli.terminal import NOTES, TrainingProgress
+    from lmkit.preparation import settle
 
     if resume is not None:
         _refuse_with_resume(recipe=recipe, out=out, dry_run=dry_run or None)
         with TrainingProgress() as progress:
-            _finish(*runs.resume(resume, layers, [progress], known), as_json)
+            _finish(*training.resume(resume, layers, [progress], known), as_json)
     if recipe is None and config is None:
-        recipe = runs.default_recipe()
+        recipe = training.default_recipe()
         NOTES.print(_explain(recipe), markup=False)
     base = [] if recipe is None else settings_module.read_recipe(recipe, known)
-    settings = runs.settle([*base, *layers], known)
+    settings = settle([*base, *layers], known)
     if dry_run:
         _show_plan(settings, as_json)
         return
     with TrainingProgress() as progress:
-        _finish(*runs.start(settings, out or runs.default_out(), [progress], known), as_json)
+        _finish(
+            *training.start(settings, out or training.default_out(), [progress], known), as_json
+        )
 
 
 def _explain(recipe: str) -> str:
@@ -132,7 +135,7 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
     """Build everything, as training would, and report it."""
     from lmkit.cli.terminal import print_table
     from lmkit.engine.device import choose_device
-    from lmkit.run import make_ready
+    from lmkit.preparation import make_ready
 
     device = choose_device(settings.run.device)
     ready, assembly = make_ready(settings)

@@ -136,8 +136,7 @@ def frame(image: NDArray[np.uint8], size: int, fit: Fit) -> tuple[NDArray[np.uin
 def load_image(path: Path) -> NDArray[np.uint8]:
     """Read a picture of any kind as RGB, turned upright as its EXIF orientation says.
 
-    Transparent parts are shown on white. Grey of 16 bits is divided by 257; floating point is taken
-    as [0, 1], or as [0, 255] where it goes beyond 1. Of an animation, the first picture is read.
+    Of an animation, the first picture is read; see [to_rgb][lmkit.data.pictures.to_rgb].
 
     Args:
         path: The file.
@@ -150,7 +149,21 @@ def load_image(path: Path) -> NDArray[np.uint8]:
     """
     with _reasons(), Image.open(path) as image:
         image.load()
-        return np.asarray(_upright(_rgb(image), image))
+        return np.asarray(_upright(to_rgb(image), image))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return a decoded picture of any mode as RGB.
+
+    Transparent parts are shown on white. Grey of 16 bits is divided by 257; floating point is taken
+    as [0, 1], or as [0, 255] where it goes beyond 1.
+    """
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
 
 
 def quick_problem(path: Path) -> str | None:
@@ -191,15 +204,6 @@ def _reasons() -> Iterator[None]:
     except Exception as error:
         # PIL's decoders raise SyntaxError, ValueError, struct.error and more for damaged files.
         raise OSError(f"it is damaged ({type(error).__name__}: {error})") from error
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
-    if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
 
 
 def _eight_bits(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from lmkit.errors import ExitCode
 from lmkit.registry import hookspecs
 from lmkit.registry.component import KINDS
 from lmkit.registry.lookup import Registry
-from lmkit.run import MAY_CHANGE
+from lmkit.training import MAY_CHANGE
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

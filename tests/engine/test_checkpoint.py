@@ -10,7 +10,8 @@ from lmkit.engine.assemble import assemble
 from lmkit.engine.folder import RunFolder
 from lmkit.engine.optimise import Updater
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.run import open_run, resume
+from lmkit.run import open_run
+from lmkit.training import resume
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from lmkit.config import read_assignments
 from lmkit.engine.observer import Observer
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.run import resume, start
+from lmkit.training import resume, start
 
 
 def weights(out: Path, step: int) -> dict[str, torch.Tensor]:

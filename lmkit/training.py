@@ -1,0 +1,250 @@
+"""Training as a whole: a new run, or going on with one, from settings to a finished run folder.
+
+This is lmkit from Python; the command line does the same through the same functions.
+"""
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmkit import __version__, config
+from lmkit.engine import checkpoint as checkpoints
+from lmkit.engine.assemble import Assembly, assemble, blame
+from lmkit.engine.device import choose_device
+from lmkit.engine.folder import RunFolder, write_json
+from lmkit.engine.observer import Observer, Observers
+from lmkit.engine.train import Outcome
+from lmkit.engine.train import train as run_training
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.pictures import PictureWriter
+from lmkit.preparation import Prepared, divide_as_before, make_ready, settle
+from lmkit.registry.lookup import Registry, installed
+from lmkit.run import Run
+
+MAY_CHANGE = (
+    "run.steps",
+    "run.device",
+    "run.checkpoint_every",
+    "run.keep",
+    "run.log_every",
+    "run.picture_every",
+    "loading.workers",
+    "loading.max_unreadable",
+    "data.path",
+)
+"""The settings that may differ when a run is resumed: they do not change what it computes."""
+
+
+def start(
+    settings: config.Settings,
+    out: Path,
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> tuple["Run", Outcome]:
+    """Start a new run and train it.
+
+    Args:
+        settings: Everything that decides it.
+        out: Its folder; must not exist or be empty.
+        observers: Hear of its progress.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If anything is wrong. Before training starts, nothing is left behind.
+    """
+    registry = registry or installed()
+    choose_device(settings.run.device)
+    ready, assembly = make_ready(settings, registry)
+    _initialise(assembly)
+    folder = RunFolder.create(out)
+    write_json(folder.split, ready.split.to_json(ready.dataset))
+    if ready.unreadable:
+        write_json(folder.unreadable, ready.unreadable.report())
+    # Last, since it is what makes the folder a run.
+    write_json(folder.settings, _describe(settings, registry))
+    outcome = _train(ready, assembly, folder, observers, None)
+    return Run(folder, registry), outcome
+
+
+def resume(
+    path: Path,
+    layers: Sequence[config.Layer] = (),
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> tuple["Run", Outcome]:
+    """Go on with a run from its newest checkpoint, or from the start if it has none.
+
+    Args:
+        path: The run's folder.
+        layers: Settings that differ from the run's own; only those of
+            [MAY_CHANGE][lmkit.training.MAY_CHANGE] may.
+        observers: Hear of its progress.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If the run is damaged or finished, or the settings differ.
+    """
+    registry = registry or installed()
+    run = Run(RunFolder.open(path), registry)
+    former = run.settings
+    settings = settle([config.Layer(f"{path}/run.json", run.stored), *layers], registry)
+    _refuse_changes(former, settings, path)
+    found = checkpoints.list_checkpoints(run.folder)
+    done = max(found, default=0)
+    if done >= settings.run.steps:
+        raise LmkitError(
+            f"{path} is at step {done} already, of {settings.run.steps}.",
+            remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
+        )
+    ready = divide_as_before(run.folder, settings, run.registry)
+    assembly = assemble(settings, registry)
+    if not found:
+        _initialise(assembly)
+    # Before training, so that a run that is interrupted again knows how far it was to go.
+    write_json(run.folder.settings, {**run.record, "settings": settings.to_dict()})
+    outcome = _train(ready, assembly, run.folder, observers, found.get(done))
+    return Run(run.folder, registry), outcome
+
+
+def train(
+    *,
+    data: str | None = None,
+    out: str | Path | None = None,
+    recipe: str | None = None,
+    resume_from: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
+) -> "Run":
+    """Train a detector.
+
+    Args:
+        data: ``faces``, a folder of pictures, ``csv:FILE``, ``celeba:DIR``, or what a plugin adds;
+            the recipe's (``faces``) if not given.
+        out: The run's folder; ``runs/<time>`` if not given.
+        recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
+            ``quickstart`` without one if not given.
+        resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
+            hold, and of ``settings`` those of [MAY_CHANGE][lmkit.training.MAY_CHANGE] may differ.
+        settings: ``{"section": {"key": value}}`` on top of the recipe, for example
+            ``{"run": {"steps": 500}, "detector": {"depth": 3}}``.
+        observers: Hear of the run's progress; see [Observer][lmkit.engine.observer.Observer].
+
+    Returns:
+        The finished run.
+
+    Raises:
+        LmkitError: If anything is wrong.
+
+    Example:
+        >>> run = lmkit.train(data="photos/", out="runs/first")  # doctest: +SKIP
+        >>> run.predict("face.jpg")  # doctest: +SKIP
+    """
+    layer = config.Layer("settings", settings or {})
+    if resume_from is not None:
+        for name, value in (("data", data), ("out", out), ("recipe", recipe)):
+            if value is not None:
+                raise LmkitError(
+                    f"{name}={value} does not go with resume_from, which takes everything from the "
+                    "run.",
+                    remedy=f"Leave {name} out, or start a new run without resume_from.",
+                )
+        return resume(Path(resume_from), [layer], observers)[0]
+    registry = installed()
+    layers = config.read_recipe(recipe or default_recipe(), registry)
+    if data is not None:
+        layers.append(config.Layer("data", {"data": config.parse_data(data, registry)}))
+    return start(settle([*layers, layer]), Path(out or default_out()), observers)[0]
+
+
+def default_recipe() -> str:
+    """Return the recipe for whoever names none: ``paper`` with a GPU, else ``quickstart``."""
+    return "quickstart" if choose_device("auto").type == "cpu" else "paper"
+
+
+def default_out() -> Path:
+    """Return a folder for whoever names none."""
+    return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+
+
+def _initialise(assembly: Assembly) -> None:
+    """Let the networks of a new run read their pretrained weights."""
+    for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
+        if network is not None:
+            with blame(assembly.names[part]):
+                network.initialise()
+
+
+def _train(
+    ready: Prepared,
+    assembly: Assembly,
+    folder: RunFolder,
+    observers: Sequence[Observer],
+    checkpoint: Path | None,
+) -> Outcome:
+    everyone = Observers(
+        [*observers, PictureWriter(folder, ready.settings, ready.dataset, ready.split)]
+    )
+    for text in ready.notes():
+        everyone.note(text)
+    if ready.unreadable:
+        everyone.note(f"{folder.unreadable} lists them.")
+    return run_training(
+        ready.settings,
+        assembly,
+        ready.dataset,
+        ready.split,
+        folder,
+        everyone,
+        unreadable=ready.unreadable,
+        checkpoint=checkpoint,
+    )
+
+
+def _describe(settings: config.Settings, registry: Registry) -> dict[str, Any]:
+    """Return what ``run.json`` holds."""
+    sections = {**config.COMPONENT_SECTIONS, **{f"loss.{label}": "loss" for label in settings.loss}}
+    components = []
+    for section, kind in sections.items():
+        label = section.partition(".")[2]
+        options = settings.loss[label] if label else getattr(settings, section)
+        if options["name"] == "none":
+            continue
+        entry = registry.find(kind, options["name"])
+        components.append(
+            {
+                "section": section,
+                "kind": kind,
+                "name": options["name"],
+                "target": entry.component.target,
+                "package": entry.plugin.package,
+                "version": entry.plugin.version,
+            }
+        )
+    versions = {"lmkit": __version__, "python": platform.python_version()}
+    versions |= {"torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": versions,
+        "components": components,
+        "settings": settings.to_dict(),
+    }
+
+
+def _refuse_changes(former: config.Settings, wanted: config.Settings, path: Path) -> None:
+    before, after = former.flat(), wanted.flat()
+    changed = [
+        f"{key} was {before.get(key)} and is to be {after.get(key)}"
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key) and key not in MAY_CHANGE
+    ]
+    if changed:
+        raise LmkitError(
+            f"{path} was trained with other settings: {'; '.join(changed)}.",
+            remedy="Resume without them, or start a new run with another --out.",
+            code=ExitCode.RUN,
+        )
