@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lmkit.data.rendering import (
+from lmkit.data.rendering import render_faces
+from lmkit.data.rendering.parameters import (
     OCCLUSIONS,
     POINT_NAMES,
     identity_parameters,
     picture_parameters,
-    render_faces,
 )
 
 SUBJECTS = [i // 2 for i in range(320)]
