@@ -28,6 +28,8 @@ pixel inside (`align_corners=False`). [Write a plugin](plugins.md) shows how the
 """
 
 AT_ONCE = {
+    "API_VERSION": "registry.version",
+    "Command": "registry.component",
     "Component": "registry.component",
     "ExitCode": "errors",
     "Listing": "registry.component",
@@ -38,14 +40,21 @@ AT_ONCE = {
 """The homes of the names that ``lmkit.api`` imports at once; the others say theirs themselves."""
 
 GROUPS = {
-    "To be announced": ("hookimpl", "Component", "Recipe", "Listing"),
+    "To be announced": (
+        "hookimpl",
+        "Component",
+        "Recipe",
+        "Listing",
+        "Command",
+        "API_VERSION",
+    ),
     "Detector": ("Detector", "HeatmapDetector", "Landmarks"),
     "Generator": ("Generator", "HeatmapGenerator"),
     "Deformation": ("Deformation", "GeometricDeformation", "Views"),
     "Warps": ("Warp", "AffineWarp", "ThinPlateWarp"),
-    "Pairing": ("Pairing", "Route", "derangement"),
+    "Pairing": ("Pairing", "Route", "View", "derangement"),
     "Loss": ("Loss", "Step"),
-    "Dataset": ("Dataset", "Annotation"),
+    "Dataset": ("Dataset", "Annotation", "Part"),
     "Tensor functions": ("soft_argmax", "gaussian_heatmaps", "to_pixels", "from_pixels"),
     "Weights of others": ("load_weights", "freeze"),
     "Errors": ("LmkitError", "ExitCode"),
@@ -72,23 +81,25 @@ def page() -> str:
 def entry(name: str) -> str:
     """Return one name's part of the page."""
     home = AT_ONCE.get(name) or api._HOMES[name]
-    node = find(name, home)
-    if node is None:
-        return f"\n### {name}\n\nMarks a function of a plugin's module as a hook.\n"
+    node, docstring = find(name, home)
+    if isinstance(node, ast.Assign):
+        return f"\n### {name}\n\n{code(ast.unparse(node))}{prose(docstring)}"
     if isinstance(node, ast.FunctionDef):
-        return f"\n### {name}\n\n{code(signature(node))}{prose(ast.get_docstring(node))}"
+        return f"\n### {name}\n\n{code(signature(node))}{prose(docstring)}"
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     text = f"\n### {name}\n\n{code(f'class {name}({bases})' if bases else f'class {name}')}"
-    return text + prose(ast.get_docstring(node)) + "".join(members(node))
+    return text + prose(docstring) + "".join(members(node))
 
 
-def find(name: str, home: str) -> Definition | None:
-    """Return the definition of a name, or none where it is a mere assignment."""
-    file = ROOT / "lmkit" / f"{home.replace('.', '/')}.py"
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+def find(name: str, home: str) -> tuple[Definition | ast.Assign, str | None]:
+    """Return the definition or assignment of a name, and its docstring."""
+    module = ast.parse((ROOT / "lmkit" / f"{home.replace('.', '/')}.py").read_text("utf-8"))
+    for number, node in enumerate(module.body):
         if isinstance(node, Definition) and node.name == name:
-            return node
-    return None
+            return node, ast.get_docstring(node)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node, attribute_docstring(module, number)
+    raise SystemExit(f"lmkit.{home} does not define {name}")
 
 
 def members(node: ast.ClassDef) -> Iterator[str]:
@@ -111,8 +122,8 @@ def bare_fields(node: ast.ClassDef) -> list[str]:
     return [ast.unparse(m) for number, m in fields if not attribute_docstring(node, number)]
 
 
-def attribute_docstring(node: ast.ClassDef, number: int) -> str | None:
-    """Return the string that stands below an attribute of a class."""
+def attribute_docstring(node: ast.ClassDef | ast.Module, number: int) -> str | None:
+    """Return the string that stands below an attribute of a class or module."""
     below = node.body[number + 1] if number + 1 < len(node.body) else None
     assigns = isinstance(node.body[number], (ast.AnnAssign, ast.Assign))
     if assigns and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):

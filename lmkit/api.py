@@ -8,12 +8,15 @@ interfaces and the tensor functions come with torch and are loaded on first use,
 from typing import TYPE_CHECKING, Any
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.registry.component import Component, Listing, Recipe
+from lmkit.registry.component import Command, Component, Listing, Recipe
 from lmkit.registry.hookspecs import hookimpl
+from lmkit.registry.version import API_VERSION
 
 __all__ = [
+    "API_VERSION",
     "AffineWarp",
     "Annotation",
+    "Command",
     "Component",
     "Dataset",
     "Deformation",
@@ -28,10 +31,12 @@ __all__ = [
     "LmkitError",
     "Loss",
     "Pairing",
+    "Part",
     "Recipe",
     "Route",
     "Step",
     "ThinPlateWarp",
+    "View",
     "Views",
     "Warp",
     "derangement",
@@ -49,13 +54,13 @@ if TYPE_CHECKING:
     from lmkit.geometry.heatmaps import gaussian_heatmaps
     from lmkit.geometry.soft_argmax import soft_argmax
     from lmkit.geometry.warps import AffineWarp, ThinPlateWarp, Warp
-    from lmkit.interfaces.dataset import Annotation, Dataset
+    from lmkit.interfaces.dataset import Annotation, Dataset, Part
     from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
     from lmkit.interfaces.detector import Detector, HeatmapDetector
     from lmkit.interfaces.generator import Generator, HeatmapGenerator
     from lmkit.interfaces.landmarks import Landmarks
     from lmkit.interfaces.loss import Loss
-    from lmkit.interfaces.pairing import Pairing, Route, derangement
+    from lmkit.interfaces.pairing import Pairing, Route, View, derangement
     from lmkit.interfaces.step import Step
     from lmkit.interfaces.weights import freeze, load_weights
 
@@ -72,9 +77,11 @@ _HOMES = {
     "Landmarks": "interfaces.landmarks",
     "Loss": "interfaces.loss",
     "Pairing": "interfaces.pairing",
+    "Part": "interfaces.dataset",
     "Route": "interfaces.pairing",
     "Step": "interfaces.step",
     "ThinPlateWarp": "geometry.warps",
+    "View": "interfaces.pairing",
     "Views": "interfaces.deformation",
     "Warp": "geometry.warps",
     "derangement": "interfaces.pairing",

@@ -68,20 +68,23 @@ def registry() -> "Registry":
     """Return the installed components, after naming broken plugins on stderr."""
     from lmkit.registry.lookup import installed
 
-    for line in broken_plugins():
+    for line in plugin_notes():
         click.echo(line, err=True)
     return installed()
 
 
-def broken_plugins() -> Iterator[str]:
-    """Yield one line for every plugin that could not be loaded."""
+def plugin_notes() -> Iterator[str]:
+    """Yield a line for every plugin that could not be loaded, and for every name used twice."""
+    from lmkit.cli.main import COMMANDS
     from lmkit.registry.lookup import installed
 
     for plugin in installed().problems():
         yield (
             f"Note: plugin '{plugin.name}' of package {plugin.package} is not used. "
-            f"{plugin.problem}. {plugin.remedy}"
+            f"{plugin.problem} {plugin.remedy}"
         )
+    for sentence in installed().taken(COMMANDS):
+        yield f"Note: {sentence}"
 
 
 def assignments_layer(assignments: tuple[str, ...]) -> "Layer":

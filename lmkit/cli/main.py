@@ -4,7 +4,6 @@ Commands are imported when they are called, and import torch inside their functi
 ``lmkit --help`` is instant.
 """
 
-import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import click
 
 from lmkit import __version__
+from lmkit.cli import plugin_commands
 from lmkit.errors import ExitCode, LmkitError
 
 COMMANDS = {
@@ -27,10 +27,6 @@ COMMANDS = {
     "doctor": "Check this installation and this machine.",
 }
 """The commands and their one-line descriptions; each is ``command`` in a module of its name."""
-
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where nothing more can be written."""
 
 
 @contextmanager
@@ -56,45 +52,47 @@ class LazyGroup(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command. What a plugin's raises is reported as the plugin's failure."""
         with reader_may_leave():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except Exception as error:
+                name = ctx.invoked_subcommand
+                if not name or name in COMMANDS or not plugin_commands.is_unexpected(error):
+                    raise
+                raise plugin_commands.failure(name, error) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order a new user meets them."""
-        return list(COMMANDS)
+        """Return the commands in the order a new user meets them, then those of plugins."""
+        return [*COMMANDS, *(name for name, _ in plugin_commands.offered(COMMANDS))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        if cmd_name not in COMMANDS:
+        """Import a command.
+
+        Raises:
+            LmkitError: If there is none of this name, with the closest one as its remedy.
+        """
+        if cmd_name.startswith("-"):
             return None
+        if cmd_name not in COMMANDS:
+            return plugin_commands.load(cmd_name, COMMANDS)
         module = import_module(f"lmkit.cli.{cmd_name}")
         command: click.Command = module.command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the closest command for a misspelled one."""
-        from lmkit.errors import did_you_mean
-
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise LmkitError(
-                f"There is no command '{args[0]}'.",
-                remedy=did_you_mean(args[0], COMMANDS, all_of_them="The commands are"),
-            )
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        if added := list(plugin_commands.offered(COMMANDS)):
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(added)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Name broken plugins even here, where a user first looks."""
-        from lmkit.cli.common import broken_plugins
+        from lmkit.cli.common import plugin_notes
 
-        for line in broken_plugins():
+        for line in plugin_notes():
             formatter.write_paragraph()
             formatter.write_text(line)
 
@@ -124,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
         _explain(error)
         sys.exit(error.code)
     except OSError as error:
-        if error.errno not in DISK_FULL or _wants_traceback():
+        if error.errno not in plugin_commands.DISK_FULL or _wants_traceback():
             raise
         _explain(
             LmkitError(

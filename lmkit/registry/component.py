@@ -116,6 +116,33 @@ class Listing:
         return _load(self.target)
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that a plugin adds: ``lmkit NAME``.
+
+    Args:
+        name: What users type.
+        target: Where it is: ``"package.module:command"``, a command of click. It is imported when
+            it is called.
+        summary: One line for ``lmkit --help``.
+
+    Raises:
+        ValueError: If a field does not have that form.
+    """
+
+    name: str
+    target: str
+    summary: str
+
+    def __post_init__(self) -> None:
+        _check_words("command", self.name, self.summary)
+        _check_target("command", self.name, self.target, "command")
+
+    def load(self) -> Any:
+        """Import the command. Whatever its module raises comes through."""
+        return _load(self.target)
+
+
 def _load(target: str) -> Any:
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)

@@ -18,7 +18,8 @@ import pluggy
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry import hookspecs
-from lmkit.registry.component import Component, Listing, Recipe
+from lmkit.registry.component import Command, Component, Listing, Recipe
+from lmkit.registry.version import API_VERSION, check_api
 
 GROUP = "lmkit"
 """The entry-point group of third-party plugins."""
@@ -26,10 +27,11 @@ GROUP = "lmkit"
 BUILT_IN = ("lmkit.data.plugin", "lmkit.recipes", "lmkit_interintra")
 """The modules of the plugins that lmkit's own distribution ships."""
 
-HOOKS: dict[str, tuple[str, type[Component | Listing | Recipe]]] = {
+HOOKS: dict[str, tuple[str, type[Command | Component | Listing | Recipe]]] = {
     "lmkit_components": ("components", Component),
     "lmkit_recipes": ("recipes", Recipe),
     "lmkit_listings": ("listings", Listing),
+    "lmkit_commands": ("commands", Command),
 }
 """The hooks, the field of [Plugin][lmkit.registry.discovery.Plugin] that keeps the answer of each,
 and what an answer is made of."""
@@ -43,11 +45,13 @@ class Plugin:
     package: str
     version: str
     built_in: bool
+    api: str = ""
     file: str = ""
     import_seconds: float = 0.0
     components: tuple[Component, ...] = ()
     recipes: tuple[Recipe, ...] = ()
     listings: tuple[Listing, ...] = ()
+    commands: tuple[Command, ...] = ()
     disabled: bool = False
     problem: str = ""
     remedy: str = ""
@@ -127,6 +131,9 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
         plugin.import_seconds = time.perf_counter() - started
         plugin.file = getattr(module, "__file__", "") or ""
         _check_new(module, working)
+        wanted = getattr(module, "LMKIT_API", None)
+        plugin.api = "" if wanted is None else str(wanted)
+        check_api(wanted)
         # A manager of its own: nothing a plugin does to it can reach another plugin.
         manager = pluggy.PluginManager("lmkit")
         manager.add_hookspecs(hookspecs)
@@ -137,7 +144,7 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
         # SystemExit: a module that calls sys.exit() at import must not take lmkit with it.
         plugin.import_seconds = plugin.import_seconds or time.perf_counter() - started
         plugin.problem = error.problem if isinstance(error, LmkitError) else describe(error)
-        plugin.remedy = error.remedy if isinstance(error, LmkitError) else _remedy(plugin)
+        plugin.remedy = _remedy(plugin, error)
     else:
         # Only now, so that of a plugin whose last hook fails nothing is half there.
         for field, records in answers.items():
@@ -196,6 +203,11 @@ def _ask(manager: pluggy.PluginManager, hook: str, kind: type) -> tuple[Any, ...
     return tuple(records)
 
 
-def _remedy(plugin: Plugin) -> str:
+def _remedy(plugin: Plugin, error: BaseException) -> str:
+    if isinstance(error, LmkitError):
+        return error.remedy
     mend = "Reinstall lmkit" if plugin.built_in else f"Update or uninstall {plugin.package}"
+    if isinstance(error, ImportError) and error.name == "lmkit.api":
+        # It asks the door for a name that is not there: added later, most likely.
+        mend = f"It may need a newer lmkit (here the plugin API is {API_VERSION}): upgrade. {mend}"
     return f"{mend}, or set LMKIT_DISABLE_PLUGINS={plugin.name} to go on without it quietly."

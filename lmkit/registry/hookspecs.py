@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 import pluggy
 
-from lmkit.registry.component import Component, Listing, Recipe
+from lmkit.registry.component import Command, Component, Listing, Recipe
 
 hookspec = pluggy.HookspecMarker("lmkit")
 hookimpl = pluggy.HookimplMarker("lmkit")
+"""Marks a function of a plugin's module as a hook."""
 
 
 @hookspec
@@ -27,3 +28,8 @@ def lmkit_recipes() -> Iterable[Recipe]:  # type: ignore[empty-body]
 @hookspec
 def lmkit_listings() -> Iterable[Listing]:  # type: ignore[empty-body]
     """Return the catalogues this plugin adds to ``lmkit list``."""
+
+
+@hookspec
+def lmkit_commands() -> Iterable[Command]:  # type: ignore[empty-body]
+    """Return the commands this plugin adds to ``lmkit``."""

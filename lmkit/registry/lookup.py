@@ -1,14 +1,16 @@
 """From a kind and a name to a component, with errors that name both sides of a clash."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
-from lmkit.registry.component import KINDS, LISTED, Component, Listing, Recipe
+from lmkit.registry.component import KINDS, LISTED, Command, Component, Listing, Recipe
 from lmkit.registry.discovery import Plugin, describe, discover
+
+Record = TypeVar("Record", Command, Component, Listing, Recipe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,67 +72,52 @@ class Registry:
 
         Args:
             kind: One of the kinds.
-            name: Its name, or ``plugin/name`` (or ``package/name``) where several bring one.
+            name: Its name: lmkit's own where it has one, or ``plugin/name`` (or ``package/name``)
+                where several bring one.
 
         Raises:
             LmkitError: If there is none, or more than one.
         """
-        owner, _, bare = name.rpartition("/")
-        found = [
-            entry
-            for entry in self.components(kind)
-            if entry.component.name == bare
-            and owner in ("", entry.plugin.name, entry.plugin.package)
-        ]
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            known = {entry.component.name for entry in self.components(kind)}
-            raise LmkitError(
-                f"There is no {kind} '{name}'.",
-                remedy=did_you_mean(bare, known, all_of_them=f"The {_plural(kind)} are")
-                + self._absent(),
-            )
-        raise _clash(kind, bare, [entry.plugin for entry in found])
+        found = [(entry.component, entry.plugin) for entry in self.components(kind)]
+        return Registered(*self._one(kind, name, found))
 
     def recipes(self) -> list[tuple[Recipe, Plugin]]:
         """Return every recipe with its plugin, sorted by name."""
-        found = [(recipe, plugin) for plugin in self.plugins for recipe in plugin.recipes]
-        return sorted(found, key=lambda entry: (entry[0].name, entry[1].package))
+        return _sorted((record, plugin) for plugin in self.plugins for record in plugin.recipes)
 
     def recipe(self, name: str) -> Recipe:
-        """Return the one recipe of this name.
+        """Return the one recipe of this name, or ``plugin/name``.
 
         Raises:
             LmkitError: If there is none, or more than one.
         """
-        found = [(recipe, plugin) for recipe, plugin in self.recipes() if recipe.name == name]
-        if not found:
-            known = {recipe.name for recipe, _ in self.recipes()}
-            raise LmkitError(
-                f"There is no recipe '{name}'.",
-                remedy=did_you_mean(name, known, all_of_them="The recipes are") + self._absent(),
-            )
-        if len(found) > 1:
-            raise LmkitError(
-                f"There is more than one recipe '{name}': "
-                f"{_owners([plugin for _, plugin in found])}.",
-                remedy="Set LMKIT_DISABLE_PLUGINS to the name of one of these plugins.",
-                code=ExitCode.PLUGIN,
-            )
-        return found[0][0]
+        return self._one("recipe", name, self.recipes())[0]
+
+    def commands(self) -> list[tuple[Command, Plugin]]:
+        """Return every command of a plugin with the plugin, sorted by name."""
+        return _sorted((record, plugin) for plugin in self.plugins for record in plugin.commands)
+
+    def command(self, name: str, own: Collection[str] = ()) -> tuple[Command, Plugin]:
+        """Return the one command of this name, or ``plugin/name``, with its plugin.
+
+        Args:
+            name: Its name.
+            own: The names of lmkit's own commands, for the suggestion.
+
+        Raises:
+            LmkitError: If there is none, or more than one.
+        """
+        return self._one("command", name, self.commands(), own)
 
     def listings(self) -> list[tuple[Listing, Plugin]]:
         """Return every listing with its plugin, sorted by name."""
-        found = [(listing, plugin) for plugin in self.plugins for listing in plugin.listings]
-        return sorted(found, key=lambda entry: (entry[0].name, entry[1].package))
+        return _sorted((record, plugin) for plugin in self.plugins for record in plugin.listings)
 
     def catalogue(self, name: str, pattern: str = "*") -> tuple[list[tuple[str, str]], Plugin]:
         """Return what a plugin's own listing shows, and the plugin.
 
         Args:
-            name: The listing's name, or ``plugin/name`` (or ``package/name``) where several plugins
-                bring one.
+            name: The listing's name, or ``plugin/name``.
             pattern: A shell wildcard, which the listing itself applies.
 
         Returns:
@@ -139,21 +126,7 @@ class Registry:
         Raises:
             LmkitError: If there is none of this name, more than one, or if it fails.
         """
-        owner, _, bare = name.rpartition("/")
-        found = [
-            (listing, plugin)
-            for listing, plugin in self.listings()
-            if listing.name == bare and owner in ("", plugin.name, plugin.package)
-        ]
-        if not found:
-            known = {*LISTED, *(listing.name for listing, _ in self.listings())}
-            raise LmkitError(
-                f"There is no kind or listing '{name}'.",
-                remedy=did_you_mean(bare, known, all_of_them="There are") + self._absent(),
-            )
-        if len(found) > 1:
-            raise _clash("listing", bare, [plugin for _, plugin in found])
-        listing, plugin = found[0]
+        listing, plugin = self._one("kind or listing", name, self.listings(), LISTED)
         try:
             pairs = [(name, line) for name, line in listing.load()(pattern)]
             for pair in pairs:
@@ -163,8 +136,8 @@ class Registry:
             raise
         except (Exception, SystemExit) as error:
             raise LmkitError(
-                f"The listing '{bare}' of plugin {plugin.name} (package {plugin.package}) failed: "
-                f"{describe(error)}",
+                f"The listing '{listing.name}' of plugin {plugin.name} (package {plugin.package}) "
+                f"failed: {describe(error)}",
                 remedy=f"Update or reinstall {plugin.package}.",
                 code=ExitCode.PLUGIN,
             ) from error
@@ -173,6 +146,66 @@ class Registry:
     def problems(self) -> list[Plugin]:
         """Return the plugins that are broken."""
         return [plugin for plugin in self.plugins if plugin.problem]
+
+    def taken(self, own_commands: Collection[str] = ()) -> Iterator[str]:
+        """Yield a sentence and its remedy for every name of lmkit's own that a plugin uses again.
+
+        Args:
+            own_commands: The names of lmkit's own commands, which no plugin announces.
+        """
+        kinds: list[tuple[str, Sequence[tuple[Any, Plugin]]]] = [
+            (kind, [(entry.component, entry.plugin) for entry in self.components(kind)])
+            for kind in KINDS
+        ]
+        kinds += [("recipe", self.recipes()), ("listing", self.listings())]
+        kinds += [("command", self.commands())]
+        for what, found in kinds:
+            own = {record.name for record, plugin in found if plugin.built_in}
+            own |= set(own_commands) if what == "command" else set()
+            for record, plugin in found:
+                if record.name in own and not plugin.built_in:
+                    yield (
+                        f"the {what} '{record.name}' of plugin {plugin.name} (package "
+                        f"{plugin.package}) has the name of one of lmkit's own, which is taken for "
+                        f"it. Write {plugin.name}/{record.name} for the plugin's, or set "
+                        f"LMKIT_DISABLE_PLUGINS={plugin.name}."
+                    )
+
+    def _one(
+        self,
+        what: str,
+        name: str,
+        found: Sequence[tuple[Record, Plugin]],
+        others: Collection[str] = (),
+    ) -> tuple[Record, Plugin]:
+        """Return the one record that a name means; ``others`` are names to suggest beside them."""
+        owner, _, bare = name.rpartition("/")
+        fits = [
+            (record, plugin)
+            for record, plugin in found
+            if record.name == bare and owner in ("", plugin.name, plugin.package)
+        ]
+        if not owner:
+            # What lmkit ships keeps its name, so that no package can change what a recipe means.
+            fits = [(record, plugin) for record, plugin in fits if plugin.built_in] or fits
+        if not fits:
+            known = {*others, *(record.name for record, _ in found)}
+            raise LmkitError(
+                f"There is no {what} '{name}'.",
+                remedy=did_you_mean(bare, known, all_of_them=f"The {_plural(what)} are")
+                + self._absent(),
+            )
+        if len(fits) > 1:
+            plugins = [plugin for _, plugin in fits]
+            names = {plugin.name for plugin in plugins}
+            apart = len(names) == len(plugins)
+            ways = [plugin.name if apart else plugin.package for plugin in plugins]
+            raise LmkitError(
+                f"There is more than one {what} '{name}': {_owners(plugins)}.",
+                remedy=f"Say which: {' or '.join(f'{way}/{bare}' for way in ways)}.",
+                code=ExitCode.PLUGIN,
+            )
+        return fits[0]
 
     def _absent(self) -> str:
         """Name the plugins that could have brought what is not found."""
@@ -183,19 +216,12 @@ class Registry:
         )
 
 
+def _sorted(found: Iterable[tuple[Record, Plugin]]) -> list[tuple[Record, Plugin]]:
+    return sorted(found, key=lambda entry: (entry[0].name, entry[1].package))
+
+
 def _plural(kind: str) -> str:
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
-
-
-def _clash(what: str, name: str, plugins: list[Plugin]) -> LmkitError:
-    """Return the error for a name that several plugins bring, with the ways to say which."""
-    names = {plugin.name for plugin in plugins}
-    ways = [plugin.name if len(names) == len(plugins) else plugin.package for plugin in plugins]
-    return LmkitError(
-        f"There is more than one {what} '{name}': {_owners(plugins)}.",
-        remedy=f"Say which: {' or '.join(f'{way}/{name}' for way in ways)}.",
-        code=ExitCode.PLUGIN,
-    )
 
 
 def _owners(plugins: list[Plugin]) -> str:

@@ -98,7 +98,7 @@ def test_two_listings_of_one_name_are_told_apart_by_their_plugins(colours, insta
     install("crayons", PLUGIN.format(target="colours_of_a_test:colours"))
     code, _, stderr = lmkit("list", "colour")
     assert code == 4
-    assert "There is more than one listing 'colour': one of plugin" in stderr
+    assert "There is more than one kind or listing 'colour': one of plugin" in stderr
     assert "Say which: crayons/colour or paint_box/colour." in stderr
     _, stdout, _ = lmkit("list", "crayons/colour", "red")
     assert stdout == "colour\n  red  like a rose  [crayons]\n"

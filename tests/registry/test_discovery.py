@@ -137,7 +137,7 @@ def test_a_forgotten_marker_is_named(install):
     install("broken-one", WORKING.replace("@hookimpl", ""))
     assert by_name()["broken_one"].remedy == (
         "Its author has to mark one with @hookimpl: lmkit_components or lmkit_recipes or "
-        "lmkit_listings."
+        "lmkit_listings or lmkit_commands."
     )
 
 

@@ -74,6 +74,25 @@ def test_an_ambiguous_name_is_refused_and_names_both_packages(clash):
     assert caught.value.code is ExitCode.PLUGIN
 
 
+def test_what_lmkit_ships_keeps_its_name_and_who_takes_it_too_is_named(clash):
+    registry = Registry(
+        [*clash.plugins, plugin("own", detector("net"), Recipe("fast", "own", "s"))]
+    )
+    registry.plugins[-1].built_in = True
+    assert registry.find("detector", "net").plugin.name == "own"
+    assert registry.find("detector", "red/net").plugin.name == "red"
+    assert registry.recipe("fast").package == "own"
+    assert registry.recipe("red/fast").package == "red"
+    notes = list(registry.taken())
+    assert len(notes) == 4
+    assert notes[0] == (
+        "the detector 'net' of plugin blue (package lmkit-blue) has the name of one of lmkit's "
+        "own, which is taken for it. Write blue/net for the plugin's, or set "
+        "LMKIT_DISABLE_PLUGINS=blue."
+    )
+    assert list(clash.taken()) == []
+
+
 @pytest.mark.parametrize("owner", ["red", "lmkit-red"])
 def test_a_name_is_qualified_by_plugin_or_package(clash, owner):
     assert clash.find("detector", f"{owner}/net").plugin.name == "red"
