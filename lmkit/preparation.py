@@ -111,5 +111,6 @@ def make_ready(
         seed=settings.run.seed,
         start=0,
         stop=0,
+        annotated=assembly.needs_truth,
     )
     return ready, assembly

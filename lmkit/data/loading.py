@@ -30,18 +30,22 @@ class Batch:
     Args:
         images: (B, 3, S, S), RGB, uint8.
         subjects: (B,) int64, equal where the subject is; on the CPU. None if no subject is known.
+        points: (B, P, 2), the annotated points in [-1, 1] of the squares, float32; NaN where not
+            known. None unless asked for.
         indices: The B pictures' numbers.
         unreadable: Pictures of this step that could not be read, and why; others stand in.
     """
 
     images: Tensor
     subjects: Tensor | None
+    points: Tensor | None
     indices: list[int]
     unreadable: Mapping[int, str]
 
     def pin_memory(self) -> "Batch":
-        """Return the batch with its images where the GPU fetches them from."""
-        return replace(self, images=self.images.pin_memory())
+        """Return the batch with its images and points where the GPU fetches them from."""
+        points = None if self.points is None else self.points.pin_memory()
+        return replace(self, images=self.images.pin_memory(), points=points)
 
 
 class TrainingBatches:
@@ -63,11 +67,12 @@ class TrainingBatches:
         rank: This process among those that train together.
         world: The number of processes that train together.
         workers: The number of processes that read; none are started for data held in memory.
+        annotated: Whether batches carry annotated points; unless they do, none is looked at.
         pin_memory: Whether to put images where the GPU fetches them from.
 
     Raises:
-        LmkitError: If there are fewer pictures than one step takes; while iterating, if no picture
-            can be read.
+        LmkitError: If there are fewer pictures than one step takes, or points are asked for and
+            the data has none; while iterating, if no picture can be read.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class TrainingBatches:
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
+        annotated: bool = False,
         pin_memory: bool = False,
     ) -> None:
         if len(indices) < batch_size * world:
@@ -93,8 +99,14 @@ class TrainingBatches:
                 f"batch{processes}.",
                 remedy="Give a smaller --batch-size, or more pictures.",
             )
+        if annotated and not dataset.point_names:
+            raise LmkitError(
+                "A loss learns from annotated points, and the data has none.",
+                remedy="Give data with points, such as --data faces, or losses without annotation.",
+                code=ExitCode.DATA,
+            )
         order = _Order(tuple(indices), batch_size, seed, rank, world)
-        self._reader = _TrainingReader(dataset, order, image_size, fit)
+        self._reader = _TrainingReader(dataset, order, image_size, fit, annotated)
         self._steps = range(start, max(start, stop))
         self._workers = 0 if dataset.in_memory else workers
         self._pin_memory = pin_memory
@@ -191,22 +203,25 @@ class _TrainingReader:
     order: _Order
     image_size: int
     fit: Fit
+    annotated: bool
 
     def __call__(self, step: int) -> Batch:
         size = self.order.batch_size
         problems: dict[int, str] = {}
         read = [self._readable(step, slot, problems) for slot in range(size)]
-        indices = [index for index, _ in read]
+        indices = [index for index, _, _ in read]
+        framings = [framing for _, _, framing in read]
         return Batch(
-            images=_stack([image for _, image in read]),
+            images=_stack([image for _, image, _ in read]),
             subjects=_subjects(self.dataset, indices),
+            points=_points(self.dataset, indices, framings) if self.annotated else None,
             indices=indices,
             unreadable=problems,
         )
 
     def _readable(
         self, step: int, slot: int, problems: dict[int, str]
-    ) -> tuple[int, NDArray[np.uint8]]:
+    ) -> tuple[int, NDArray[np.uint8], Framing]:
         beyond = self.order.batch_size * self.order.world
         for candidate in (slot, *range(slot + beyond, slot + beyond + len(self.order.indices))):
             index = self.order.picture(step, candidate)
@@ -217,7 +232,7 @@ class _TrainingReader:
             except OSError as error:
                 problems[index] = str(error)
             else:
-                return index, frame(image, self.image_size, self.fit)[0]
+                return index, *frame(image, self.image_size, self.fit)
         some = next(iter(problems))
         raise LmkitError(
             f"None of the {len(self.order.indices)} pictures to train on can be read: "
@@ -269,3 +284,13 @@ def _subjects(dataset: Dataset, indices: Sequence[int]) -> Tensor | None:
     ]
     hashes = [blake2b(word.encode("utf-8", "surrogateescape"), digest_size=8) for word in words]
     return torch.tensor([int.from_bytes(h.digest(), "big") >> 1 for h in hashes])
+
+
+def _points(dataset: Dataset, indices: Sequence[int], framings: Sequence[Framing]) -> Tensor:
+    """Return the annotated points in [-1, 1] of the squares, (B, P, 2), NaN where not known."""
+    found = np.full((len(indices), len(dataset.point_names), 2), np.nan, np.float32)
+    for own, index, framing in zip(found, indices, framings, strict=True):
+        points = dataset.annotation(index).points
+        if points is not None:
+            own[:] = framing.to_normalised(points)
+    return torch.from_numpy(found)

@@ -42,6 +42,11 @@ class Assembly:
             yield "generator", self.generator
         yield "losses", nn.ModuleDict(self.losses)
 
+    @property
+    def needs_truth(self) -> bool:
+        """Whether a loss reads the annotated points."""
+        return any(loss.needs_truth for loss in self.losses.values())
+
     def train(self) -> None:
         """Put every network in training mode."""
         for _, network in self.networks():

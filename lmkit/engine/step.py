@@ -19,6 +19,7 @@ def run_step(
     assembly: Assembly,
     images: Tensor,
     subjects: Tensor | None,
+    truth: Tensor | None = None,
     *,
     number: int,
     seed: int,
@@ -34,6 +35,8 @@ def run_step(
         assembly: The components.
         images: (B, 3, H, W), uint8, on the device of the networks.
         subjects: (B,) who is on each picture, on the CPU; or none.
+        truth: (B, P, 2), annotated points in [-1, 1] of the pictures, NaN where not known, on the
+            device of the networks; or none.
         number: The step, from 0.
         seed: The run's seed.
         rank: Of this process.
@@ -66,7 +69,12 @@ def run_step(
             with blame(assembly.names["generator"]):
                 stages = travel(assembly.routes, views, landmarks, assembly.generator)
     warps: dict[View, Warp] = {"original": pair.original_warp, "deformed": pair.deformed_warp}
-    return Step(number, views, landmarks, warps, assembly.routes, stages)
+    known: dict[View, Tensor] = {}
+    if truth is not None:
+        known = {view: _shown(truth, warp) for view, warp in warps.items()}
+        if chosen is not None:
+            known["auxiliary"] = known["original"][chosen]
+    return Step(number, views, landmarks, warps, assembly.routes, stages, known)
 
 
 def weigh(
@@ -81,6 +89,17 @@ def weigh(
                 raise ValueError(f"returned shape {tuple(terms[label].shape)} instead of a scalar")
     weighted = [assembly.weights[label] * term for label, term in terms.items()]
     return torch.stack(weighted).sum(), terms
+
+
+def _shown(points: Tensor, warp: Warp) -> Tensor:
+    """Move annotated points to a view; NaN where it shows nothing of them.
+
+    What lies beyond the picture's edge is not shown even where the warp brings its place into view:
+    there, the edge is repeated.
+    """
+    moved = warp.map_points(points)
+    seen = ((points.abs() <= 1) & (moved.abs() <= 1)).all(dim=-1, keepdim=True)
+    return moved.where(seen, torch.nan)
 
 
 def _check_landmarks(landmarks: Landmarks, batch: int, count: int) -> None:

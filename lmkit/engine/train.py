@@ -87,6 +87,7 @@ def train(
         start=done,
         stop=run.steps,
         workers=workers_for(settings.loading.workers, device),
+        annotated=assembly.needs_truth,
         pin_memory=device.type == "cuda",
     )
 
@@ -100,10 +101,12 @@ def train(
                 # Dropout and the like draw from the global generator: tie it to the step as well.
                 torch.manual_seed(derive(run.seed, done, 0, "network"))
                 images = batch.images.to(device, non_blocking=True)
+                truth = batch.points
                 step = run_step(
                     assembly,
                     images,
                     batch.subjects,
+                    None if truth is None else truth.to(device, non_blocking=True),
                     number=done,
                     seed=run.seed,
                     rank=0,

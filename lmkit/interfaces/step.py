@@ -1,7 +1,7 @@
 """The record of one training step: what losses, pictures and plugins read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -23,6 +23,9 @@ class Step:
         warps: From the loaded pictures to each view.
         routes: The routes travelled.
         stages: For every route, the picture after each hop, each (B, 3, H, W); the last is the end.
+        truth: The annotated points as they are in each view, (B, P, 2), (x, y) in [-1, 1], float32;
+            NaN where a point is not known or the view does not show it. Empty unless a loss
+            [needs it][lmkit.api.Loss.needs_truth].
     """
 
     number: int
@@ -31,6 +34,7 @@ class Step:
     warps: Mapping[View, Warp]
     routes: tuple[Route, ...]
     stages: tuple[tuple[Tensor, ...], ...]
+    truth: Mapping[View, Tensor] = field(default_factory=dict)
 
     @cached_property
     def ends(self) -> Tensor:

@@ -44,6 +44,13 @@ def lmkit_components() -> list[Component]:
         ),
         ("loss", "mse", "losses:MeanSquaredError", "mean squared difference of pixels"),
         ("loss", "perceptual", "perceptual:Perceptual", "squared difference of VGG features"),
+        (
+            "loss",
+            "heatmap",
+            "supervised:HeatmapRegression",
+            "score maps against Gaussians at annotated points",
+        ),
+        ("loss", "points", "supervised:PointRegression", "landmarks against annotated points"),
     ]
     return [
         Component(kind, name, f"lmkit_interintra.{target}", summary)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lmkit.data.loading import Batch, TrainingBatches, read_pictures
+from lmkit.data.pictures import Framing
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset
@@ -114,6 +115,44 @@ def test_subjects_are_equal_where_the_subject_is() -> None:
     assert ids[0] == ids[1]
     assert ids[6] != ids[7], "not known, hence taken for another"
     assert len(set(ids.values())) == 7
+
+
+class Marked(Shades):
+    """Two points each, by number; of every third picture one, of every fifth none is known."""
+
+    point_names = ("left", "right")
+
+    def annotation(self, index: int) -> Annotation:
+        points = np.array([[index % 8, 2], [3, index % 6]], np.float32)
+        if index % 3 == 0:
+            points[1] = np.nan
+        return Annotation(None if index % 5 == 0 else points)
+
+
+@pytest.mark.parametrize(("fit", "workers"), [("crop", 0), ("pad", 1), ("stretch", 0)])
+def test_points_come_in_the_frame_of_their_picture(fit: Any, workers: int) -> None:
+    data = Marked(20, bad=(3, 11))
+    seen = 0
+    for batch in batches(data, fit=fit, annotated=True, workers=workers, stop=5):
+        assert batch.points is not None
+        assert batch.points.shape == (4, 2, 2)
+        assert batch.points.dtype == torch.float32
+        for index, points in zip(batch.indices, batch.points.numpy(), strict=True):
+            known = data.annotation(index).points
+            if known is None:
+                assert np.isnan(points).all()
+                continue
+            expected = Framing.of(8, 6 + index % 3, 4, fit).to_normalised(known)
+            np.testing.assert_allclose(points, expected, rtol=1e-6)
+            seen += 1
+    assert seen > 10
+
+
+def test_no_points_unless_asked_for() -> None:
+    data = Marked(12)
+    assert all(batch.points is None for batch in batches(data))
+    with pytest.raises(LmkitError, match="learns from annotated points, and the data has none"):
+        batches(Shades(12), annotated=True)
 
 
 def test_no_subjects_where_the_data_knows_none() -> None:

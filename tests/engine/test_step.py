@@ -6,13 +6,15 @@ import torch
 from lmkit.engine.assemble import assemble
 from lmkit.engine.step import run_step, weigh
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.geometry.warps import AffineWarp
 
 
-def take(assembly, images, number=0, seed=0, subjects=None):
+def take(assembly, images, number=0, seed=0, subjects=None, truth=None):
     return run_step(
         assembly,
         images,
         subjects,
+        truth,
         number=number,
         seed=seed,
         rank=0,
@@ -120,6 +122,44 @@ def test_a_loss_that_is_no_scalar_is_named(tiny, registry, images):
     assembly.losses["mse"].forward = lambda step: torch.zeros(2)
     with pytest.raises(LmkitError, match="instead of a scalar"):
         weigh(assembly, take(assembly, images), contextlib.nullcontext)
+
+
+@pytest.mark.parametrize("deformation", ["similarity", "tps"])
+def test_annotated_points_are_moved_as_the_pictures_are(tiny, registry, images, deformation):
+    assembly = assemble(tiny(f"deformation.name={deformation}"), registry)
+    truth = torch.rand(4, 7, 2, generator=torch.Generator().manual_seed(1)) * 0.8 - 0.4
+    step = take(assembly, images, truth=truth)
+    for view in ("original", "deformed"):
+        assert torch.equal(step.truth[view], step.warps[view].map_points(truth))
+        assert not torch.allclose(step.truth[view], truth)
+    for own, view in zip(step.truth["auxiliary"], step.views["auxiliary"], strict=True):
+        (other,) = (i for i in range(4) if torch.equal(view, step.views["original"][i]))
+        assert torch.equal(own, step.truth["original"][other])
+
+
+def test_points_that_are_not_known_or_not_shown_are_not_there(tiny, registry, images):
+    still = ("deformation.rotation=0,0", "deformation.shift=0", "deformation.scale=0")
+    assembly = assemble(tiny(*still), registry)
+    points = [[0.3, -0.4], [float("nan")] * 2, [0.9, 0.0], [0.2, 1.01], [1.0, -1.0]]
+    truth = torch.tensor(points).expand(4, 5, 2)
+    shown = take(assembly, images, truth=truth).truth["deformed"].isfinite().all(dim=2)
+    assert shown.tolist() == [[True, False, True, False, True]] * 4
+
+    def half_and_twice(batch, generator):
+        small = AffineWarp(torch.eye(2, 3).expand(batch, 2, 3) * 0.5)
+        large = AffineWarp(torch.eye(2, 3).expand(batch, 2, 3) * 2.0)
+        return small, large
+
+    assembly.deformation.warps = half_and_twice
+    step = take(assembly, images, truth=truth)
+    shown = {view: step.truth[view].isfinite().all(dim=2)[0].tolist() for view in step.truth}
+    # What lies beyond the picture is not shown, even where a smaller picture leaves it room.
+    assert shown["original"] == [True, False, True, False, True]
+    assert shown["deformed"] == [True, False, False, False, False]
+
+
+def test_without_annotation_a_step_knows_no_truth(tiny, registry, images):
+    assert take(assemble(tiny(), registry), images).truth == {}
 
 
 @pytest.mark.gpu

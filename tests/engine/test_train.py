@@ -5,14 +5,18 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from lmkit.config import read_assignments
+from lmkit.data.faces import Faces
 from lmkit.engine.observer import Observer
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Annotation
 from lmkit.training import resume, start
 
 
@@ -142,6 +146,72 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(tiny, tmp_path):
     start(tiny(*data, "loading.max_unreadable=0.3"), tmp_path / "run")
     listed = json.loads((tmp_path / "run" / "unreadable.json").read_text())
     assert {entry["picture"] for entry in listed} == {"3.png", "text.jpg"}
+
+
+SUPERVISED = (
+    *("generator.name=none", "pairing.name=intra", "run.landmarks=5"),
+    *("loss.points.weight=1", "loss.mse.weight=0"),
+)
+
+
+def supervised(tiny, *assignments):
+    """Settings of a run that learns from annotation alone."""
+    settings = tiny(*SUPERVISED, *assignments)
+    del settings.loss["mse"]
+    return settings
+
+
+class Spied(Annotation):
+    """What is known about a picture, and whether anybody looked at its points."""
+
+    looks: ClassVar[list[int]] = []
+
+    @property
+    def points(self):
+        Spied.looks.append(1)
+        return self[0]
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """Count how often training, from its first step to its last, looks at annotated points."""
+    honest = Faces.annotation
+    monkeypatch.setattr(Faces, "annotation", lambda self, index: Spied(*honest(self, index)))
+
+    class Reset(Observer):
+        def started(self, *, step, steps):
+            Spied.looks.clear()
+
+    return Spied.looks, Reset()
+
+
+def test_unsupervised_training_looks_at_no_annotated_point(tiny, tmp_path, spy):
+    looks, reset = spy
+    start(tiny("run.picture_every=2"), tmp_path / "unsupervised", [reset])
+    assert looks == []
+    start(supervised(tiny), tmp_path / "supervised", [reset])
+    assert len(looks) == 4 * 4
+
+
+def test_a_loss_can_learn_from_the_points_that_are_known(tiny, tmp_path, monkeypatch):
+    honest = Faces.annotation
+
+    def partly(self, index):
+        points = honest(self, index).points.copy()
+        points[index % 5] = np.nan
+        return Annotation(None if index % 3 == 0 else points)
+
+    monkeypatch.setattr(Faces, "annotation", partly)
+    start(supervised(tiny, "run.log_every=1"), tmp_path / "run")
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert all(0 < json.loads(line)["loss/points"] < 4 for line in lines)
+
+
+def test_a_resumed_supervised_run_is_bitwise_the_uninterrupted_one(tiny, tmp_path):
+    start(supervised(tiny, "run.steps=4"), tmp_path / "whole")
+    start(supervised(tiny, "run.steps=2"), tmp_path / "parts")
+    resume(tmp_path / "parts", [read_assignments(["run.steps=4"])])
+    assert same(weights(tmp_path / "whole", 4), weights(tmp_path / "parts", 4))
 
 
 def test_changed_settings_are_refused_on_resume(tiny, tmp_path, trained):
