@@ -17,11 +17,13 @@ from lmkit.engine.assemble import Assembly
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
 from lmkit.engine.device import autocast_for, choose_device
 from lmkit.engine.folder import RunFolder, write_json
+from lmkit.engine.health import CollapseWatch
 from lmkit.engine.observer import Observer
 from lmkit.engine.optimise import Updater, learning_rate
 from lmkit.engine.signals import Stop, stop_on_signals
 from lmkit.engine.step import run_step, weigh
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.geometry.health import summary
 from lmkit.interfaces.dataset import Dataset
 from lmkit.seeds import derive
 
@@ -76,6 +78,7 @@ def train(
     remove_leftovers(folder)
     assembly.train()
     meter = Meter(device)
+    watch = CollapseWatch()
     saved = done if checkpoint is not None else -1
     batches = TrainingBatches(
         dataset,
@@ -114,7 +117,8 @@ def train(
                 )
                 loss, terms = weigh(assembly, step, autocast)
                 norms, skipped = updater.update(loss, done)
-                meter.add(loss, terms, norms, skipped)
+                points = step.landmarks["original"].points.detach()
+                meter.add(loss, terms, norms, skipped, summary(points))
                 done += 1
                 observer.progressed(done)
 
@@ -129,6 +133,8 @@ def train(
                     metrics["learning_rate"] = learning_rate(settings.optimizer, done - 1)
                     folder.append_metrics({"step": done, **metrics})
                     observer.logged(done, metrics)
+                    if advice := watch.hear(done, metrics):
+                        observer.note(advice)
                     _check_finite(metrics, done, folder)
                 if last or done % run.checkpoint_every == 0:
                     path = save_checkpoint(folder, done, assembly, updater, keep=run.keep)
@@ -174,11 +180,13 @@ class Meter:
         terms: Mapping[str, Tensor],
         norms: Mapping[str, Tensor],
         skipped: Tensor,
+        landmarks: Mapping[str, Tensor],
     ) -> None:
         """Take in one step."""
         values = {"loss": loss}
         values |= {f"loss/{label}": term for label, term in terms.items()}
         values |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
+        values |= {f"landmarks/{name}": value for name, value in landmarks.items()}
         self._names = list(values)
         stacked = torch.stack([value.detach().float() for value in values.values()])
         self._sum = stacked if self._sum is None else self._sum + stacked
