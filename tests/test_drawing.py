@@ -2,8 +2,20 @@ import itertools
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from lmkit.drawing import GAP, colours, draw_points, enlarge_for_viewing, sheet
+from lmkit.drawing import (
+    GAP,
+    SHAPE_EVERY,
+    caption,
+    colours,
+    draw_points,
+    enlarge_for_viewing,
+    heading,
+    legend,
+    sheet,
+    stack,
+)
 
 GREY = np.full((40, 60, 3), 128, np.uint8)
 
@@ -51,6 +63,70 @@ def test_the_truth_is_crossed_in_white_beneath():
     assert tuple(drawn[20, 30]) == (255, 255, 255)
     covered = draw_points(GREY, truth, truth=truth)
     assert tuple(covered[20, 30]) == colours(1)[0]
+
+
+def test_points_that_are_not_known_are_left_out_and_change_no_colour():
+    points = np.array([[10.0, 20.0], [np.nan, np.nan], [50.0, 5.0]])
+    drawn = draw_points(GREY, points, truth=np.array([[np.nan, 3.0]]))
+    assert tuple(drawn[20, 10]) == colours(3)[0]
+    assert tuple(drawn[5, 50]) == colours(3)[2]
+    alone = draw_points(GREY, points[[0]])
+    assert np.array_equal(drawn[:, :30], alone[:, :30])
+
+
+def test_links_join_points_to_the_truth_of_their_number():
+    points, truth = np.array([[10.0, 10.0], [10.0, 30.0]]), np.array([[50.0, 10.0], [50.0, 30.0]])
+    drawn = draw_points(GREY, points, truth=truth, links=True)
+    assert tuple(drawn[10, 30]) == tuple(drawn[30, 30]) == (255, 255, 255)
+    assert tuple(drawn[20, 30]) == (128, 128, 128)
+    truth[1] = np.nan
+    assert tuple(draw_points(GREY, points, truth=truth, links=True)[30, 30]) == (128, 128, 128)
+
+
+def test_landmarks_of_each_ten_share_a_shape():
+    def stamp(number):
+        points = np.full((60, 2), np.nan)
+        points[number] = (30, 20)
+        drawn = draw_points(GREY, points, radius=6)
+        return (drawn != 128).any(axis=2)
+
+    assert np.array_equal(stamp(0), stamp(SHAPE_EVERY - 1))
+    assert not np.array_equal(stamp(0), stamp(SHAPE_EVERY))
+    assert np.array_equal(stamp(0), stamp(5 * SHAPE_EVERY))
+
+
+@pytest.mark.parametrize(("count", "width"), [(1, 100), (10, 1294), (50, 1294), (68, 400)])
+def test_a_legend_shows_every_colour_once_and_stays_within_its_width(count, width):
+    strip = legend(count, width)
+    assert strip.width == width
+    pixels = {tuple(pixel) for pixel in np.asarray(strip).reshape(-1, 3)}
+    assert set(colours(count)) <= pixels
+    assert (np.asarray(strip)[:, -1] == 255).all()
+    assert strip.height == legend(1, width).height * -(-count // (width // round(2.8 * 16)))
+
+
+def test_bands_are_stacked_from_the_top():
+    bands = [Image.new("RGB", (30, 5), "red"), Image.new("RGB", (20, 8), "blue")]
+    laid = np.asarray(stack(bands))
+    assert laid.shape == (5 + GAP + 8, 30, 3)
+    assert (laid[:5] == (255, 0, 0)).all()
+    assert (laid[5 : 5 + GAP] == 255).all()
+    assert (laid[5 + GAP :, :20] == (0, 0, 255)).all()
+    assert (laid[5 + GAP :, 20:] == 255).all()
+
+
+def test_words_are_written_where_they_belong():
+    cell = np.full((60, 90, 3), 200, np.uint8)
+    changed = np.argwhere((caption(cell, "12.3 %") != 200).any(axis=2))
+    assert changed[:, 0].min() > 35
+    assert changed[:, 1].min() == 0
+    assert changed[:, 1].max() < 70
+    assert (cell == 200).all()
+    line = np.asarray(heading("largest errors", 300))
+    assert line.shape[1] == 300
+    dark = np.argwhere(line[..., 0] < 128)
+    assert dark[:, 0].min() > 0
+    assert dark[:, 0].max() < len(line) - 1
 
 
 def test_a_sheet_is_filled_row_by_row():
