@@ -6,6 +6,7 @@ options, checks them, and fills in every default, so that what is written to ``r
 everything.
 """
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -24,6 +25,8 @@ COMPONENT_SECTIONS = {
     "pairing": "pairing",
 }
 """The sections that choose one component, and its kind; ``loss`` chooses several."""
+
+_STRETCHED = ("sanchez2019", "jakab2018")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +108,20 @@ class LoadingSettings:
     """How pictures become batches.
 
     Args:
-        fit: How a picture becomes square: its central square, or the whole picture padded or
-            stretched.
+        crop: What is shown of a picture: all of it, its central window, the box of its annotated
+            points, or what a publication showed.
+        crop_share: With ``crop`` ``centre``, the window's side as a share of the shorter side.
+        crop_margin: With ``crop`` ``annotated-box``, what is added to each side of the box, as a
+            share of its longer side.
+        fit: How what is shown becomes square: its central square, or all of it padded or stretched.
         held_out: Share of the subjects (or pictures) kept for testing where the data does not say.
         max_unreadable: Share of pictures that may be unreadable before the run stops.
         workers: Processes that read pictures; none chooses by the number of cores.
     """
 
+    crop: Literal["none", "centre", "annotated-box", "sanchez2019", "jakab2018", "dve2019"] = "none"
+    crop_share: float = 0.8
+    crop_margin: float = 0.5
     fit: Literal["crop", "pad", "stretch"] = "crop"
     held_out: float = 0.1
     max_unreadable: float = 0.05
@@ -126,6 +136,22 @@ class LoadingSettings:
                 )
         if self.workers is not None:
             _check_at_least("loading", self, {"workers": 0})
+        if not 0 < self.crop_share <= 1:
+            raise LmkitError(
+                f"loading.crop_share={self.crop_share} is no share of a side.",
+                remedy="Give a number above 0 and up to 1.",
+            )
+        if not 0 <= self.crop_margin < math.inf:
+            raise LmkitError(
+                f"loading.crop_margin={self.crop_margin} is no margin.",
+                remedy="Give a number of at least 0, such as 0.5.",
+            )
+        if self.crop in _STRETCHED and self.fit != "stretch":
+            raise LmkitError(
+                f"loading.crop={self.crop} shows a rectangle that its authors stretched to the "
+                f"square, and loading.fit={self.fit} would not.",
+                remedy="Add --set loading.fit=stretch.",
+            )
 
 
 CORE_SECTIONS: dict[str, type] = {

@@ -10,7 +10,7 @@ from lmkit.config import Settings
 from lmkit.data.loading import read_pictures
 from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.assemble import Assembly
+from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.device import autocast_for
 from lmkit.engine.folder import RunFolder, storage
 from lmkit.engine.observer import Observer
@@ -66,8 +66,7 @@ class PictureWriter(Observer):
             batches = read_pictures(
                 self._dataset,
                 self._chosen,
-                image_size=self._settings.run.image_size,
-                fit=self._settings.loading.fit,
+                framer=build_framer(self._settings),
                 batch_size=FACES,
                 unreadable=Unreadable(1.0),
             )

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmkit import config
+from lmkit.data.crops import LEAK
 from lmkit.data.loading import TrainingBatches
 from lmkit.data.split import Split, make_split
 from lmkit.data.unreadable import Unreadable, find_unreadable
-from lmkit.engine.assemble import Assembly, assemble, build_dataset
+from lmkit.engine.assemble import Assembly, assemble, build_dataset, build_framer
 from lmkit.engine.folder import RunFolder, read_json
+from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.registry.lookup import Registry, installed
 
@@ -25,20 +27,33 @@ class Prepared:
         dataset: The data.
         split: Its parts.
         unreadable: Its pictures that are known to be unreadable, and are in no part.
+        without_points: How many more are in no part, because they have no annotated points that
+            they could be cropped by.
     """
 
     settings: config.Settings
     dataset: Dataset
     split: Split
     unreadable: Unreadable
+    without_points: int = 0
 
     def notes(self) -> list[str]:
         """Return what the user should hear about the data, a sentence each."""
+        notes = list(self.dataset.notes)
         left_out = len(self.unreadable)
-        if not left_out:
-            return list(self.dataset.notes)
-        pictures = "picture is" if left_out == 1 else "pictures are"
-        return [*self.dataset.notes, f"{left_out} unreadable {pictures} left out."]
+        if left_out:
+            pictures = "picture is" if left_out == 1 else "pictures are"
+            notes.append(f"{left_out} unreadable {pictures} left out.")
+        crop = build_framer(self.settings).crop
+        if crop is not None and crop.from_annotation:
+            notes.append(f"The crop is {crop}: {LEAK}.")
+        if self.without_points:
+            pictures = "picture" if self.without_points == 1 else "pictures"
+            notes.append(
+                f"Left out, without annotated points to be cropped by: {self.without_points} "
+                f"{pictures}."
+            )
+        return notes
 
 
 def settle(layers: Sequence[config.Layer], registry: Registry | None = None) -> config.Settings:
@@ -62,13 +77,49 @@ def prepare(settings: config.Settings, registry: Registry | None = None) -> Prep
     for index, reason in problems.items():
         unreadable.add(dataset.key(index), reason)
     unreadable.check(len(dataset))
+    without_points = _without_points(dataset, settings) - problems.keys()
     split = make_split(
         dataset,
         held_out=settings.loading.held_out,
         seed=settings.run.seed,
-        unreadable=problems,
+        unreadable=problems.keys() | without_points,
     )
-    return Prepared(settings, dataset, split, unreadable)
+    return Prepared(settings, dataset, split, unreadable, len(without_points))
+
+
+def _check_crop(ready: Prepared) -> None:
+    """Refuse a crop that is for pictures of another kind, going by the first that trains."""
+    framer, index = build_framer(ready.settings), ready.split.train[0]
+    if framer.crop is None or framer.crop.from_annotation:
+        return
+    try:
+        image = ready.dataset.image(index)
+    except OSError:
+        return  # Training leaves it out, and stops if there are too many.
+    try:
+        framer(image)
+    except OSError as error:
+        raise LmkitError(
+            f"{ready.dataset.key(index)} cannot be cropped by {framer.crop}: {error}.",
+            remedy="Choose another: none, centre or jakab2018 serve pictures of any size.",
+            code=ExitCode.DATA,
+        ) from None
+
+
+def _without_points(dataset: Dataset, settings: config.Settings) -> set[int]:
+    """Return the pictures without the annotated points that the crop is made from."""
+    framer = build_framer(settings)
+    if framer.crop is None or not framer.crop.from_annotation:
+        return set()
+    found = {i for i in range(len(dataset)) if not framer.accepts(dataset.annotation(i))}
+    if len(found) == len(dataset):
+        raise LmkitError(
+            f"loading.crop={settings.loading.crop} is made from annotated points, and none of the "
+            f"{len(dataset)} pictures has any.",
+            remedy="Choose another: none, centre, jakab2018 or dve2019.",
+            code=ExitCode.DATA,
+        )
+    return found
 
 
 def divide_as_before(folder: RunFolder, settings: config.Settings, registry: Registry) -> Prepared:
@@ -100,13 +151,13 @@ def make_ready(
     """
     registry = registry or installed()
     ready = prepare(settings, registry)
+    _check_crop(ready)
     assembly = assemble(settings, registry)
     # Asked for no step: it refuses a batch that the data cannot fill, as training would.
     TrainingBatches(
         ready.dataset,
         ready.split.train,
-        image_size=settings.run.image_size,
-        fit=settings.loading.fit,
+        framer=build_framer(settings),
         batch_size=settings.run.batch_size,
         seed=settings.run.seed,
         start=0,

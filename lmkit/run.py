@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from lmkit import config
 from lmkit.data.conversion import Picture, is_single, to_array
-from lmkit.data.pictures import Framing, frame
+from lmkit.data.pictures import Framer, Framing
 from lmkit.engine import checkpoint as checkpoints
-from lmkit.engine.assemble import blame, build_detector
+from lmkit.engine.assemble import blame, build_detector, build_framer
 from lmkit.engine.device import autocast_for, choose_device
 from lmkit.engine.folder import RunFolder, read_json
 from lmkit.errors import ExitCode, LmkitError
@@ -70,6 +70,11 @@ class Run:
         checkpoints.load_detector(path, detector, device=torch.device("cpu"))
         return detector.to(self.device).eval()
 
+    @cached_property
+    def framer(self) -> Framer:
+        """How pictures become the squares that the detector sees."""
+        return build_framer(self.settings)
+
     def prepared(self) -> Prepared:
         """Open the data the run was trained on, divided as it was then."""
         return divide_as_before(self.folder, self.settings, self.registry)
@@ -102,7 +107,8 @@ class Run:
             orientation says; a PIL image is taken as it is.
 
         Raises:
-            LmkitError: If a picture cannot be read or is not of such a form.
+            LmkitError: If a picture cannot be read, is not of such a form, or cannot be cropped as
+                the run's were.
         """
         single = is_single(images)
         pictures: list[Picture] = [images] if single else list(images)  # type: ignore[list-item,arg-type]
@@ -116,22 +122,45 @@ class Run:
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
         """Yield each picture with its landmarks, reading no more than a batch ahead.
 
+        Nothing is annotated here, so that pictures are taken whole where the run's own were cropped
+        by their annotation.
+
         Args:
             images: Arrays (H, W, 3), uint8.
             batch_size: Pictures at a time.
 
         Yields:
             The picture, and (K, 2) points in its pixels.
+
+        Raises:
+            LmkitError: If a picture cannot be cropped as the run's were.
         """
-        size, fit = self.settings.run.image_size, self.settings.loading.fit
+        framer = self.framer.without_annotation()
         waiting: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Framing]] = []
         for image in images:
-            waiting.append((image, *frame(image, size, fit)))
+            try:
+                waiting.append((image, *framer(image)))
+            except OSError as error:
+                raise LmkitError(
+                    f"A picture cannot be cropped as those of {self.path} were: {error}.",
+                    remedy="Give pictures like those it was trained on.",
+                    code=ExitCode.DATA,
+                ) from None
             if len(waiting) == batch_size:
                 yield from self._predict_batch(waiting)
                 waiting = []
         if waiting:
             yield from self._predict_batch(waiting)
+
+    def prediction_notes(self) -> list[str]:
+        """Return what whoever predicts with this run should hear, a sentence each."""
+        crop = self.framer.crop
+        if crop is None or not crop.from_annotation:
+            return []
+        return [
+            f"The run was trained on crops made from annotation: {crop}. Pictures are taken whole "
+            "here; give ones that show as much as those crops do."
+        ]
 
     def _predict_batch(
         self, waiting: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8], Framing]]

@@ -94,6 +94,7 @@ def _measure(run: "Run", ready: "Prepared", label: str, batch_size: int) -> "Rep
 
 def _print(report: "Report") -> None:
     from lmkit.cli.terminal import print_table
+    from lmkit.data.crops import LEAK
 
     rows = [
         ("forward (with bias)", f"{report.forward:.2f}"),
@@ -107,6 +108,9 @@ def _print(report: "Report") -> None:
         f"Fitted on {report.fit_images} and tested on {count_of(report.test_images, 'picture')} of "
         f"{report.data}, framed by '{report.fit}', after {report.step} steps."
     )
+    if report.crop is not None:
+        made = f": {LEAK}" if report.crop_from_annotation else ""
+        click.echo(f"The crop is {report.crop}{made}.")
     if report.unreadable:
         left_out = count_of(report.unreadable, "picture")
         click.echo(f"Left out, because unreadable: {left_out}.")

@@ -41,6 +41,8 @@ def command(
     from lmkit.run import open_run
 
     opened = open_run(run, device=device or "auto")
+    for text in opened.prediction_notes():
+        NOTES.print(text, markup=False)
     found = find_pictures(pictures, without=out / OVERLAYS)
     with CountingProgress("predicting") as progress:
         result = predict_files(

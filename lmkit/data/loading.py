@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmkit.data.pictures import Fit, Framing, frame
+from lmkit.data.pictures import Framer, Framing
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import read_ahead
 from lmkit.errors import ExitCode, LmkitError
@@ -58,8 +58,7 @@ class TrainingBatches:
     Args:
         dataset: The data.
         indices: The pictures to train on.
-        image_size: Side S of the square images, in pixels.
-        fit: How pictures become squares.
+        framer: How pictures become squares.
         batch_size: The number of pictures a process and step.
         seed: The run's seed.
         start: The first step, counted from 0.
@@ -80,8 +79,7 @@ class TrainingBatches:
         dataset: Dataset,
         indices: Sequence[int],
         *,
-        image_size: int,
-        fit: Fit,
+        framer: Framer,
         batch_size: int,
         seed: int,
         start: int,
@@ -106,7 +104,7 @@ class TrainingBatches:
                 code=ExitCode.DATA,
             )
         order = _Order(tuple(indices), batch_size, seed, rank, world)
-        self._reader = _TrainingReader(dataset, order, image_size, fit, annotated)
+        self._reader = _TrainingReader(dataset, order, framer, annotated)
         self._steps = range(start, max(start, stop))
         self._workers = 0 if dataset.in_memory else workers
         self._pin_memory = pin_memory
@@ -135,8 +133,7 @@ def read_pictures(
     dataset: Dataset,
     indices: Sequence[int],
     *,
-    image_size: int,
-    fit: Fit,
+    framer: Framer,
     batch_size: int,
     workers: int = 0,
     unreadable: Unreadable,
@@ -146,15 +143,14 @@ def read_pictures(
     Args:
         dataset: The data.
         indices: The pictures to read.
-        image_size: Side S of the square images, in pixels.
-        fit: How pictures become squares.
+        framer: How pictures become squares.
         batch_size: The most pictures at a time.
         workers: The number of processes that read; none are started for data held in memory.
         unreadable: Told of each picture that cannot be read; it is left out.
     """
     starts = range(0, len(indices), batch_size)
     groups = [tuple(indices[start : start + batch_size]) for start in starts]
-    reader = _Reader(dataset, image_size, fit)
+    reader = _Reader(dataset, framer)
     workers = 0 if dataset.in_memory else workers
     for found, problems in read_ahead(reader, groups, workers):
         for index, reason in problems.items():
@@ -201,8 +197,7 @@ class _TrainingReader:
 
     dataset: Dataset
     order: _Order
-    image_size: int
-    fit: Fit
+    framer: Framer
     annotated: bool
 
     def __call__(self, step: int) -> Batch:
@@ -228,11 +223,9 @@ class _TrainingReader:
             if index in problems:
                 continue
             try:
-                image = self.dataset.image(index)
+                return index, *_read(self.dataset, index, self.framer)
             except OSError as error:
                 problems[index] = str(error)
-            else:
-                return index, *frame(image, self.image_size, self.fit)
         some = next(iter(problems))
         raise LmkitError(
             f"None of the {len(self.order.indices)} pictures to train on can be read: "
@@ -247,22 +240,30 @@ class _Reader:
     """Reads the pictures of a group; lives in the worker processes."""
 
     dataset: Dataset
-    image_size: int
-    fit: Fit
+    framer: Framer
 
     def __call__(self, group: Sequence[int]) -> tuple[Pictures, dict[int, str]]:
         problems: dict[int, str] = {}
         indices, images, framings = [], [], []
         for index in group:
             try:
-                image, framing = frame(self.dataset.image(index), self.image_size, self.fit)
+                image, framing = _read(self.dataset, index, self.framer)
             except OSError as error:
                 problems[index] = str(error)
                 continue
             indices.append(index)
             images.append(image)
             framings.append(framing)
-        return Pictures(_stack(images, self.image_size), indices, framings), problems
+        return Pictures(_stack(images, self.framer.size), indices, framings), problems
+
+
+def _read(dataset: Dataset, index: int, framer: Framer) -> tuple[NDArray[np.uint8], Framing]:
+    """Read and frame a picture.
+
+    Raises:
+        OSError: If it cannot be read, or not be cropped by the framer's rule.
+    """
+    return framer(dataset.image(index), dataset.annotation(index))
 
 
 def _stack(images: Sequence[NDArray[np.uint8]], size: int = 0) -> Tensor:

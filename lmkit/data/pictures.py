@@ -7,7 +7,7 @@ between pixels of the original and normalised points of the square exactly, in b
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
+from lmkit.data.crops import Box, Crop
+from lmkit.interfaces.dataset import Annotation
+
 Fit = Literal["crop", "pad", "stretch"]
-"""How a picture becomes a square: its central square; the whole of it, edges repeated beyond its
-borders; or the whole of it, stretched."""
+"""How a picture, or what a crop shows of it, becomes a square: its central square; the whole of it,
+edges repeated beyond its borders; or the whole of it, stretched."""
 
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -55,28 +58,23 @@ class Framing:
     offset: tuple[float, float]
 
     @classmethod
-    def of(cls, width: int, height: int, size: int, fit: Fit) -> "Framing":
+    def of(cls, width: int, height: int, size: int, fit: Fit, box: Box | None = None) -> "Framing":
         """Return the framing of a picture.
 
         Args:
             width: Of the picture, in pixels.
             height: Of the picture, in pixels.
             size: Side of the square, in pixels.
-            fit: How the picture becomes a square.
+            fit: How what is shown of the picture becomes a square.
+            box: What is shown of the picture; all of it if not given.
         """
-        if fit == "stretch":
-            return cls(size, (size / width, size / height), (0.0, 0.0))
+        box = box or Box(0, 0, width, height)
         if fit == "crop":
-            side = min(width, height)
-            scale = size / side
-            # Whole pixels, so that a picture of the right size is cut out and not resampled.
-            left, top = (width - side) // 2, (height - side) // 2
-            return cls(size, (scale, scale), (-left * scale, -top * scale))
-        # Whole pixels again; what rounding does to the aspect is part of the scale.
-        across = max(1, round(width * size / max(width, height)))
-        down = max(1, round(height * size / max(width, height)))
-        offset = (float((size - across) // 2), float((size - down) // 2))
-        return cls(size, (across / width, down / height), offset)
+            box = _central_square(box)
+        across, down = _filled(box, size, fit)
+        scale = (across / box.width, down / box.height)
+        left, top = (size - across) // 2, (size - down) // 2
+        return cls(size, scale, (left - box.left * scale[0], top - box.top * scale[1]))
 
     def to_normalised(self, points: ArrayLike) -> NDArray[np.float64]:
         """Convert pixels of the picture to normalised points of the square.
@@ -104,7 +102,55 @@ class Framing:
         return pixels
 
 
-def frame(image: NDArray[np.uint8], size: int, fit: Fit) -> tuple[NDArray[np.uint8], Framing]:
+@dataclass(frozen=True, slots=True)
+class Framer:
+    """Turns pictures into the squares that the networks see, all by one rule.
+
+    Args:
+        size: Side S of the square, in pixels.
+        fit: How what is shown of a picture becomes a square.
+        crop: What is shown of a picture; all of it if not given.
+    """
+
+    size: int
+    fit: Fit = "crop"
+    crop: Crop | None = None
+
+    def __call__(
+        self, image: NDArray[np.uint8], annotation: Annotation | None = None
+    ) -> tuple[NDArray[np.uint8], Framing]:
+        """Frame a picture.
+
+        Args:
+            image: (H, W, 3), RGB.
+            annotation: What is known about it, which some crops are made from.
+
+        Returns:
+            The square, (S, S, 3), and how it was framed.
+
+        Raises:
+            OSError: If the picture cannot be cropped by this rule.
+        """
+        box = None
+        if self.crop is not None:
+            height, width = image.shape[:2]
+            box = self.crop.box(width, height, None if annotation is None else annotation.points)
+        return frame(image, self.size, self.fit, box)
+
+    def accepts(self, annotation: Annotation) -> bool:
+        """Return whether a picture of which this is known can be cropped by this rule."""
+        return self.crop is None or self.crop.accepts(annotation.points)
+
+    def without_annotation(self) -> "Framer":
+        """Return the rule for plain pictures: whole where the crop is made from annotation."""
+        if self.crop is None or not self.crop.from_annotation:
+            return self
+        return replace(self, crop=None)
+
+
+def frame(
+    image: NDArray[np.uint8], size: int, fit: Fit, box: Box | None = None
+) -> tuple[NDArray[np.uint8], Framing]:
     """Turn a picture into the square the networks see.
 
     Resized with PIL's triangle filter: antialiased, deterministic, and unlike bicubic it never
@@ -113,24 +159,41 @@ def frame(image: NDArray[np.uint8], size: int, fit: Fit) -> tuple[NDArray[np.uin
     Args:
         image: (H, W, 3), RGB.
         size: Side S of the square, in pixels.
-        fit: How the picture becomes a square.
+        fit: How what is shown of the picture becomes a square.
+        box: What is shown of the picture; all of it if not given. Edges are repeated beyond the
+            borders.
 
     Returns:
         The square, (S, S, 3), and how it was framed.
     """
     height, width = image.shape[:2]
-    framing = Framing.of(width, height, size, fit)
-    if (height, width) == (size, size):
-        return image, framing
+    framing = Framing.of(width, height, size, fit, box)
+    box = box or Box(0, 0, width, height)
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        return _resize(image[top : top + side, left : left + side], size, size), framing
-    across, down = (round(n * s) for n, s in zip((width, height), framing.scale, strict=True))
-    resized = _resize(image, across, down)
-    left, top = (int(offset) for offset in framing.offset)
+        box = _central_square(box)
+    across, down = _filled(box, size, fit)
+    resized = _resize(image, box, across, down)
+    if (across, down) == (size, size):
+        return resized, framing
+    left, top = (size - across) // 2, (size - down) // 2
     margins = ((top, size - down - top), (left, size - across - left), (0, 0))
     return np.pad(resized, margins, mode="edge"), framing
+
+
+def _central_square(box: Box) -> Box:
+    side = min(box.width, box.height)
+    # Whole pixels, so that a picture of the right size is cut out and not resampled.
+    left, top = (box.width - side) // 2, (box.height - side) // 2
+    return Box(box.left + left, box.top + top, side, side)
+
+
+def _filled(box: Box, size: int, fit: Fit) -> tuple[int, int]:
+    """Return how many pixels of the square a box fills, across and down."""
+    if fit != "pad":
+        return size, size
+    # Whole pixels again; what rounding does to the aspect is part of the scale.
+    longer = max(box.width, box.height)
+    return max(1, round(box.width * size / longer)), max(1, round(box.height * size / longer))
 
 
 def load_image(path: Path) -> NDArray[np.uint8]:
@@ -221,8 +284,29 @@ def _upright(pixels: Image.Image, source: Image.Image) -> Image.Image:
     return pixels if turn is None else pixels.transpose(turn)
 
 
-def _resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    if image.shape[:2] == (height, width):
-        return image
-    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+def _resize(image: NDArray[np.uint8], box: Box, width: int, height: int) -> NDArray[np.uint8]:
+    """Resize what is in the box."""
+    inner = None
+    if box.is_whole:
+        image = _cut(image, *map(int, box))
+        if image.shape[:2] == (height, width):
+            return image
+    else:
+        inner = (box.left, box.top, box.left + box.width, box.top + box.height)
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, inner)
     return np.asarray(resized)
+
+
+def _cut(
+    image: NDArray[np.uint8], left: int, top: int, width: int, height: int
+) -> NDArray[np.uint8]:
+    """Return a part of a picture, with edges repeated beyond its borders."""
+    down, across = image.shape[:2]
+    right, bottom = left + width, top + height
+    inside = image[max(top, 0) : min(bottom, down), max(left, 0) : min(right, across)]
+    margins = (
+        (max(-top, 0), max(bottom - down, 0)),
+        (max(-left, 0), max(right - across, 0)),
+        (0, 0),
+    )
+    return np.pad(inside, margins, mode="edge") if inside.shape[:2] != (height, width) else inside

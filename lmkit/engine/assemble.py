@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from lmkit.config import Settings
+from lmkit.data.crops import make_crop
+from lmkit.data.pictures import Framer
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.deformation import Deformation
@@ -98,6 +100,13 @@ def build_dataset(settings: Settings, registry: Registry) -> Dataset:
     """Build the dataset of ``settings.data``."""
     dataset: Dataset = build("dataset", settings.data, settings, registry)
     return dataset
+
+
+def build_framer(settings: Settings) -> Framer:
+    """Return the rule by which ``settings.loading`` turns pictures into squares."""
+    loading = settings.loading
+    crop = make_crop(loading.crop, share=loading.crop_share, margin=loading.crop_margin)
+    return Framer(settings.run.image_size, loading.fit, crop)
 
 
 def build(

@@ -13,7 +13,7 @@ from lmkit.config import Settings
 from lmkit.data.loading import TrainingBatches
 from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.assemble import Assembly
+from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
 from lmkit.engine.device import autocast_for, choose_device
 from lmkit.engine.folder import RunFolder, write_json
@@ -83,8 +83,7 @@ def train(
     batches = TrainingBatches(
         dataset,
         split.train,
-        image_size=run.image_size,
-        fit=settings.loading.fit,
+        framer=build_framer(settings),
         batch_size=run.batch_size,
         seed=run.seed,
         start=done,

@@ -69,6 +69,8 @@ class Report:
         test_images: Pictures it was tested on.
         point_names: The annotated points.
         normalised_by: The two points whose distance is 100 %.
+        crop: What was shown of the pictures, where not all of them.
+        crop_from_annotation: Whether that was made from annotated points.
         fit: How pictures became square.
         data: The data, as chosen.
         step: The training step of the checkpoint.
@@ -83,6 +85,8 @@ class Report:
     test_images: int
     point_names: list[str]
     normalised_by: tuple[str, str]
+    crop: str | None
+    crop_from_annotation: bool
     fit: str
     data: str
     step: int
@@ -187,6 +191,8 @@ def evaluate(
         test_images=len(tested.keys),
         point_names=names,
         normalised_by=(names[pair[0]], names[pair[1]]),
+        crop=None if run.framer.crop is None else str(run.framer.crop),
+        crop_from_annotation=run.framer.crop is not None and run.framer.crop.from_annotation,
         fit=run.settings.loading.fit,
         data=data,
         step=run.step,
@@ -220,8 +226,7 @@ def detect_all(
     batches = read_pictures(
         dataset,
         indices,
-        image_size=run.settings.run.image_size,
-        fit=run.settings.loading.fit,
+        framer=run.framer,
         batch_size=batch_size,
         workers=workers_for(run.settings.loading.workers, run.device),
         unreadable=unreadable,

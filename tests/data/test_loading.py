@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lmkit.data.loading import Batch, TrainingBatches, read_pictures
-from lmkit.data.pictures import Framing
+from lmkit.data.pictures import Framer, Framing
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset
@@ -45,7 +45,7 @@ class Shades(Dataset):
 
 def batches(data: Dataset, **changes: Any) -> TrainingBatches:
     settings: dict[str, Any] = {
-        "image_size": 4, "fit": "crop", "batch_size": 4, "seed": 0, "start": 0, "stop": 10
+        "framer": Framer(4), "batch_size": 4, "seed": 0, "start": 0, "stop": 10
     }  # fmt: skip
     indices = changes.pop("indices", range(len(data)))
     return TrainingBatches(data, indices, **{**settings, **changes})
@@ -133,7 +133,8 @@ class Marked(Shades):
 def test_points_come_in_the_frame_of_their_picture(fit: Any, workers: int) -> None:
     data = Marked(20, bad=(3, 11))
     seen = 0
-    for batch in batches(data, fit=fit, annotated=True, workers=workers, stop=5):
+    framer = Framer(4, fit)
+    for batch in batches(data, framer=framer, annotated=True, workers=workers, stop=5):
         assert batch.points is not None
         assert batch.points.shape == (4, 2, 2)
         assert batch.points.dtype == torch.float32
@@ -204,7 +205,7 @@ def test_no_process_is_started_for_data_in_memory(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("multiprocessing.process.BaseProcess.start", refuse)
     data = Shades(22, in_memory=True)
     assert len(list(batches(data, workers=2))) == 10
-    options: dict[str, Any] = {"image_size": 4, "fit": "crop", "batch_size": 4, "workers": 2}
+    options: dict[str, Any] = {"framer": Framer(4), "batch_size": 4, "workers": 2}
     assert list(read_pictures(data, [1], unreadable=Unreadable(1), **options))
     with pytest.raises(AssertionError, match="was started"):
         list(batches(Shades(22), workers=2))
@@ -221,7 +222,7 @@ def test_pictures_for_evaluation_come_in_order_with_their_framings(workers: int)
     wanted = [9, 3, 4, 5, 21, 20, 8]
     found = list(
         read_pictures(
-            data, wanted, image_size=4, fit="stretch", batch_size=2, workers=workers,
+            data, wanted, framer=Framer(4, "stretch"), batch_size=2, workers=workers,
             unreadable=unreadable,
         )
     )  # fmt: skip

@@ -47,12 +47,13 @@ class Knowing:
     """Stands in for a run; its detector returns an affine function of the truth."""
 
     def __init__(self, dataset, fit="crop", matrix=None, noise=0.0):
-        from lmkit.data.pictures import Framing
+        from lmkit.data.pictures import Framer, Framing
 
         self.settings = SimpleNamespace(
             run=SimpleNamespace(image_size=SIZE),
             loading=SimpleNamespace(fit=fit, workers=0, max_unreadable=0.2),
         )
+        self.framer = Framer(SIZE, fit)
         self.device = torch.device("cpu")
         self.step = 7
         self.largest_batch = 0
