@@ -5,9 +5,7 @@ the optimiser, and ``state.json`` with the step and every file's SHA-256. It bec
 rename, after everything in it has reached the disk. Nothing is pickled.
 """
 
-import hashlib
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,19 +19,14 @@ from lmkit.engine.assemble import Assembly
 from lmkit.engine.folder import RunFolder, read_json, storage_error, write_json
 from lmkit.engine.optimise import Updater
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.checkpoints import list_steps, sha256
 
 FORMAT = 1
-_NAME = re.compile(r"step-(\d+)")
 
 
 def list_checkpoints(folder: RunFolder) -> dict[int, Path]:
     """Return the complete checkpoints of a run by step, oldest first."""
-    found = {}
-    if folder.checkpoints.is_dir():
-        for path in folder.checkpoints.iterdir():
-            if match := _NAME.fullmatch(path.name):
-                found[int(match.group(1))] = path
-    return dict(sorted(found.items()))
+    return list_steps(folder.checkpoints)
 
 
 def save_checkpoint(
@@ -59,7 +52,7 @@ def save_checkpoint(
             if content:
                 file = aside / f"{name}.safetensors"
                 save_file({key: _plain(value) for key, value in content.items()}, file)
-                files[file.name] = {"bytes": file.stat().st_size, "sha256": _digest(file)}
+                files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
                 _flush(file)
         write_json(aside / "state.json", {"format": FORMAT, "step": step, "files": files})
         if final.exists():
@@ -150,24 +143,19 @@ def _read_tensors(
     recorded = state["files"].get(file.name)
     if recorded is None or not file.is_file():
         raise _damaged(path, f"{file.name} is missing")
-    if _digest(file) != recorded["sha256"]:
+    if sha256(file) != recorded["sha256"]:
         raise _damaged(path, f"{file.name} is not what was written (its SHA-256 differs)")
     return load_file(file, device=str(device))
 
 
 def _damaged(path: Path, what: str) -> LmkitError:
-    others = [other for other in path.parent.glob("step-*") if other != path]
-    rest = f" {max(others, key=_step_of).name} is then taken." if others else ""
+    others = [other for other in list_steps(path.parent).values() if other != path]
+    rest = f" {others[-1].name} is then taken." if others else ""
     return LmkitError(
         f"Checkpoint {path} is damaged: {what}.",
         remedy=f"Move that folder away.{rest or ' There is no other; train anew.'}",
         code=ExitCode.RUN,
     )
-
-
-def _step_of(path: Path) -> int:
-    match = _NAME.fullmatch(path.name)
-    return int(match.group(1)) if match else -1
 
 
 def _load_into(network: torch.nn.Module, content: dict[str, Tensor], file: Path) -> None:
@@ -218,11 +206,6 @@ def _check_finite(tensors: dict[str, dict[str, Tensor]], step: int) -> None:
 
 def _plain(value: Tensor) -> Tensor:
     return value.detach().cpu().contiguous().clone()
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

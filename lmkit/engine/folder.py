@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.checkpoints import FOLDER as CHECKPOINTS
 
 
 class RunFolder:
@@ -30,7 +31,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.jsonl"
         self.unreadable = self.path / "unreadable.json"
         self.pictures = self.path / "pictures"
-        self.checkpoints = self.path / "checkpoints"
+        self.checkpoints = self.path / CHECKPOINTS
 
     @classmethod
     def create(cls, path: Path) -> "RunFolder":

@@ -1,4 +1,4 @@
-"""Reading pretrained weights from files, and making foreign networks constants."""
+"""Reading pretrained weights from files and runs, and making foreign networks constants."""
 
 from functools import partial
 from pathlib import Path
@@ -8,27 +8,33 @@ import torch
 from torch import Tensor, nn
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.checkpoints import FOLDER as CHECKPOINTS
+from lmkit.interfaces.checkpoints import list_steps, sound_file
 
 
 def load_weights(path: str | Path, *, option: str) -> dict[str, Tensor]:
-    """Read a file of weights; nothing in it is executed.
+    """Read weights from a file or a run; nothing in it is executed.
 
     Args:
         path: A ``.safetensors`` file, or a ``.pth``/``.pt`` file of tensors (a plain state dict,
-            or one under the key ``state_dict`` or ``model``).
+            or one under the key ``state_dict`` or ``model``). Or the folder of a run, for the
+            weights of its detector in its newest sound checkpoint; or of one of its checkpoints.
         option: The option that named the file, for messages (``detector.core``).
 
     Returns:
         Names and tensors, on the CPU.
 
     Raises:
-        LmkitError: If the file is missing or is not such a file.
+        LmkitError: If the file is missing or is not such a file, or the folder holds no sound
+            checkpoint.
     """
     path = Path(path)
+    if path.is_dir():
+        path = _in_run(path, option)
     if not path.is_file():
         raise LmkitError(
             f"{option}={path}: there is no such file.",
-            remedy=f"Give {option} the path of a .safetensors or .pth file.",
+            remedy=f"Give {option} the path of a .safetensors or .pth file, or of a run.",
             code=ExitCode.DATA,
         )
     try:
@@ -81,6 +87,25 @@ def freeze(network: nn.Module) -> nn.Module:
         # A partial, unlike a lambda, is copied and pickled together with the module it names.
         module.train = partial(_stay, module)  # type: ignore[method-assign]
     return network
+
+
+def _in_run(path: Path, option: str) -> Path:
+    """Return the file of detector weights in the folder of a run, or of a checkpoint."""
+    one = (path / "state.json").is_file()
+    found = [path] if one else list(list_steps(path / CHECKPOINTS).values())
+    for checkpoint in reversed(found):
+        if (file := sound_file(checkpoint, "detector")) is not None:
+            return file
+    if found:
+        what = "is damaged" if one else f"has no sound checkpoint: {found[-1].name} is damaged"
+        remedy = f"Give {option} another run or checkpoint, or train that one anew."
+    elif (path / CHECKPOINTS).is_dir():
+        what = "is a run that has no checkpoint yet"
+        remedy = f"Train it first: lmkit train --resume {path}"
+    else:
+        what = "is a folder that holds neither a run nor a checkpoint"
+        remedy = f"Give {option} the folder of a run, or a .safetensors or .pth file."
+    raise LmkitError(f"{option}={path} {what}.", remedy=remedy, code=ExitCode.DATA)
 
 
 def _read(path: Path) -> Any:

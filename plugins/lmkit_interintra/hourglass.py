@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lmkit.api import ExitCode, HeatmapDetector, LmkitError, load_weights
 from lmkit_interintra.blocks import Block, HourglassModule, conv3x3
 from lmkit_interintra.checks import require
-from lmkit_interintra.projection import ProjectedConv2d
+from lmkit_interintra.projection import ProjectedConv2d, plain_weights
 
 Start = Literal["scratch", "finetune", "projection"]
 
@@ -33,9 +33,11 @@ class Hourglass(HeatmapDetector):
         init: How training starts: from random weights (scratch), from those of the core
             (finetune), or with the core's 3x3 filters frozen and only a square matrix learned that
             remixes them (projection); 514,698 parameters then train at K = 10.
-        core: Weights of a pretrained hourglass of the same stacks, depth and features, for
-            finetune and projection; read once, when a run starts. Where it has another number of
-            landmarks, its head is left out.
+        core: A pretrained hourglass of the same stacks, depth and features, for finetune and
+            projection: a file of weights, or the folder of a run, as lmkit pretrain writes it.
+            Read once, when a run starts. Where it has another number of landmarks, its head is
+            left out; where it was itself started by projection, its matrices are multiplied into
+            its filters.
 
     Raises:
         LmkitError: If the options contradict one another.
@@ -105,11 +107,11 @@ class Hourglass(HeatmapDetector):
         """Read the core, where one is wanted.
 
         Raises:
-            LmkitError: If the file cannot be read or holds another architecture.
+            LmkitError: If it cannot be read or is of another architecture.
         """
         if self.core is None:
             return
-        given = load_weights(self.core, option="detector.core")
+        given = plain_weights(load_weights(self.core, option="detector.core"))
         own = self.state_dict()
         left_out = {name for name in own if name.endswith(".projection")}
         head = f"heads.{len(self.heads) - 1}.weight"
@@ -139,7 +141,7 @@ class Hourglass(HeatmapDetector):
             raise LmkitError(
                 f"detector.core={self.core} does not hold this hourglass's weights ({listed}).",
                 remedy="Give the weights of an hourglass with the same detector.stacks, "
-                "detector.depth and detector.features, started from scratch or finetuned.",
+                "detector.depth and detector.features.",
                 code=ExitCode.DATA,
             )
 
@@ -183,8 +185,8 @@ def _check_start(init: Start, core: Path | None) -> None:
     if init != "scratch" and core is None:
         raise LmkitError(
             f"detector.init={init} needs a pretrained hourglass, and detector.core names none.",
-            remedy="Give its weights with --set detector.core=FILE, or start with "
-            "detector.init=scratch.",
+            remedy="Give its weights with --set detector.core=FILE, or the run that trained it, "
+            "detector.core=RUN, or start with detector.init=scratch.",
         )
     if init == "scratch" and core is not None:
         raise LmkitError(

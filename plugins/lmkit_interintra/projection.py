@@ -5,6 +5,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+def plain_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a plain network that computes the same.
+
+    Args:
+        state: The state dict of a network with or without
+            [ProjectedConv2d][lmkit_interintra.projection.ProjectedConv2d].
+
+    Returns:
+        The same names without the matrices, which are multiplied into the filters they remix.
+    """
+    plain = {name: value for name, value in state.items() if not name.endswith(".projection")}
+    for name in state.keys() - plain.keys():
+        filters = name.removesuffix("projection") + "weight"
+        if filters in plain:
+            plain[filters] = _remix(state[name], plain[filters])
+    return plain
+
+
 class ProjectedConv2d(nn.Module):
     """A 3x3 convolution without bias whose pretrained filters stay, remixed by a learned matrix.
 
@@ -38,5 +56,10 @@ class ProjectedConv2d(nn.Module):
         """
         # In half precision the product would change the filters that are to be kept.
         with torch.autocast(x.device.type, enabled=False):
-            weight = (self.projection @ self.weight.flatten(1)).view(self.weight.shape)
+            weight = _remix(self.projection, self.weight)
         return functional.conv2d(x, weight, padding=1)
+
+
+def _remix(matrix: Tensor, filters: Tensor) -> Tensor:
+    """Multiply (out, out) with filters (out, in, 3, 3)."""
+    return (matrix @ filters.flatten(1)).view(filters.shape)

@@ -1,11 +1,12 @@
 import copy
 import os
 import pickle
+import shutil
 import warnings
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lmkit.errors import ExitCode, LmkitError
@@ -103,11 +104,46 @@ def test_what_is_no_state_dict_is_refused(tmp_path, content):
     assert "torch.save(model.state_dict(), path)" in error.remedy
 
 
-@pytest.mark.parametrize("name", ["missing.pth", "."])
-def test_a_missing_file_is_refused(tmp_path, name):
-    error = refusal(tmp_path / name)
+def test_a_missing_file_is_refused(tmp_path):
+    error = refusal(tmp_path / "missing.pth")
     assert error.problem.endswith("there is no such file.")
-    assert error.remedy == "Give detector.core the path of a .safetensors or .pth file."
+    assert error.remedy.endswith("the path of a .safetensors or .pth file, or of a run.")
+
+
+def test_a_run_gives_the_detector_of_its_newest_checkpoint(trained):
+    newest = trained / "checkpoints" / "step-4"
+    expected = load_file(newest / "detector.safetensors")
+    for path in (trained, newest, newest / "detector.safetensors"):
+        found = load_weights(path, option="detector.core")
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def damage(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_is_passed_over_in_a_run_and_refused_alone(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    older, newest = (run / "checkpoints" / name for name in ("step-2", "step-4"))
+    damage(newest / "detector.safetensors")
+    assert refusal(newest).problem.endswith("step-4 is damaged.")
+    found = load_weights(run, option="detector.core")
+    expected = load_file(older / "detector.safetensors")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    (older / "state.json").write_text("{}")
+    assert refusal(older).problem.endswith("step-2 is damaged.")
+    assert refusal(run).problem.endswith("has no sound checkpoint: step-4 is damaged.")
+
+
+def test_folders_without_weights_are_refused(tmp_path):
+    assert "holds neither a run nor a checkpoint" in refusal(tmp_path).problem
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    error = refusal(tmp_path / "run")
+    assert error.problem.endswith("is a run that has no checkpoint yet.")
+    assert error.remedy == f"Train it first: lmkit train --resume {tmp_path / 'run'}"
 
 
 def network():

@@ -144,6 +144,26 @@ def test_a_checkpoint_carries_the_core(tmp_path: Path) -> None:
     assert torch.equal(detector.eval().score_maps(images), again.eval().score_maps(images))
 
 
+@pytest.mark.parametrize("init", ["finetune", "projection"])
+def test_a_core_that_was_projected_itself_lends_what_it_computes(tmp_path: Path, init: str) -> None:
+    trained_core(tmp_path / "first.pth")
+    core = small(init="projection", core=tmp_path / "first.pth")
+    core.initialise()
+    with torch.no_grad():
+        for name, parameter in core.named_parameters():
+            if name.endswith(".projection"):
+                parameter += 0.1 * torch.randn_like(parameter)
+    torch.save(core.state_dict(), tmp_path / "second.pth")
+    detector = small(init=init, core=tmp_path / "second.pth")
+    detector.initialise()
+    images = torch.rand(2, 3, 32, 32)
+    expected = core.eval().score_maps(images)
+    torch.testing.assert_close(detector.eval().score_maps(images), expected, atol=1e-5, rtol=1e-4)
+    for name, module in detector.named_modules():
+        if isinstance(module, ProjectedConv2d):
+            assert torch.equal(module.projection, torch.eye(len(module.projection))), name
+
+
 @pytest.mark.parametrize(
     ("core", "fault"),
     [
