@@ -69,7 +69,7 @@ def type_name(annotation: Any) -> str:
     """Return a type as a user reads it: ``whole number``, ``one of a, b``, ``list of words``."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
-        return "one of " + _choices(annotation)
+        return ("one of " if len(arguments) > 1 else "") + _choices(annotation)
     if members := _parts(annotation):
         return " or ".join(type_name(part) for part in members)
     if origin is tuple and Ellipsis not in arguments:
