@@ -8,7 +8,6 @@ import click
 from lmkit.cli.common import (
     RUN,
     assignments_layer,
-    count_of,
     data_option,
     device_option,
     json_option,
@@ -16,9 +15,11 @@ from lmkit.cli.common import (
     registry,
     set_option,
 )
+from lmkit.errors import LmkitError
 
 if TYPE_CHECKING:
-    from lmkit.evaluation.protocol import Report
+    from lmkit.evaluation.protocol import Protocol
+    from lmkit.evaluation.report import Report
     from lmkit.preparation import Prepared
     from lmkit.run import Run
 
@@ -27,6 +28,26 @@ if TYPE_CHECKING:
 @click.argument("run", type=RUN)
 @data_option("Annotated pictures; the run's own, its held-out part, if not given.")
 @set_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of the files; in the run's evaluation/ if not given.")  # fmt: skip
+@click.option("--no-files", is_flag=True, help="Print the result and write nothing.")
+@click.option("--convention", default="lmkit", show_default=True, metavar="NAME",
+              help="How the main figure is fitted: lmkit, li2020, sanchez2019, jakab2018, "
+              "dve2019.")  # fmt: skip
+@click.option("--normalise-by", "pair", metavar="A,B",
+              help="Two points, by name or number, whose distance is 100 %; the data's eyes if not "
+              "given.")  # fmt: skip
+@click.option("--threshold", type=click.FloatRange(0, min_open=True), default=10.0,
+              show_default=True, metavar="PERCENT",
+              help="Error above which a picture is a failure.")  # fmt: skip
+@click.option("--labelled", default="1,5,10,100,500,1000,5000", show_default=True, metavar="N,...",
+              help="Fit on so many labelled pictures too; 'none' leaves this out.")  # fmt: skip
+@click.option("--draws", type=click.IntRange(1), default=10, show_default=True, metavar="N",
+              help="Random draws of each number, where the convention does not say.")  # fmt: skip
+@click.option("--stability", type=click.IntRange(0), default=200, show_default=True, metavar="N",
+              help="Test pictures to turn and look at again; 0 leaves this out.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+              help="Decides every random draw.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
               help="Pictures at a time.")  # fmt: skip
 @device_option
@@ -35,21 +56,31 @@ def command(
     run: Path,
     data: str | None,
     assignments: tuple[str, ...],
+    out: Path | None,
+    no_files: bool,
     batch_size: int,
     device: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Measure the detector of RUN against annotated points.
 
     A linear regressor is fitted on training pictures, with the detector frozen, and tested on
-    pictures that never trained. The error of the mean shape stands beside the result.
+    pictures that never trained. The error of the mean shape stands beside the result. It is printed
+    and written to evaluation.json, the errors of each picture to errors.csv.
     """
     known = registry()
+    if out is not None and no_files:
+        raise LmkitError(
+            f"--out {out} and --no-files exclude each other.", remedy="Leave one of them out."
+        )
+    from lmkit.engine.folder import storage
+    from lmkit.evaluation.report import folder_name
     from lmkit.run import open_run, other_data
 
     opened = open_run(run, device=device or "auto")
     if data is None and not assignments:
-        report = measure_own(opened, opened.prepared(), batch_size)
+        ready = opened.prepared()
     else:
         from lmkit import config
 
@@ -57,27 +88,35 @@ def command(
         if data is not None:
             layers.append(config.Layer("--data", {"data": config.parse_data(data, known)}))
         ready = other_data(opened, [*layers, assignments_layer(assignments)])
-        report = _measure(opened, ready, _label(ready.settings.data), batch_size)
+    protocol = _protocol(ready, **asked)
+    folder = None
+    if not no_files:
+        own = ready.settings.data == opened.settings.data
+        home = opened.path / "evaluation"
+        folder = out or (home if own else home / folder_name(ready.settings.to_dict()["data"]))
+        # Before the pictures are looked at: who cannot write should not wait for that.
+        with storage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    report = measure(opened, ready, protocol, batch_size)
+    written = [] if folder is None else report.write(folder)
     if as_json:
         print_json(report.to_dict())
         return
-    _print(report)
+    from lmkit.cli.evaluation_report import print_report
+
+    print_report(report)
+    if written:
+        click.echo(f"Written: {', '.join(map(str, written))}")
 
 
-def measure_own(run: "Run", ready: "Prepared", batch_size: int = 64) -> "Report":
-    """Evaluate a run on its own data."""
-    return _measure(run, ready, _label(run.settings.data), batch_size)
-
-
-def _label(data: dict[str, Any]) -> str:
-    return ":".join(str(data[key]) for key in ("name", "path") if data.get(key))
-
-
-def _measure(run: "Run", ready: "Prepared", label: str, batch_size: int) -> "Report":
+def measure(run: "Run", ready: "Prepared", protocol: "Protocol", batch_size: int = 64) -> "Report":
+    """Evaluate a run, with its progress and notes on the terminal."""
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.evaluation.protocol import evaluate
 
-    for text in ready.notes():
+    data = ready.settings.data
+    notes = ready.notes()
+    for text in notes:
         NOTES.print(text, markup=False)
     with CountingProgress("evaluating") as progress:
         return evaluate(
@@ -85,32 +124,36 @@ def _measure(run: "Run", ready: "Prepared", label: str, batch_size: int) -> "Rep
             ready.dataset,
             ready.split.fit,
             ready.split.test,
-            data=label,
+            protocol,
+            data=":".join(str(data[key]) for key in ("name", "path") if data.get(key)),
             max_unreadable=ready.settings.loading.max_unreadable,
             batch_size=batch_size,
+            notes=notes,
             progress=progress,
         )
 
 
-def _print(report: "Report") -> None:
-    from lmkit.cli.terminal import print_table
-    from lmkit.data.crops import LEAK
+def _protocol(
+    ready: "Prepared", *, convention: str, pair: str | None, labelled: str, **asked: Any
+) -> "Protocol":
+    """Turn options into what is measured."""
+    from lmkit.evaluation import conventions
+    from lmkit.evaluation.measures import choose_pair
+    from lmkit.evaluation.protocol import Protocol
 
-    rows = [
-        ("forward (with bias)", f"{report.forward:.2f}"),
-        ("mean shape", f"{report.mean_shape:.2f}"),
-        ("backward", f"{report.backward:.2f}"),
-    ]
-    per_point = zip(report.point_names, report.forward_per_point, strict=True)
-    rows += [(f"forward, {name}", f"{error:.2f}") for name, error in per_point]
-    print_table(("error, " + report.unit, "NME %"), rows)
-    click.echo(
-        f"Fitted on {report.fit_images} and tested on {count_of(report.test_images, 'picture')} of "
-        f"{report.data}, framed by '{report.fit}', after {report.step} steps."
+    return Protocol(
+        convention=conventions.convention(convention),
+        pair=None if pair is None else choose_pair(pair, ready.dataset.point_names),
+        labelled=_numbers(labelled),
+        **asked,
     )
-    if report.crop is not None:
-        made = f": {LEAK}" if report.crop_from_annotation else ""
-        click.echo(f"The crop is {report.crop}{made}.")
-    if report.unreadable:
-        left_out = count_of(report.unreadable, "picture")
-        click.echo(f"Left out, because unreadable: {left_out}.")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    words = [] if text == "none" else [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise LmkitError(
+            f"--labelled {text} is not a list of numbers of pictures.",
+            remedy="Give it as 1,5,10, or 'none'.",
+        )
+    return tuple(map(int, words))

@@ -183,8 +183,9 @@ def _finish(run: "Run", outcome: "Outcome", as_json: bool) -> None:
 
 def _evaluate(run: "Run") -> dict[str, Any] | None:
     """Measure the finished run on its own held-out pictures, where they are annotated."""
-    from lmkit.cli.evaluate import measure_own
+    from lmkit.cli.evaluate import measure
     from lmkit.cli.terminal import NOTES
+    from lmkit.evaluation.protocol import QUICK
 
     ready = run.prepared()
     split = ready.split
@@ -193,10 +194,12 @@ def _evaluate(run: "Run") -> dict[str, Any] | None:
     if len(split.fit) + len(split.test) > EVALUATE_UP_TO:
         NOTES.print(f"To measure its error: lmkit evaluate {run.path}", markup=False)
         return None
-    report = measure_own(run, ready)
+    report = measure(run, ready, QUICK)
     NOTES.print(
         f"Error on {count_of(report.test_images, 'held-out picture')}: {report.forward:.2f} % "
         f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
         markup=False,
     )
+    for warning in report.health.warnings():
+        NOTES.print(f"Warning: {warning}", markup=False)
     return report.to_dict()

@@ -4,112 +4,69 @@ The map is fitted in the coordinates of the square that the detector sees, and e
 in pixels of the original pictures, as shares of the inter-ocular distance. The mean shape (the
 prediction of whoever does not look at the picture) is always measured beside it: a crop made from
 annotation leaks the answer, and the mean shape's error shows how much.
+
+Annotation may be partial. Each point is fitted and tested on the pictures where it is known; a
+picture's error is the mean of its known points, and every figure is a mean over pictures.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lmkit.data.loading import read_pictures
-from lmkit.data.pictures import Framing
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.train import workers_for
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.regression import (
-    Array,
-    LinearMap,
+from lmkit.evaluation.conventions import CONVENTIONS, JAKAB2018, LMKIT, Convention
+from lmkit.evaluation.detections import Detections, detect_all
+from lmkit.evaluation.health import examine, explained_variance
+from lmkit.evaluation.labelled import DRAWS, NUMBERS, few_labelled
+from lmkit.evaluation.measures import (
+    Curve,
+    bootstrap,
     distances,
+    mean_known,
     normalised_errors,
     normalising_distance,
+    picture_errors,
 )
+from lmkit.evaluation.regression import Array, complete, ever_known, known_points
+from lmkit.evaluation.report import Report
+from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run import Run
+from lmkit.seeds import derive
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Detections:
-    """What a detector found on annotated pictures, beside the annotation.
+class Protocol:
+    """What is measured, and how.
 
     Args:
-        found: (N, K, 2), landmarks in [-1, 1] of the square picture.
-        truth: (N, P, 2), annotated points in pixels of the original picture.
-        framings: How each picture became square.
-        keys: The pictures' names.
+        convention: How annotated points are predicted: the main figure's.
+        pair: The two points whose distance normalises; the data's if not given.
+        threshold: The error, in percent, above which a picture counts as a failure.
+        labelled: Numbers of labelled pictures to fit on; none to leave that out.
+        draws: Random draws of each, where the convention does not say.
+        stability: How many test pictures to turn; 0 to leave that out.
+        seed: Decides every random draw.
     """
 
-    found: Array
-    truth: Array
-    framings: list[Framing]
-    keys: list[str]
-
-    def truth_in_square(self) -> Array:
-        """Return the annotated points in [-1, 1] of the square picture, (N, P, 2)."""
-        pairs = zip(self.framings, self.truth, strict=True)
-        return np.stack([framing.to_normalised(points) for framing, points in pairs])
-
-    def to_pixels(self, points: Array) -> Array:
-        """Convert (N, P, 2) in [-1, 1] of the squares to pixels of the original pictures."""
-        pairs = zip(self.framings, points, strict=True)
-        return np.stack([framing.to_pixels(own) for framing, own in pairs])
+    convention: Convention = LMKIT
+    pair: tuple[int, int] | None = None
+    threshold: float = 10.0
+    labelled: tuple[int, ...] = NUMBERS
+    draws: int = DRAWS
+    stability: int = IMAGES
+    seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The result of an evaluation; every error in percent of the normalising distance.
-
-    Args:
-        forward: NME of annotated points predicted from landmarks, with bias.
-        forward_per_point: The same for each annotated point.
-        backward: NME of landmarks predicted from annotated points, as Sanchez and Tzimiropoulos
-            2019 define it: it is small if each landmark keeps its place on the object.
-        mean_shape: NME of predicting the mean annotated points of the fitting pictures.
-        fit_images: Pictures the regressor was fitted on.
-        test_images: Pictures it was tested on.
-        point_names: The annotated points.
-        normalised_by: The two points whose distance is 100 %.
-        crop: What was shown of the pictures, where not all of them.
-        crop_from_annotation: Whether that was made from annotated points.
-        fit: How pictures became square.
-        data: The data, as chosen.
-        step: The training step of the checkpoint.
-        unreadable: Pictures left out because they could not be read.
-    """
-
-    forward: float
-    forward_per_point: list[float]
-    backward: float
-    mean_shape: float
-    fit_images: int
-    test_images: int
-    point_names: list[str]
-    normalised_by: tuple[str, str]
-    crop: str | None
-    crop_from_annotation: bool
-    fit: str
-    data: str
-    step: int
-    unreadable: int
-
-    @property
-    def unit(self) -> str:
-        """What the errors are measured in."""
-        return "percent of the distance between " + " and ".join(self.normalised_by)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        plain = asdict(self)
-        per_point = dict(zip(self.point_names, plain.pop("forward_per_point"), strict=True))
-        del plain["normalised_by"]
-        return {
-            "forward": {"nme": plain.pop("forward"), "bias": True, "per_point": per_point},
-            "backward": {"nme": plain.pop("backward")},
-            "mean_shape": {"nme": plain.pop("mean_shape")},
-            "images": {"fit": plain.pop("fit_images"), "test": plain.pop("test_images")},
-            "unit": self.unit,
-            **plain,
-        }
+FULL = Protocol()
+"""Everything, as ``lmkit evaluate`` does."""
+QUICK = Protocol(labelled=(), stability=0)
+"""What costs no more than finding landmarks once."""
 
 
 def evaluate(
@@ -117,11 +74,13 @@ def evaluate(
     dataset: Dataset,
     fit: Sequence[int],
     test: Sequence[int],
+    protocol: Protocol = FULL,
     *,
     data: str,
     max_unreadable: float | None = None,
     batch_size: int = 64,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    notes: Sequence[str] = (),
+    progress: Progress = lambda done, total: None,
 ) -> Report:
     """Measure a run's detector.
 
@@ -130,131 +89,224 @@ def evaluate(
         dataset: Annotated pictures.
         fit: Those to fit the regressor on.
         test: Those to measure errors on.
+        protocol: What is measured, and how.
         data: What to call the data in the report.
         max_unreadable: The share of pictures, in [0, 1), that may be unreadable; the run's if not
             given.
         batch_size: Pictures the detector sees at a time; it is in eval mode, so that this
             changes nothing.
+        notes: What a reader of the report should know about the data.
         progress: Called with the number of pictures done, and of all.
 
     Raises:
         LmkitError: If the data has no annotated points to fit or to test, or too many pictures
             cannot be read.
     """
+    pair = dataset.normalising_pair if protocol.pair is None else protocol.pair
     own_limit = run.settings.loading.max_unreadable
     unreadable = Unreadable(own_limit if max_unreadable is None else max_unreadable)
-    total = len(fit) + len(test)
-    parts = []
-    for indices, name, before in ((fit, "fit", 0), (test, "test", len(fit))):
-        annotated = [index for index in indices if _is_annotated(dataset, index)]
-        if not indices and name == "test":
-            raise LmkitError(
-                f"{data} has no picture to test with: none is held out.",
-                remedy="Evaluate on other data with --data.",
-                code=ExitCode.DATA,
-            )
-        if not annotated:
-            raise LmkitError(
-                f"{data} has no annotated picture to {name} with.",
-                remedy="Evaluate on data with points: --data faces, csv:FILE or celeba:DIR.",
-                code=ExitCode.DATA,
-            )
-        parts.append(
-            detect_all(
-                run,
-                dataset,
-                annotated,
-                batch_size=batch_size,
-                unreadable=unreadable,
-                progress=lambda done, before=before: progress(before + done, total),  # type: ignore[misc]
-            )
+    fit = _annotated(dataset, fit, data, "fit")
+    test = _annotated(dataset, test, data, "test")
+    measurable = _with_pair(dataset, test, pair, data)
+    turned = min(protocol.stability, len(measurable))
+    total = len(fit) + len(measurable) + turned
+
+    def told(before: int) -> Callable[[int], None]:
+        return lambda done: progress(before + done, total)
+
+    fitting, testing = (
+        detect_all(
+            run,
+            dataset,
+            part,
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=told(before),
         )
-    unreadable.check(total)
-    fitted, tested = parts
-    pair = dataset.normalising_pair
-    errors = normalised_errors(
-        tested.to_pixels(LinearMap(fitted.found, fitted.truth_in_square())(tested.found)),
-        tested.truth,
-        pair,
+        for part, before in ((fit, 0), (measurable, len(fit)))
     )
-    back = LinearMap(fitted.truth_in_square(), fitted.found)(tested.truth_in_square())
-    backward = distances(tested.to_pixels(back), tested.to_pixels(tested.found))
-    mean = np.broadcast_to(fitted.truth_in_square().mean(axis=0), tested.truth.shape)
-    mean_shape = normalised_errors(tested.to_pixels(mean), tested.truth, pair)
+    unreadable.check(len(fit) + len(measurable))
+    stability = None
+    if turned:
+        stability = measure_stability(
+            run,
+            dataset,
+            testing,
+            images=turned,
+            seed=protocol.seed,
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=told(len(fit) + len(measurable)),
+        )
     names = list(dataset.point_names)
+    main = protocol.convention
+    testing = _measurable(fitting, testing, data)
+    predicted = _forward(main, fitting, testing)
+    errors = 100 * normalised_errors(predicted, testing.truth, pair)
+    per_image = mean_known(errors, axis=1)
+    crop = run.framer.crop
+    back = _backward(main, fitting, testing, pair)
+    backward, consistency = (None, None) if back is None else back
     return Report(
-        forward=_percent(errors),
-        forward_per_point=[_percent(errors[:, point]) for point in range(len(names))],
-        backward=_percent(backward / normalising_distance(tested.truth, pair)[:, None]),
-        mean_shape=_percent(mean_shape),
-        fit_images=len(fitted.keys),
-        test_images=len(tested.keys),
+        keys=testing.keys,
+        indices=testing.indices,
+        errors=errors,
+        predictions=predicted,
+        truth=testing.truth,
+        detections=testing.to_pixels(testing.found),
+        convention=main,
+        by_convention={
+            name: float(
+                picture_errors(_forward(each, fitting, testing), testing.truth, pair).mean()
+            )
+            for name, each in CONVENTIONS.items()
+        },
+        with_bias=main if main.bias else LMKIT,
+        without_bias=JAKAB2018 if main.bias else main,
+        interval=bootstrap(per_image, seed=derive(protocol.seed, "bootstrap")),
+        backward=None if backward is None else float(backward.mean()),
+        backward_per_landmark=None if backward is None else backward.tolist(),
+        mean_shape_errors=picture_errors(_mean_shape(fitting, testing), testing.truth, pair),
+        curve=Curve.of(per_image, protocol.threshold),
+        stability=stability,
+        labelled=few_labelled(
+            fitting,
+            testing,
+            pair,
+            main,
+            numbers=protocol.labelled,
+            draws=protocol.draws,
+            seed=protocol.seed,
+        ),
+        health=examine(
+            testing.found, testing.to_pixels(testing.found), testing.truth, pair, consistency
+        ),
+        fit_images=len(fitting),
+        test_images=len(testing),
+        complete_images=int(complete(testing.truth).sum()),
+        without_pair=len(test) - len(measurable),
         point_names=names,
         normalised_by=(names[pair[0]], names[pair[1]]),
-        crop=None if run.framer.crop is None else str(run.framer.crop),
-        crop_from_annotation=run.framer.crop is not None and run.framer.crop.from_annotation,
+        crop=None if crop is None else str(crop),
+        crop_from_annotation=crop is not None and crop.from_annotation,
         fit=run.settings.loading.fit,
         data=data,
         step=run.step,
+        seed=protocol.seed,
         unreadable=len(unreadable),
+        notes=list(notes),
+        remarks=_remarks(fitting, names, back),
     )
 
 
-def detect_all(
-    run: Run,
-    dataset: Dataset,
-    indices: Sequence[int],
-    *,
-    batch_size: int,
-    unreadable: Unreadable,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Detections:
-    """Find the landmarks of annotated pictures.
-
-    Args:
-        run: Whose detector.
-        dataset: The pictures.
-        indices: Which of them; all annotated.
-        batch_size: Pictures at a time.
-        unreadable: Collects those that cannot be read.
-        progress: Called with the number of pictures done.
-
-    Raises:
-        LmkitError: If none of them can be read.
-    """
-    found, truth, framings, keys = [], [], [], []
-    batches = read_pictures(
-        dataset,
-        indices,
-        framer=run.framer,
-        batch_size=batch_size,
-        workers=workers_for(run.settings.loading.workers, run.device),
-        unreadable=unreadable,
-    )
-    for batch in batches:
-        found.append(run.detect(batch.images).points.numpy())
-        truth += [dataset.annotation(index).points for index in batch.indices]
-        framings += batch.framings
-        keys += [dataset.key(index) for index in batch.indices]
-        progress(len(keys))
-    if not found:
+def _annotated(dataset: Dataset, indices: Sequence[int], data: str, part: str) -> list[int]:
+    """Return the pictures that have any point."""
+    if not indices and part == "test":
         raise LmkitError(
-            f"None of {len(indices)} annotated pictures can be read.",
-            remedy="Check that the pictures are where the data says.",
+            f"{data} has no picture to test with: none is held out.",
+            remedy="Evaluate on other data with --data.",
             code=ExitCode.DATA,
         )
-    return Detections(
-        np.concatenate(found).astype(np.float64),
-        np.asarray(truth, dtype=np.float64),
-        framings,
-        keys,
-    )
+    annotated = [index for index in indices if _known(dataset, index).any()]
+    if not annotated:
+        raise LmkitError(
+            f"{data} has no annotated picture to {part} with.",
+            remedy="Evaluate on data with points: --data faces, csv:FILE or celeba:DIR.",
+            code=ExitCode.DATA,
+        )
+    return annotated
 
 
-def _is_annotated(dataset: Dataset, index: int) -> bool:
+def _with_pair(
+    dataset: Dataset, test: Sequence[int], pair: tuple[int, int], data: str
+) -> list[int]:
+    """Return the test pictures whose normalising distance is known and not 0."""
+    kept = []
+    for index in test:
+        points = dataset.annotation(index).points
+        if points is not None:
+            distance = normalising_distance(np.asarray(points, np.float64)[None], pair)[0]
+            if np.isfinite(distance) and distance > 0:
+                kept.append(index)
+    if not kept:
+        first, second = (dataset.point_names[point] for point in pair)
+        raise LmkitError(
+            f"No test picture of {data} has both points that errors are normalised by, "
+            f"{first} and {second}, in different places.",
+            remedy="Choose two others with --normalise-by.",
+            code=ExitCode.DATA,
+        )
+    return kept
+
+
+def _known(dataset: Dataset, index: int) -> NDArray[np.bool_]:
+    """Return which points of a picture are known, (P,) or, where it has none, (0,)."""
     points = dataset.annotation(index).points
-    return points is not None and bool(np.isfinite(points).all())
+    return np.zeros(0, bool) if points is None else known_points(np.asarray(points, np.float64))
 
 
-def _percent(errors: Array) -> float:
-    return float(100 * errors.mean())
+def _measurable(fitting: Detections, testing: Detections, data: str) -> Detections:
+    """Leave out test pictures none of whose points is known in any picture to fit on."""
+    fitted = ever_known(fitting.truth)
+    rows = np.asarray((known_points(testing.truth) & fitted).any(axis=1))
+    if not rows.any():
+        raise LmkitError(
+            f"No point of {data} is known both in a picture to fit on and in one to test with.",
+            remedy="Evaluate on data whose parts have points in common.",
+            code=ExitCode.DATA,
+        )
+    return testing.take(rows)
+
+
+def _forward(convention: Convention, fitting: Detections, testing: Detections) -> Array:
+    """Predict the annotated points of the test pictures, in their pixels."""
+    predicted = convention.predict(fitting.found, fitting.truth_in_square(), testing.found)
+    return testing.to_pixels(predicted)
+
+
+def _mean_shape(fitting: Detections, testing: Detections) -> Array:
+    """Return the mean annotated points of the fitting pictures, in pixels of the test pictures."""
+    mean = mean_known(fitting.truth_in_square(), axis=0)
+    return testing.to_pixels(np.broadcast_to(mean, testing.truth.shape))
+
+
+def _backward(
+    convention: Convention, fitting: Detections, testing: Detections, pair: tuple[int, int]
+) -> tuple[Array, list[float]] | None:
+    """Predict landmarks from annotated points, on the pictures that have all of them.
+
+    Returns:
+        The error of each landmark in percent, (K,), and the share of its variance that is
+        explained; none where there are too few such pictures to fit, or none to test.
+    """
+    fitting, testing = (part.take(complete(part.truth)) for part in (fitting, testing))
+    if len(fitting) < 2 or not len(testing):
+        return None
+    # Without a bias there is no published backward map.
+    fit = (convention if convention.bias else LMKIT).linear_map
+    predicted = fit(fitting.truth_in_square(), fitting.found)(testing.truth_in_square())
+    errors = distances(testing.to_pixels(predicted), testing.to_pixels(testing.found))
+    normalised = errors / normalising_distance(testing.truth, pair)[:, None]
+    return 100 * normalised.mean(axis=0), explained_variance(predicted, testing.found)
+
+
+def _remarks(fitting: Detections, names: Sequence[str], backward: object) -> list[str]:
+    """Return what annotation that is partial does to the figures, a sentence each."""
+    whole = complete(fitting.truth)
+    fitted = ever_known(fitting.truth)
+    never = [name for name, known in zip(names, fitted, strict=True) if not known]
+    remarks = []
+    if never:
+        remarks.append(f"Known in no picture to fit on, and not measured: {', '.join(never)}.")
+    if not whole.all():
+        remarks.append(
+            "Some points are not known in some pictures: each is fitted and tested where it is, "
+            f"and few labelled pictures are drawn from the {whole.sum()} to fit on "
+            "that have all."
+        )
+    if backward is None:
+        remarks.append(
+            "Too few pictures have all their points to predict landmarks from them: no backward "
+            "error."
+        )
+    return remarks

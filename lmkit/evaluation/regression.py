@@ -1,4 +1,7 @@
-"""Linear maps between discovered landmarks and annotated points, and the error measure."""
+"""Linear maps between discovered landmarks and annotated points."""
+
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,33 +9,52 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 RIDGE = 1e-4
-"""Relative strength r of the ridge: times the mean variance of an input. Where the inputs vary by
-v times that mean along a principal direction, the slope of least squares is multiplied by
+"""Relative strength r of lmkit's own ridge: times the mean variance of an input. Where the inputs
+vary by v times that mean along a principal direction, the slope of least squares is multiplied by
 v / (v + r): it stays, to r / v, wherever inputs carry information, and is bounded where they do
 not, as for landmarks that fell onto one another or fewer pictures than unknowns."""
 
+Scale = Literal["mean", "largest"]
+"""What a ridge is relative to: the mean or the largest sum of squares of an input. By the
+Cauchy-Schwarz inequality the latter is the largest entry of the matrix that is inverted."""
+
 
 class LinearMap:
-    """A linear regressor with bias: a ridge regression on centred data.
+    """A linear regressor, fitted in closed form.
 
-    This is the regressor of Li et al. 2020 and of Sanchez and Tzimiropoulos 2019; the detector
-    stays frozen.
+    With bias it is a ridge regression on centred data. Without, it is one through the origin, and
+    so depends on where the origin is. Without a ridge either is least squares, the smallest of the
+    solutions where there are several.
 
     Args:
         inputs: (N, K, 2), the points to map from.
         outputs: (N, P, 2), the points to map to.
+        bias: Whether the map has a bias.
         ridge: Relative strength of the ridge.
+        relative_to: What it is relative to.
     """
 
-    def __init__(self, inputs: Array, outputs: Array, *, ridge: float = RIDGE) -> None:
+    def __init__(
+        self,
+        inputs: Array,
+        outputs: Array,
+        *,
+        bias: bool = True,
+        ridge: float = RIDGE,
+        relative_to: Scale = "mean",
+    ) -> None:
         x, y = inputs.reshape(len(inputs), -1), outputs.reshape(len(outputs), -1)
-        self._input_mean, self._output_mean = x.mean(axis=0), y.mean(axis=0)
+        self._input_mean = x.mean(axis=0) * bias
+        self._output_mean = y.mean(axis=0) * bias
         x, y = x - self._input_mean, y - self._output_mean
-        # Inputs that never vary say nothing: any ridge then leaves the mean of the outputs.
-        variance = float((x**2).mean())
-        strength = ridge * variance * len(x) if variance else 1.0
-        gram = x.T @ x + strength * np.eye(x.shape[1])
-        self._matrix = np.linalg.solve(gram, x.T @ y)
+        squares = (x**2).sum(axis=0)
+        strength = ridge * float(squares.mean() if relative_to == "mean" else squares.max())
+        if strength:
+            gram = x.T @ x + strength * np.eye(x.shape[1])
+            self._matrix: Array = np.linalg.solve(gram, x.T @ y)
+        else:
+            # No ridge, or inputs that never vary: they say nothing, and the mean is left.
+            self._matrix = np.linalg.lstsq(x, y, rcond=None)[0]
 
     def __call__(self, inputs: Array) -> Array:
         """Map points.
@@ -48,28 +70,57 @@ class LinearMap:
         return mapped.reshape(len(inputs), -1, 2)
 
 
-def normalised_errors(predicted: Array, truth: Array, pair: tuple[int, int]) -> Array:
-    """Return each point's distance from the truth, as a share of the normalising distance.
+class PartialMap:
+    """Maps to points of which some are not known in some pictures.
+
+    Each point is fitted on the pictures where it is known.
 
     Args:
-        predicted: (N, P, 2), pixels.
-        truth: (N, P, 2), pixels.
-        pair: The two points of ``truth`` whose distance normalises: the eyes.
-
-    Returns:
-        (N, P). The papers call the mean of this, in percent, "normalised MSE"; it is a mean
-        distance, and is called NME here.
+        inputs: (N, K, 2), the points to map from.
+        outputs: (N, P, 2), the points to map to; NaN where not known.
+        fit: Fits a map to points that are all known.
     """
-    return distances(predicted, truth) / normalising_distance(truth, pair)[:, None]
+
+    def __init__(
+        self, inputs: Array, outputs: Array, fit: Callable[[Array, Array], LinearMap]
+    ) -> None:
+        known = known_points(outputs)
+        # Points that are known in the same pictures share one fit; most often that is all of them.
+        groups: dict[bytes, list[int]] = {}
+        for point in range(outputs.shape[1]):
+            groups.setdefault(known[:, point].tobytes(), []).append(point)
+        self._points = outputs.shape[1]
+        self._maps = []
+        for points in groups.values():
+            rows = known[:, points[0]]
+            if rows.any():
+                self._maps.append((points, fit(inputs[rows], outputs[rows][:, points])))
+
+    def __call__(self, inputs: Array) -> Array:
+        """Map points.
+
+        Args:
+            inputs: (N, K, 2).
+
+        Returns:
+            (N, P, 2); NaN for points that were known in no picture.
+        """
+        mapped = np.full((len(inputs), self._points, 2), np.nan)
+        for points, own in self._maps:
+            mapped[:, points] = own(inputs)
+        return mapped
 
 
-def normalising_distance(truth: Array, pair: tuple[int, int]) -> Array:
-    """Return the distance between the two normalising points of each picture, (N,)."""
-    distance: Array = np.linalg.norm(truth[:, pair[0]] - truth[:, pair[1]], axis=-1)
-    return distance
+def known_points(points: Array) -> NDArray[np.bool_]:
+    """Return which of (N, P, 2) points are known, (N, P)."""
+    return np.asarray(np.isfinite(points).all(axis=-1))
 
 
-def distances(first: Array, second: Array) -> Array:
-    """Return the distance between corresponding points, (N, P)."""
-    distance: Array = np.linalg.norm(first - second, axis=-1)
-    return distance
+def complete(points: Array) -> NDArray[np.bool_]:
+    """Return of which pictures all of (N, P, 2) points are known, (N,)."""
+    return np.asarray(known_points(points).all(axis=1))
+
+
+def ever_known(points: Array) -> NDArray[np.bool_]:
+    """Return which of (N, P, 2) points are known in any picture, (P,)."""
+    return np.asarray(known_points(points).any(axis=0))

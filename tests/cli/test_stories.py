@@ -120,9 +120,14 @@ def test_evaluation_prints_json_alone(whole):
     done = run("evaluate", whole[0], "--json")
     assert done.returncode == 0
     report = json.loads(done.stdout)
-    trained = json.loads(whole[1].stdout)
-    assert report == trained["evaluation"]
+    trained = json.loads(whole[1].stdout)["evaluation"]
     assert done.stderr == ""
+    assert report == json.loads((whole[0] / "evaluation" / "evaluation.json").read_text())
+    # What costs more than looking at each picture once is left out at the end of training.
+    assert (trained["stability"], trained["labelled"]) == (None, [])
+    assert report["stability"]["images"] == 4
+    assert [row["number"] for row in report["labelled"]] == [1, 5, 10]
+    assert {**report, "stability": None, "labelled": []} == trained
 
 
 def test_evaluation_prints_a_table(whole, here):

@@ -1,13 +1,7 @@
 import numpy as np
 import pytest
 
-from lmkit.evaluation.regression import (
-    RIDGE,
-    LinearMap,
-    distances,
-    normalised_errors,
-    normalising_distance,
-)
+from lmkit.evaluation.regression import RIDGE, LinearMap, PartialMap
 
 
 def points(rng, count, number, scale=1.0):
@@ -92,23 +86,69 @@ def test_moving_and_enlarging_the_outputs_moves_and_enlarges_the_prediction(rng)
     assert np.allclose(LinearMap(inputs, outputs * 3 - 8)(new), expected, atol=1e-10)
 
 
-TRUTH = np.array([[[0.0, 0], [10, 0], [5, 5]], [[0, 0], [0, 20], [5, 5]]])
+def by_sklearn(model, inputs, outputs, new):
+    model.fit(inputs.reshape(len(inputs), -1), outputs.reshape(len(outputs), -1))
+    return model.predict(new.reshape(len(new), -1)).reshape(len(new), -1, 2)
 
 
-def test_errors_are_distances_as_shares_of_the_distance_of_the_pair():
-    predicted = TRUTH + np.array([[[3, 4], [0, 0], [0, 1]], [[3, 4], [0, 2], [0, 0]]])
-    assert distances(predicted, TRUTH).tolist() == [[5, 0, 1], [5, 2, 0]]
-    assert normalising_distance(TRUTH, (0, 1)).tolist() == [10, 20]
-    errors = normalised_errors(predicted, TRUTH, (0, 1))
-    assert np.allclose(errors, [[0.5, 0, 0.1], [0.25, 0.1, 0]])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("relative_to", ["mean", "largest"])
+@pytest.mark.parametrize("ridge", [0, 1e-5, 1e-2])
+def test_it_agrees_with_scikit_learn(rng, bias, relative_to, ridge):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    spread = np.array([2.0, 1.0, 0.3, 0.1])[:, None]
+    inputs, new = points(rng, 60, 4) * spread, points(rng, 20, 4) * spread
+    outputs = points(rng, 60, 3) + 7
+    x = inputs.reshape(60, 8) - bias * inputs.reshape(60, 8).mean(axis=0)
+    # Independent of the code under test: the largest entry of the matrix that is inverted.
+    gram = x.T @ x
+    alpha = ridge * (np.trace(gram) / 8 if relative_to == "mean" else gram.max())
+    model = (
+        linear_model.Ridge(alpha=alpha, fit_intercept=bias)
+        if ridge
+        else linear_model.LinearRegression(fit_intercept=bias)
+    )
+    own = LinearMap(inputs, outputs, bias=bias, ridge=ridge, relative_to=relative_to)
+    expected = by_sklearn(model, inputs, outputs, new)
+    assert np.allclose(own(new), expected, rtol=0, atol=1e-6)
 
 
-def test_another_pair_normalises_otherwise():
-    errors = normalised_errors(TRUTH + np.array([3, 4]), TRUTH, (0, 2))
-    assert np.allclose(errors, 5 / np.sqrt(50))
+def test_without_bias_it_is_least_squares_through_the_origin(rng):
+    inputs, outputs, new = points(rng, 60, 5), points(rng, 60, 3) + 7, points(rng, 20, 5)
+    matrix = np.linalg.lstsq(inputs.reshape(60, 10), outputs.reshape(60, 6), rcond=None)[0]
+    expected = (new.reshape(20, 10) @ matrix).reshape(20, 3, 2)
+    mapped = LinearMap(inputs, outputs, bias=False, ridge=0)(new)
+    assert np.allclose(mapped, expected, rtol=0, atol=1e-6)
+    assert np.allclose(LinearMap(inputs, outputs, bias=False, ridge=0)(0 * new), 0)
 
 
-def test_errors_do_not_depend_on_the_size_of_the_picture(rng):
-    predicted = TRUTH + rng.normal(size=TRUTH.shape)
-    expected = normalised_errors(predicted, TRUTH, (0, 1))
-    assert np.allclose(normalised_errors(predicted * 4 + 9, TRUTH * 4 + 9, (0, 1)), expected)
+def test_without_bias_few_pictures_take_the_smallest_solution(rng):
+    inputs, outputs, new = points(rng, 1, 4), points(rng, 1, 3), points(rng, 6, 4)
+    x = inputs.reshape(1, 8)
+    expected = (new.reshape(6, 8) @ x.T / (x @ x.T)) @ outputs.reshape(1, 6)
+    mapped = LinearMap(inputs, outputs, bias=False, ridge=0)(new)
+    assert np.allclose(mapped.reshape(6, 6), expected, atol=1e-9)
+
+
+def test_each_point_is_fitted_where_it_is_known(rng):
+    inputs, outputs, new = points(rng, 80, 4), points(rng, 80, 3), points(rng, 10, 4)
+    outputs[::2, 1] = np.nan
+    outputs[:, 2] = np.nan
+    mapped = PartialMap(inputs, outputs, LinearMap)(new)
+    assert np.allclose(mapped[:, :1], LinearMap(inputs, outputs[:, :1])(new))
+    half = LinearMap(inputs[1::2], outputs[1::2, 1:2])(new)
+    assert np.allclose(mapped[:, 1:2], half)
+    assert np.isnan(mapped[:, 2]).all()
+
+
+def test_points_that_are_all_known_are_fitted_at_once(rng):
+    inputs, outputs, new = points(rng, 80, 4), points(rng, 80, 68), points(rng, 10, 4)
+    fits = []
+
+    def fit(x, y):
+        fits.append(len(x))
+        return LinearMap(x, y)
+
+    mapped = PartialMap(inputs, outputs, fit)(new)
+    assert fits == [80]
+    assert np.allclose(mapped, LinearMap(inputs, outputs)(new))

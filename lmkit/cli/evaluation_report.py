@@ -1,0 +1,100 @@
+"""An evaluation's report on the terminal."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lmkit.cli.common import count_of
+
+if TYPE_CHECKING:
+    from lmkit.evaluation.conventions import Convention
+    from lmkit.evaluation.report import Report
+
+EVERY_POINT = 10
+"""Up to so many annotated points, the error of each is shown; of more, the worst."""
+WORST = 5
+"""How many of the worst points are shown."""
+
+
+def print_report(report: "Report") -> None:
+    """Print a report: figures, then points, then few labelled pictures, then what is wrong."""
+    from lmkit.cli.terminal import print_table
+
+    print_table(("error, " + report.unit, "NME %", "95 % interval"), _main(report))
+    headings, rows = _points(report)
+    print_table(headings, rows)
+    if report.labelled:
+        print_table(("labelled pictures", "NME %", "over draws"), _labelled(report))
+    for warning in report.health.warnings():
+        click.echo(f"Warning: {warning}")
+    for line in _statements(report):
+        click.echo(line)
+
+
+def _main(report: "Report") -> list[tuple[str, str, str]]:
+    low, high = report.interval
+    rows = []
+    for title, figure in (("with bias", report.with_bias), ("without bias", report.without_bias)):
+        interval = f"{low:.2f} to {high:.2f}" if figure is report.convention else ""
+        error = f"{report.by_convention[figure.name]:.2f}"
+        rows.append((f"forward, {title} ({figure.name})", error, interval))
+    rows.append(("mean shape", f"{report.mean_shape:.2f}", ""))
+    if report.backward is not None:
+        rows.append(("backward", f"{report.backward:.2f}", ""))
+    curve = report.curve
+    limit = f"{curve.threshold:g} %"
+    rows.append((f"pictures with an error above {limit}", f"{100 * curve.failure_rate:.1f} %", ""))
+    rows.append((f"area under the curve up to {limit}", f"{100 * curve.area:.1f} %", ""))
+    if report.stability is not None:
+        rows.append(("stability, turned pictures", f"{report.stability.mean:.2f} px of 128", ""))
+    return rows
+
+
+def _points(report: "Report") -> tuple[tuple[str, str], list[tuple[str, str]]]:
+    each = [
+        (error, name)
+        for name, error in zip(report.point_names, report.forward_per_point, strict=True)
+        if error == error  # not known in any test picture otherwise
+    ]
+    if len(report.point_names) <= EVERY_POINT:
+        return ("annotated point", "NME %"), [(name, f"{error:.2f}") for error, name in each]
+    worst = sorted(each, reverse=True)[:WORST]
+    heading = f"worst {len(worst)} of {len(report.point_names)} annotated points"
+    return (heading, "NME %"), [(name, f"{error:.2f}") for error, name in worst]
+
+
+def _labelled(report: "Report") -> list[tuple[str, str, str]]:
+    rows = []
+    for row in report.labelled:
+        spread = "" if row.sd is None else f"± {row.sd:.2f} over {row.draws}"
+        taken = "" if row.images == row.number else f" (fitted on {row.images})"
+        rows.append((f"{row.number}{taken}", f"{row.nme:.2f}", spread))
+    rows.append((f"all {report.fit_images}", f"{report.forward:.2f}", ""))
+    return rows
+
+
+def _statements(report: "Report") -> list[str]:
+    """Return what makes the figures comparable with others, or not."""
+    from lmkit.data.crops import LEAK
+
+    lines = [
+        f"Fitted on {report.fit_images} and tested on {count_of(report.test_images, 'picture')} of "
+        f"{report.data}, framed by '{report.fit}', after {report.step} steps; seed {report.seed}.",
+        f"Convention {_described(report.convention)}.",
+    ]
+    if report.crop is not None:
+        made = f": {LEAK}" if report.crop_from_annotation else ""
+        lines.append(f"The crop is {report.crop}{made}.")
+    if report.without_pair:
+        lines.append(
+            f"Left out, because {' and '.join(report.normalised_by)} are not both known: "
+            f"{count_of(report.without_pair, 'test picture')}."
+        )
+    if report.unreadable:
+        left_out = count_of(report.unreadable, "picture")
+        lines.append(f"Left out, because unreadable: {left_out}.")
+    return [*lines, *report.remarks]
+
+
+def _described(convention: "Convention") -> str:
+    return f"{convention.name}: {convention.describe()}"

@@ -1,0 +1,115 @@
+"""What a detector found on annotated pictures: one pass over each, kept for every measure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmkit.data.loading import read_pictures
+from lmkit.data.pictures import Framing
+from lmkit.data.unreadable import Unreadable
+from lmkit.engine.train import workers_for
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.evaluation.regression import Array
+from lmkit.interfaces.dataset import Dataset
+from lmkit.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What a detector found on annotated pictures, beside the annotation.
+
+    Args:
+        found: (N, K, 2), landmarks in [-1, 1] of the square picture.
+        truth: (N, P, 2), annotated points in pixels of the original picture; NaN where not known.
+        corners: (N, 2, 2), where the upper left and the lower right corner of the square, (-1, -1)
+            and (1, 1), lie in pixels of the original picture.
+        indices: The pictures' numbers in the data.
+        keys: The pictures' names.
+    """
+
+    found: Array
+    truth: Array
+    corners: Array
+    indices: list[int]
+    keys: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def truth_in_square(self) -> Array:
+        """Return the annotated points in [-1, 1] of the square picture, (N, P, 2)."""
+        first, last = self.corners[:, :1], self.corners[:, 1:]
+        square: Array = (self.truth - first) * 2 / (last - first) - 1
+        return square
+
+    def to_pixels(self, points: Array) -> Array:
+        """Convert (N, P, 2) in [-1, 1] of the squares to pixels of the original pictures."""
+        first, last = self.corners[:, :1], self.corners[:, 1:]
+        pixels: Array = first + (points + 1) * (last - first) / 2
+        return pixels
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Detections":
+        """Return some of the pictures."""
+        numbers = np.arange(len(self))[rows]
+        return Detections(
+            self.found[numbers],
+            self.truth[numbers],
+            self.corners[numbers],
+            [self.indices[number] for number in numbers],
+            [self.keys[number] for number in numbers],
+        )
+
+
+def detect_all(
+    run: Run,
+    dataset: Dataset,
+    indices: Sequence[int],
+    *,
+    batch_size: int,
+    unreadable: Unreadable,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Detections:
+    """Find the landmarks of annotated pictures.
+
+    Args:
+        run: Whose detector.
+        dataset: The pictures.
+        indices: Which of them; all annotated.
+        batch_size: Pictures at a time.
+        unreadable: Collects those that cannot be read.
+        progress: Called with the number of pictures done.
+
+    Raises:
+        LmkitError: If none of them can be read.
+    """
+    found: list[NDArray[np.float32]] = []
+    framings: list[Framing] = []
+    read: list[int] = []
+    batches = read_pictures(
+        dataset,
+        indices,
+        framer=run.framer,
+        batch_size=batch_size,
+        workers=workers_for(run.settings.loading.workers, run.device),
+        unreadable=unreadable,
+    )
+    for batch in batches:
+        found.append(run.detect(batch.images).points.numpy())
+        framings += batch.framings
+        read += batch.indices
+        progress(len(read))
+    if not found:
+        raise LmkitError(
+            f"None of {len(indices)} annotated pictures can be read.",
+            remedy="Check that the pictures are where the data says.",
+            code=ExitCode.DATA,
+        )
+    return Detections(
+        np.concatenate(found).astype(np.float64),
+        np.asarray([dataset.annotation(index).points for index in read], dtype=np.float64),
+        np.stack([framing.to_pixels([[-1, -1], [1, 1]]) for framing in framings]),
+        read,
+        [dataset.key(index) for index in read],
+    )

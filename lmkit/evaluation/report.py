@@ -1,0 +1,226 @@
+"""The report: what an evaluation found, picture by picture and as figures, and what it states."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from lmkit.engine.folder import storage, write_json, write_text
+from lmkit.evaluation.conventions import Convention
+from lmkit.evaluation.health import Health
+from lmkit.evaluation.labelled import Labelled
+from lmkit.evaluation.measures import LEVEL, RESAMPLES, Curve, Interval, mean_known
+from lmkit.evaluation.regression import Array
+from lmkit.evaluation.stability import Stability
+
+_LONGEST = 60  # characters of a folder's name before its digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The result of an evaluation; every error in percent of the normalising distance.
+
+    Args:
+        keys: The names of the test pictures.
+        indices: Their numbers in the data.
+        errors: (N, P), the error of each annotated point by the main convention; NaN where it is
+            not known.
+        predictions: (N, P, 2), the annotated points as predicted, in pixels of the pictures.
+        truth: (N, P, 2), the annotated points, the same; NaN where not known.
+        detections: (N, K, 2), the landmarks, the same.
+        convention: How annotated points were predicted: the main figure's.
+        by_convention: NME of annotated points predicted from landmarks, by every convention.
+        with_bias: The convention of the figure with bias: the main one, or lmkit's own.
+        without_bias: That of the figure without bias: the main one, or Jakab's et al.
+        interval: Confidence interval of the main figure.
+        backward: NME of landmarks predicted from annotated points, as Sanchez and Tzimiropoulos
+            2019 define it: it is small if each landmark keeps its place on the object. None where
+            too few pictures have all their points.
+        backward_per_landmark: The same for each landmark.
+        mean_shape_errors: (N,), the error of each picture where the mean annotated points of the
+            fitting pictures are predicted.
+        curve: The cumulative error curve.
+        stability: How landmarks follow a known rotation; none if not measured.
+        labelled: The error with few labelled pictures.
+        health: What each landmark is like.
+        fit_images: Pictures the regressor was fitted on.
+        test_images: Pictures it was tested on.
+        complete_images: Of these, how many have all their points.
+        without_pair: Test pictures left out because the normalising distance is not known.
+        point_names: The annotated points.
+        normalised_by: The two points whose distance is 100 %.
+        crop: What was shown of the pictures, where not all of them.
+        crop_from_annotation: Whether that was made from annotated points.
+        fit: How pictures became square.
+        data: The data, as chosen.
+        step: The training step of the checkpoint.
+        seed: Decides every random draw.
+        unreadable: Pictures left out because they could not be read.
+        notes: What a reader should know about the data, a sentence each.
+        remarks: What a reader should know about the figures, a sentence each.
+    """
+
+    keys: list[str]
+    indices: list[int]
+    errors: Array
+    predictions: Array
+    truth: Array
+    detections: Array
+    convention: Convention
+    by_convention: dict[str, float]
+    with_bias: Convention
+    without_bias: Convention
+    interval: Interval
+    backward: float | None
+    backward_per_landmark: list[float] | None
+    mean_shape_errors: Array
+    curve: Curve
+    stability: Stability | None
+    labelled: list[Labelled]
+    health: Health
+    fit_images: int
+    test_images: int
+    complete_images: int
+    without_pair: int
+    point_names: list[str]
+    normalised_by: tuple[str, str]
+    crop: str | None
+    crop_from_annotation: bool
+    fit: str
+    data: str
+    step: int
+    seed: int
+    unreadable: int
+    notes: list[str]
+    remarks: list[str]
+
+    @property
+    def per_image(self) -> Array:
+        """The mean error of each picture's known points, (N,)."""
+        return mean_known(self.errors, axis=1)
+
+    @property
+    def forward(self) -> float:
+        """The main figure: the mean over pictures of their errors."""
+        return float(self.per_image.mean())
+
+    @property
+    def mean_shape(self) -> float:
+        """The error of whoever does not look at the pictures."""
+        return float(self.mean_shape_errors.mean())
+
+    @property
+    def forward_per_point(self) -> list[float]:
+        """The mean error of each annotated point, over the pictures where it is known; or NaN."""
+        return [float(error) for error in mean_known(self.errors, axis=0)]
+
+    @property
+    def unit(self) -> str:
+        """What the errors are measured in."""
+        return "percent of the distance between " + " and ".join(self.normalised_by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, without the figures of each picture."""
+        per_point = dict(zip(self.point_names, self.forward_per_point, strict=True))
+        interval = {"low": self.interval.low, "high": self.interval.high}
+        plain: dict[str, Any] = _finite(
+            {
+                "forward": {
+                    "nme": self.forward,
+                    **self.convention.to_dict(),
+                    "per_point": per_point,
+                    "interval": {**interval, "level": LEVEL, "resamples": RESAMPLES},
+                },
+                "with_bias": self._figure(self.with_bias),
+                "without_bias": self._figure(self.without_bias),
+                "by_convention": self.by_convention,
+                "backward": {"nme": self.backward, "per_landmark": self.backward_per_landmark},
+                "mean_shape": {"nme": self.mean_shape},
+                "curve": self.curve.to_dict(),
+                "stability": None if self.stability is None else self.stability.to_dict(),
+                "labelled": [row.to_dict() for row in self.labelled],
+                "health": self.health.to_dict(),
+                "images": {
+                    "fit": self.fit_images,
+                    "test": self.test_images,
+                    "test_complete": self.complete_images,
+                    "without_pair": self.without_pair,
+                },
+                "unit": self.unit,
+                "normalised_by": list(self.normalised_by),
+                "crop": self.crop,
+                "crop_from_annotation": self.crop_from_annotation,
+                "fit": self.fit,
+                "data": self.data,
+                "step": self.step,
+                "seed": self.seed,
+                "unreadable": self.unreadable,
+                "notes": [*self.notes, *self.remarks],
+            }
+        )
+        return plain
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write ``evaluation.json``, and ``errors.csv`` with a row for each test picture.
+
+        Args:
+            folder: Where; it is made if it is not there.
+
+        Returns:
+            The two files.
+
+        Raises:
+            LmkitError: If they cannot be written.
+        """
+        with storage(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        figures, errors = folder / "evaluation.json", folder / "errors.csv"
+        write_json(figures, self.to_dict())
+        write_text(errors, self._table())
+        return [figures, errors]
+
+    def _figure(self, convention: Convention) -> dict[str, Any]:
+        return {"nme": self.by_convention[convention.name], **convention.to_dict()}
+
+    def _table(self) -> str:
+        """Return ``errors.csv``; a cell is empty where nothing is known."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["file", "nme", *self.point_names])
+        for key, mean, errors in zip(self.keys, self.per_image, self.errors, strict=True):
+            # What a file name holds that is no text would otherwise be refused as UTF-8.
+            name = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            cells = ("" if math.isnan(value) else f"{value:.6f}" for value in (mean, *errors))
+            writer.writerow([name, *cells])
+        return text.getvalue()
+
+
+def folder_name(data: Mapping[str, Any]) -> str:
+    """Return a name for data that a person can read and a file system holds.
+
+    Args:
+        data: The ``data`` section of settings. Different ones have different names.
+    """
+    text = json.dumps(data, sort_keys=True, default=str)
+    digest = blake2b(text.encode(), digest_size=4).hexdigest()
+    place = Path(str(data.get("path") or ""))
+    # A file is most often called annotations.csv; its folder says whose.
+    where = (place.parent.name, place.stem) if place.suffix else (place.name,)
+    words = (str(data["name"]), *where)
+    readable = "-".join(filter(None, (re.sub(r"[^A-Za-z0-9]+", "-", word) for word in words)))
+    return f"{readable[:_LONGEST].strip('-').lower()}-{digest}"
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values with none for what is not a number, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

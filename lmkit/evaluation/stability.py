@@ -1,0 +1,138 @@
+"""Stability: how far landmarks fail to follow a known movement of the picture.
+
+As Sanchez and Tzimiropoulos 2019 measure it: landmarks are found on a picture and on the picture
+turned by a known angle; those of the first are turned likewise, and should meet the others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmkit.data.loading import read_pictures
+from lmkit.data.unreadable import Unreadable
+from lmkit.engine.train import workers_for
+from lmkit.evaluation.detections import Detections
+from lmkit.evaluation.measures import mean_known
+from lmkit.evaluation.regression import Array
+from lmkit.geometry.warps import AffineWarp
+from lmkit.interfaces.dataset import Dataset
+from lmkit.run import Run
+from lmkit.seeds import derive
+
+IMAGES = 200
+"""Test pictures that are looked at a second time, unless another number is asked for."""
+ROTATION, LIMIT = 15.0, 40.0
+"""The standard deviation of the angle, and where it is clipped, in degrees."""
+SIDE = 128
+"""Distances are in pixels of a square of this side, whatever the run's own is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """How far landmarks fail to follow a known rotation.
+
+    Args:
+        mean: Over pictures and landmarks, in pixels of 128.
+        per_landmark: Over pictures.
+        images: How many pictures were turned.
+    """
+
+    mean: float
+    per_landmark: list[float]
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "mean": self.mean,
+            "per_landmark": self.per_landmark,
+            "images": self.images,
+            "unit": f"pixels of {SIDE}",
+        }
+
+
+def rotations(keys: list[str], seed: int) -> AffineWarp:
+    """Return a random rotation of each picture, shrunk until the whole picture is within.
+
+    Args:
+        keys: The pictures' names; with the seed they decide the angles.
+        seed: Decides the angles.
+    """
+    drawn = [np.random.default_rng(derive(seed, "stability", key)).normal() for key in keys]
+    angle = torch.tensor(drawn, dtype=torch.float32).mul(ROTATION).clamp(-LIMIT, LIMIT).deg2rad()
+    # A square that is turned fits into one whose side is |cos| + |sin| times as long.
+    scale = 1 / (angle.cos().abs() + angle.sin().abs())
+    return AffineWarp.from_similarity(angle, scale, torch.zeros(len(keys), 2))
+
+
+def measure_stability(
+    run: Run,
+    dataset: Dataset,
+    tested: Detections,
+    *,
+    images: int,
+    seed: int,
+    batch_size: int,
+    unreadable: Unreadable,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Stability | None:
+    """Measure how far landmarks fail to follow a known rotation.
+
+    Args:
+        run: Whose detector.
+        dataset: The pictures.
+        tested: What was found on the test pictures.
+        images: How many of them to turn, taken evenly.
+        seed: Decides the angles.
+        batch_size: Pictures at a time.
+        unreadable: Collects those that cannot be read this time.
+        progress: Called with the number of pictures done.
+
+    Returns:
+        None where none of them can be read this time.
+    """
+    count = min(images, len(tested))
+    chosen = [number * len(tested) // count for number in range(count)]
+    before = {tested.indices[row]: tested.found[row] for row in chosen}
+    moved: list[Array] = []
+    done = 0
+    batches = read_pictures(
+        dataset,
+        list(before),
+        framer=run.framer,
+        batch_size=batch_size,
+        workers=workers_for(run.settings.loading.workers, run.device),
+        unreadable=unreadable,
+    )
+    for batch in batches:
+        warp = rotations([dataset.key(index) for index in batch.indices], seed)
+        turned = warp(batch.images.float()).round().to(torch.uint8)
+        found = torch.from_numpy(np.stack([before[index] for index in batch.indices])).float()
+        moved.append(deviations(found, run.detect(turned).points, warp))
+        done += len(batch.indices)
+        progress(done)
+    if not moved:
+        return None
+    every = np.concatenate(moved)
+    mean = float(mean_known(every.reshape(-1), axis=0))
+    return Stability(mean, mean_known(every, axis=0).tolist(), done)
+
+
+def deviations(found: torch.Tensor, found_after: torch.Tensor, warp: AffineWarp) -> Array:
+    """Return how far landmarks of warped pictures are from where the warp takes the others.
+
+    Args:
+        found: (B, K, 2), landmarks of the pictures.
+        found_after: (B, K, 2), landmarks of the warped pictures.
+        warp: The B warps.
+
+    Returns:
+        (B, K), in pixels of 128 of the warped picture; NaN where a landmark leaves it.
+    """
+    expected = warp.map_points(found)
+    distance = (expected - found_after).norm(dim=-1) * (SIDE / 2)
+    inside = expected.abs().amax(dim=-1) <= 1
+    return torch.where(inside, distance, torch.nan).double().numpy()
