@@ -55,6 +55,7 @@ GROUPS = {
     "Pairing": ("Pairing", "Route", "View", "derangement"),
     "Loss": ("Loss", "Step"),
     "Dataset": ("Dataset", "Annotation", "Part"),
+    "Writer": ("Writer",),
     "Tensor functions": ("soft_argmax", "gaussian_heatmaps", "to_pixels", "from_pixels"),
     "Weights of others": ("load_weights", "freeze"),
     "Errors": ("LmkitError", "ExitCode"),

@@ -39,6 +39,7 @@ __all__ = [
     "View",
     "Views",
     "Warp",
+    "Writer",
     "derangement",
     "freeze",
     "from_pixels",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from lmkit.interfaces.pairing import Pairing, Route, View, derangement
     from lmkit.interfaces.step import Step
     from lmkit.interfaces.weights import freeze, load_weights
+    from lmkit.interfaces.writer import Writer
 
 _HOMES = {
     "AffineWarp": "geometry.warps",
@@ -84,6 +86,7 @@ _HOMES = {
     "View": "interfaces.pairing",
     "Views": "interfaces.deformation",
     "Warp": "geometry.warps",
+    "Writer": "interfaces.writer",
     "derangement": "interfaces.pairing",
     "freeze": "interfaces.weights",
     "from_pixels": "geometry.coordinates",

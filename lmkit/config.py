@@ -24,7 +24,10 @@ COMPONENT_SECTIONS = {
     "deformation": "deformation",
     "pairing": "pairing",
 }
-"""The sections that choose one component, and its kind; ``loss`` chooses several."""
+"""The sections that choose one component, and its kind."""
+
+SEVERAL = ("loss", "writer")
+"""The sections that choose any number of components of their kind, each under a label."""
 
 _STRETCHED = ("sanchez2019", "jakab2018")
 
@@ -166,7 +169,7 @@ class Settings:
     """Everything that decides a run, with nothing left open.
 
     Component sections are plain dictionaries: ``name`` and every option. ``loss`` is one such
-    dictionary a loss, by label, with its ``weight``.
+    dictionary a loss, by label, with its ``weight``; ``writer`` one a writer.
     """
 
     run: RunSettings
@@ -178,6 +181,7 @@ class Settings:
     deformation: dict[str, Any]
     pairing: dict[str, Any]
     loss: dict[str, dict[str, Any]]
+    writer: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested dictionaries of JSON values."""
@@ -197,11 +201,13 @@ class Layer:
         origin: The place, for messages: ``recipe quickstart``, ``--config my.toml``.
         values: Nested dictionaries ``{section: {key: value}}``.
         losses: If given, the only losses there are from this layer on.
+        writers: The same of writers; each is a name, or ``NAME:VALUE``.
     """
 
     origin: str
     values: Mapping[str, Any] = field(default_factory=dict)
     losses: Sequence[str] | None = None
+    writers: Sequence[str] | None = None
 
 
 def read_toml(text: str, origin: str, registry: Registry) -> list[Layer]:
@@ -209,7 +215,7 @@ def read_toml(text: str, origin: str, registry: Registry) -> list[Layer]:
 
     Args:
         text: Sections, and above them perhaps ``based_on = "recipe"`` and
-            ``losses = ["the", "only", "ones"]``.
+            ``losses = ["the", "only", "ones"]``, or ``writers``.
         origin: Where it is from, for messages.
         registry: Where recipes are looked up.
 
@@ -221,11 +227,13 @@ def read_toml(text: str, origin: str, registry: Registry) -> list[Layer]:
     except tomllib.TOMLDecodeError as error:
         raise LmkitError(f"{origin} is not TOML: {error}.", remedy="Correct that line.") from None
     base = values.pop("based_on", None)
-    losses = values.pop("losses", None)
-    if losses is not None:
-        losses = convert(losses, list[str], where=f"{origin}: losses")
+    only = {
+        key: convert(values.pop(key), list[str], where=f"{origin}: {key}")
+        for key in ("losses", "writers")
+        if key in values
+    }
     layers = [] if base is None else read_recipe(str(base), registry)
-    return [*layers, Layer(origin, values, losses)]
+    return [*layers, Layer(origin, values, **only)]
 
 
 def read_recipe(name: str, registry: Registry) -> list[Layer]:
@@ -282,7 +290,7 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
         LmkitError: If a section is unknown or is not a table.
     """
     merged: dict[str, Any] = {}
-    known = (*CORE_SECTIONS, *COMPONENT_SECTIONS, "loss")
+    known = (*CORE_SECTIONS, *COMPONENT_SECTIONS, *SEVERAL)
     for layer in layers:
         for section, table in layer.values.items():
             if section not in known:
@@ -290,17 +298,17 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
                     f"{layer.origin}: there is no section '{section}'.",
                     remedy=did_you_mean(section, known, all_of_them="The sections are"),
                 )
-            tables = table.items() if section == "loss" and isinstance(table, dict) else ()
-            for where, inner in ((section, table), *((f"loss.{k}", v) for k, v in tables)):
+            tables = table.items() if section in SEVERAL and isinstance(table, dict) else ()
+            for where, inner in ((section, table), *((f"{section}.{k}", v) for k, v in tables)):
                 if not isinstance(inner, Mapping):
                     raise LmkitError(
                         f"{layer.origin}: {where} is a single value.",
                         remedy=f"Write --set {where}.KEY=VALUE, or [{where}] in a file.",
                     )
-            if section == "loss":
-                losses = merged.setdefault("loss", {})
+            if section in SEVERAL:
+                chosen = merged.setdefault(section, {})
                 for label, options in table.items():
-                    losses[label] = _merge_component(losses.get(label, {}), options)
+                    chosen[label] = _merge_component(chosen.get(label, {}), options)
             elif section in COMPONENT_SECTIONS:
                 merged[section] = _merge_component(merged.get(section, {}), table)
             else:
@@ -308,6 +316,8 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
         if layer.losses is not None:
             losses = merged.get("loss", {})
             merged["loss"] = {label: losses.get(label, {}) for label in layer.losses}
+        if layer.writers is not None:
+            merged["writer"] = _only_writers(layer.writers, merged.get("writer", {}))
     return merged
 
 
@@ -343,7 +353,11 @@ def resolve(merged: Mapping[str, Any], registry: Registry) -> Settings:
             **_resolve_component(f"loss.{label}", "loss", options, registry),
             **weight,
         }
-    return Settings(**core, **chosen, loss=losses)  # type: ignore[arg-type]
+    writers = {
+        label: _resolve_component(f"writer.{label}", "writer", {"name": label, **options}, registry)
+        for label, options in merged.get("writer", {}).items()
+    }
+    return Settings(**core, **chosen, loss=losses, writer=writers)  # type: ignore[arg-type]
 
 
 def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
@@ -397,6 +411,27 @@ def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dic
     if "name" in later and str(later["name"]) != str(former.get("name", later["name"])):
         return dict(later)
     return {**former, **later}
+
+
+def _only_writers(words: Sequence[str], former: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the writers that words name, with the options they have had; ``none`` for no writer.
+
+    Raises:
+        LmkitError: If ``none`` is given beside others.
+    """
+    if list(words) == ["none"]:
+        return {}
+    if "none" in words:
+        raise LmkitError(
+            "The writer 'none' stands for no writer, and others are given beside it.",
+            remedy="Leave it out, or the others.",
+        )
+    chosen = {}
+    for word in words:
+        name, colon, _ = word.partition(":")
+        options = former.get(name, {})
+        chosen[name] = _merge_component(options, {"name": Text(word)}) if colon else options
+    return chosen
 
 
 def _resolve_component(

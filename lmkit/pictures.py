@@ -35,11 +35,18 @@ class PictureWriter(Observer):
         settings: The run's.
         dataset: The run's.
         split: The run's.
+        tell: Hears of every picture.
     """
 
     def __init__(
-        self, folder: RunFolder, settings: Settings, dataset: Dataset, split: Split
+        self,
+        folder: RunFolder,
+        settings: Settings,
+        dataset: Dataset,
+        split: Split,
+        tell: Observer | None = None,
     ) -> None:
+        self._tell = tell or Observer()
         self._folder = folder
         self._settings = settings
         self._dataset = dataset
@@ -78,7 +85,7 @@ class PictureWriter(Observer):
         with autocast_for(images.device, self._settings.run.precision)():
             points = assembly.detector(images.float() / 255).points
         pixels = to_pixels(points.float(), *images.shape[-2:]).cpu().numpy()
-        self._save(f"landmarks-{step:06d}.png", mark_all(to_arrays(images), pixels), COLUMNS)
+        self._save(step, "landmarks", mark_all(to_arrays(images), pixels), COLUMNS)
 
     def _draw_routes(self, step: int, assembly: Assembly, images: Tensor) -> None:
         """One row a picture: for each route its source, every stage, and the target."""
@@ -102,13 +109,14 @@ class PictureWriter(Observer):
                 bytes_ = (column[row].float().clamp(0, 1) * 255).round().to(torch.uint8)
                 cell = to_arrays(bytes_[None])[0]
                 cells.append(np.kron(cell, np.ones((scale, scale, 1), np.uint8)))
-        self._save(f"routes-{step:06d}.png", cells, len(columns))
+        self._save(step, "routes", cells, len(columns))
 
-    def _save(self, name: str, cells: list[NDArray[np.uint8]], columns: int) -> None:
-        path = self._folder.pictures / name
+    def _save(self, step: int, name: str, cells: list[NDArray[np.uint8]], columns: int) -> None:
+        path = self._folder.pictures / f"{name}-{step:06d}.png"
         with storage(path):
             self._folder.pictures.mkdir(exist_ok=True)
             drawing.sheet(cells, columns).save(path)
+        self._tell.drawn(step, name, path)
 
 
 def to_arrays(images: Tensor) -> NDArray[np.uint8]:

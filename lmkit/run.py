@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lmkit import config
+from lmkit import config, provenance
 from lmkit.data.conversion import Picture, is_single, to_array
 from lmkit.data.pictures import Framer, Framing
 from lmkit.engine import checkpoint as checkpoints
@@ -40,7 +40,12 @@ class Run:
         self.registry = registry
         self.device = choose_device(device)
         self.record: dict[str, Any] = _read_record(folder)
-        self.stored: dict[str, Any] = self.record["settings"]
+        # Whoever opens a run needs no writer, which need not be installed here.
+        self.origins: list[provenance.Origin] = [
+            origin for origin in self.record.get("components", ()) if origin["kind"] != "writer"
+        ]
+        stored = {**self.record["settings"], "writer": {}}
+        self.stored = provenance.as_before(stored, self.origins, registry)
 
     @property
     def path(self) -> Path:
@@ -49,9 +54,13 @@ class Run:
 
     @cached_property
     def settings(self) -> config.Settings:
-        """Everything that decided the run."""
-        self._check_plugins()
+        """Everything that decided the run, and no writer."""
+        provenance.check_present(self.origins, self.registry, self.path)
         return config.resolve(self.stored, self.registry)
+
+    def notes(self) -> list[str]:
+        """Return what the user should hear: a sentence for each plugin of another version."""
+        return list(provenance.differences(self.origins, self.registry))
 
     @cached_property
     def step(self) -> int:
@@ -169,17 +178,6 @@ class Run:
         points = self.detect(torch.from_numpy(stacked)).points.numpy()
         for (image, _, framing), own in zip(waiting, points, strict=True):
             yield image, framing.to_pixels(own).astype(np.float32)
-
-    def _check_plugins(self) -> None:
-        """Name the package to install if a component of the run is not here."""
-        for entry in self.record.get("components", ()):
-            present = [e.component.name for e in self.registry.components(entry["kind"])]
-            if entry["name"].rpartition("/")[2] not in present:
-                raise LmkitError(
-                    f"{self.path} needs the {entry['kind']} '{entry['name']}', which is not here.",
-                    remedy=f"Install {entry['package']} {entry['version']}, which brings it.",
-                    code=ExitCode.PLUGIN,
-                )
 
 
 def open_run(path: str | Path, *, device: str = "auto") -> "Run":

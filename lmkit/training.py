@@ -6,13 +6,14 @@ This is lmkit from Python; the command line does the same through the same funct
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from lmkit import __version__, config
+from lmkit import __version__, config, provenance
 from lmkit.engine import checkpoint as checkpoints
 from lmkit.engine.assemble import Assembly, assemble, blame
 from lmkit.engine.device import choose_device
@@ -20,9 +21,11 @@ from lmkit.engine.folder import RunFolder, write_json
 from lmkit.engine.observer import Observer, Observers
 from lmkit.engine.train import Outcome
 from lmkit.engine.train import train as run_training
+from lmkit.engine.writers import WriterObserver
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.pictures import PictureWriter
 from lmkit.preparation import Prepared, divide_as_before, make_ready, settle
+from lmkit.registry.discovery import is_strict
 from lmkit.registry.lookup import Registry, installed
 from lmkit.run import Run
 
@@ -36,8 +39,10 @@ MAY_CHANGE = (
     "loading.workers",
     "loading.max_unreadable",
     "data.path",
+    "writer.*",
 )
-"""The settings that may differ when a run is resumed: they do not change what it computes."""
+"""The settings that may differ when a run is resumed: they do not change what it computes.
+``*`` stands for anything."""
 
 
 def start(
@@ -92,7 +97,7 @@ def resume(
     registry = registry or installed()
     run = Run(RunFolder.open(path), registry)
     former = run.settings
-    settings = settle([config.Layer(f"{path}/run.json", run.stored), *layers], registry)
+    settings = settle(_with_writers(run, layers), registry)
     _refuse_changes(former, settings, path)
     found = checkpoints.list_checkpoints(run.folder)
     done = max(found, default=0)
@@ -106,7 +111,12 @@ def resume(
     if not found:
         _initialise(assembly)
     # Before training, so that a run that is interrupted again knows how far it was to go.
-    write_json(run.folder.settings, {**run.record, "settings": settings.to_dict()})
+    record = {**run.record, "settings": settings.to_dict()}
+    now = provenance.origins(settings, registry)
+    record["components"] = run.origins + [each for each in now if each["kind"] == "writer"]
+    write_json(run.folder.settings, record)
+    for text in run.notes():
+        Observers(observers).note(text)
     outcome = _train(ready, assembly, run.folder, observers, found.get(done))
     return Run(run.folder, registry), outcome
 
@@ -186,9 +196,21 @@ def _train(
     observers: Sequence[Observer],
     checkpoint: Path | None,
 ) -> Outcome:
-    everyone = Observers(
-        [*observers, PictureWriter(folder, ready.settings, ready.dataset, ready.split)]
-    )
+    listening = Observers(observers)
+    writers = [
+        WriterObserver(
+            writer,
+            assembly.names[f"writer.{label}"],
+            folder.path,
+            ready.settings.to_dict(),
+            note=listening.note,
+            strict=is_strict(),
+        )
+        for label, writer in assembly.writers.items()
+    ]
+    listening.observers = [*observers, *writers]
+    pictures = PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)
+    everyone = Observers([listening, pictures])
     for text in ready.notes():
         everyone.note(text)
     if ready.unreadable:
@@ -205,32 +227,33 @@ def _train(
     )
 
 
+def _with_writers(run: Run, layers: Sequence[config.Layer]) -> list[config.Layer]:
+    """Return the layers of a run that goes on: what it was, its writers included, and what differs.
+
+    Raises:
+        LmkitError: If a writer of the run that is to go on is not here.
+    """
+    writers = run.record["settings"].get("writer", {})
+    stored = config.Layer(f"{run.path}/run.json", {**run.stored, "writer": writers})
+    kept = config.merge([stored, *layers]).get("writer", {})
+    former = [
+        origin
+        for origin in run.record.get("components", ())
+        if origin["kind"] == "writer"
+        and str(kept.get(origin["section"].partition(".")[2], {}).get("name")) == origin["name"]
+    ]
+    provenance.check_present(former, run.registry, run.path)
+    return [stored, *layers]
+
+
 def _describe(settings: config.Settings, registry: Registry) -> dict[str, Any]:
     """Return what ``run.json`` holds."""
-    sections = {**config.COMPONENT_SECTIONS, **{f"loss.{label}": "loss" for label in settings.loss}}
-    components = []
-    for section, kind in sections.items():
-        label = section.partition(".")[2]
-        options = settings.loss[label] if label else getattr(settings, section)
-        if options["name"] == "none":
-            continue
-        entry = registry.find(kind, options["name"])
-        components.append(
-            {
-                "section": section,
-                "kind": kind,
-                "name": options["name"],
-                "target": entry.component.target,
-                "package": entry.plugin.package,
-                "version": entry.plugin.version,
-            }
-        )
     versions = {"lmkit": __version__, "python": platform.python_version()}
     versions |= {"torch": torch.__version__, "numpy": np.__version__}
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": versions,
-        "components": components,
+        "components": provenance.origins(settings, registry),
         "settings": settings.to_dict(),
     }
 
@@ -240,7 +263,8 @@ def _refuse_changes(former: config.Settings, wanted: config.Settings, path: Path
     changed = [
         f"{key} was {before.get(key)} and is to be {after.get(key)}"
         for key in sorted({*before, *after})
-        if before.get(key) != after.get(key) and key not in MAY_CHANGE
+        if before.get(key) != after.get(key)
+        and not any(fnmatchcase(key, each) for each in MAY_CHANGE)
     ]
     if changed:
         raise LmkitError(

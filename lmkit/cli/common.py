@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from lmkit.config import Layer
     from lmkit.registry.lookup import Registry
+    from lmkit.run import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,6 +72,17 @@ def registry() -> "Registry":
     for line in plugin_notes():
         click.echo(line, err=True)
     return installed()
+
+
+def open_run(path: Path, device: str | None) -> "Run":
+    """Open a run, and name plugins that are here in another version than it had."""
+    from lmkit.cli.terminal import NOTES
+    from lmkit.run import open_run
+
+    run = open_run(path, device=device or "auto")
+    for text in run.notes():
+        NOTES.print(f"Note: {text}", markup=False)
+    return run
 
 
 def plugin_notes() -> Iterator[str]:

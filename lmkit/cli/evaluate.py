@@ -11,6 +11,7 @@ from lmkit.cli.common import (
     data_option,
     device_option,
     json_option,
+    open_run,
     print_json,
     registry,
     set_option,
@@ -76,9 +77,9 @@ def command(
         )
     from lmkit.engine.folder import storage
     from lmkit.evaluation.report import folder_name
-    from lmkit.run import open_run, other_data
+    from lmkit.run import other_data
 
-    opened = open_run(run, device=device or "auto")
+    opened = open_run(run, device)
     if data is None and not assignments:
         ready = opened.prepared()
     else:

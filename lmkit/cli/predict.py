@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from lmkit.cli.common import RUN, count_of, device_option, json_option, print_json, registry
+from lmkit.cli.common import (
+    RUN,
+    count_of,
+    device_option,
+    json_option,
+    open_run,
+    print_json,
+    registry,
+)
 
 
 @click.command("predict", short_help="Find landmarks in pictures and draw them.")
@@ -38,9 +46,8 @@ def command(
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.prediction import OVERLAYS, find_pictures, predict_files
-    from lmkit.run import open_run
 
-    opened = open_run(run, device=device or "auto")
+    opened = open_run(run, device)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
     found = find_pictures(pictures, without=out / OVERLAYS)

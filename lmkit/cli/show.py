@@ -62,7 +62,9 @@ def command(kind: str, name: str, assignments: tuple[str, ...], as_json: bool) -
         for option in options_of(cls)
     ]
     given = {name: GIVEN_BY_RUN[name] for name in wanted_from_run(cls)}
-    section = {"dataset": "data", "loss": f"loss.{name}"}.get(kind, kind)
+    section = {"dataset": "data", "loss": f"loss.{name}", "writer": f"writer.{name}"}.get(
+        kind, kind
+    )
     routes = _routes(cls, assignments) if kind == "pairing" else []
     if as_json:
         print_json(

@@ -41,6 +41,13 @@ PART_FLAGS = ("detector", "generator", "deformation", "pairing")
 @click.option(
     "--loss", "losses", metavar="NAME", multiple=True, help="One or more, instead of the recipe's."
 )
+@click.option(
+    "--writer",
+    "writers",
+    metavar="NAME",
+    multiple=True,
+    help="Receives metrics, pictures and checkpoints; none for no writer.",
+)
 @click.option("--landmarks", type=int, metavar="K", help="Number of landmarks.")
 @click.option("--image-size", type=int, metavar="N", help="Side of the pictures the networks see.")
 @click.option("--steps", type=int, metavar="N", help="Steps in total, also when resuming.")
@@ -63,6 +70,7 @@ def command(
     data: str | None,
     out: Path | None,
     losses: tuple[str, ...],
+    writers: tuple[str, ...],
     recipe: str | None,
     config: Path | None,
     assignments: tuple[str, ...],
@@ -87,7 +95,9 @@ def command(
     if data is not None:
         sections["data"] = settings_module.parse_data(data, known)
     layers: list[Layer] = [] if config is None else settings_module.read_config_file(config, known)
-    layers.append(settings_module.Layer("the command line", sections, losses or None))
+    layers.append(
+        settings_module.Layer("the command line", sections, losses or None, writers or None)
+    )
     layers.append(assignments_layer(assignments))
 
     from lmkit import training

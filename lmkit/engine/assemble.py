@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.loss import Loss
 from lmkit.interfaces.pairing import Pairing, Route
+from lmkit.interfaces.writer import Writer
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import wanted_from_run
 from lmkit.seeds import derive
@@ -36,6 +37,8 @@ class Assembly:
     weights: dict[str, float]
     names: dict[str, str]
     """What to call each part in a message, by section: ``{"detector": "detector 'hourglass'"}``."""
+    writers: dict[str, Writer] = field(default_factory=dict)
+    """Who receives what the run produces, by label."""
 
     def networks(self) -> Iterator[tuple[str, nn.Module]]:
         """Yield everything that trains and is saved, by name."""
@@ -85,6 +88,10 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
         losses=losses,
         weights={label: options["weight"] for label, options in settings.loss.items()},
         names=_names(settings, registry),
+        writers={
+            label: build("writer", options, settings, registry)
+            for label, options in settings.writer.items()
+        },
     )
     _check_fit(assembly, settings)
     return assembly
@@ -191,6 +198,10 @@ def _names(settings: Settings, registry: Registry) -> dict[str, str]:
         if options["name"] != "none":
             plugin = registry.find(kind, options["name"]).plugin
             names[section] += "" if plugin.built_in else f" of package {plugin.package}"
+    for label, options in settings.writer.items():
+        plugin = registry.find("writer", options["name"]).plugin
+        owner = f"plugin {plugin.name} (package {plugin.package})"
+        names[f"writer.{label}"] = f"writer '{options['name']}' of {owner}"
     return names
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lmkit.engine.assemble import Assembly
+from lmkit.errors import LmkitError
 
 
 class Observer:
@@ -24,8 +25,15 @@ class Observer:
     def picture(self, step: int, assembly: Assembly) -> None:
         """It is time for a picture; the networks may be used but must be left as they are."""
 
+    def drawn(self, step: int, name: str, path: Path) -> None:
+        """A picture is in its file; the name says what it shows."""
+
     def saved(self, step: int, path: Path) -> None:
         """A checkpoint is complete."""
+
+    def objection(self) -> LmkitError | None:
+        """Say why the run is to end, once the present step is saved; none to go on."""
+        return None
 
     def ended(self, step: int, state: str) -> None:
         """The run is over: ``finished``, ``stopped`` or ``failed``."""
@@ -66,6 +74,11 @@ class Observers(Observer):
         for observer in self.observers:
             observer.picture(step, assembly)
 
+    def drawn(self, step: int, name: str, path: Path) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.drawn(step, name, path)
+
     def saved(self, step: int, path: Path) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""
         for observer in self.observers:
@@ -75,3 +88,7 @@ class Observers(Observer):
         """See [Observer][lmkit.engine.observer.Observer]."""
         for observer in self.observers:
             observer.ended(step, state)
+
+    def objection(self) -> LmkitError | None:
+        """Return the first objection of any; see [Observer][lmkit.engine.observer.Observer]."""
+        return next(filter(None, (observer.objection() for observer in self.observers)), None)

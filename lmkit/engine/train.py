@@ -95,9 +95,11 @@ def train(
 
     state = "failed"
     folder.write_status("running", done, run.steps)
-    observer.started(step=done, steps=run.steps)
     forked = [device] if device.type == "cuda" else []
     try:
+        observer.started(step=done, steps=run.steps)
+        if objection := observer.objection():
+            raise objection
         with stop_on_signals() as stop, torch.random.fork_rng(devices=forked):
             for batch in batches:
                 # Dropout and the like draw from the global generator: tie it to the step as well.
@@ -121,7 +123,8 @@ def train(
                 done += 1
                 observer.progressed(done)
 
-                last = done == run.steps or bool(stop)
+                objection = observer.objection()
+                last = done == run.steps or bool(stop) or objection is not None
                 if batch.unreadable:
                     for index, reason in batch.unreadable.items():
                         unreadable.add(dataset.key(index), reason)
@@ -144,6 +147,8 @@ def train(
                     observer.picture(done, assembly)
                     assembly.train()
                     meter.restart_clock()
+                if objection is not None:
+                    raise objection
                 if stop:
                     break
         state = "stopped" if stop and done < run.steps else "finished"
@@ -154,6 +159,8 @@ def train(
     finally:
         observer.ended(done, state)
     folder.write_status(state, done, run.steps)
+    if objection := observer.objection():
+        raise objection
     return Outcome(done, stop)
 
 

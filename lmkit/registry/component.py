@@ -7,7 +7,7 @@ from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
 
-KINDS = ("detector", "generator", "deformation", "pairing", "loss", "dataset")
+KINDS = ("detector", "generator", "deformation", "pairing", "loss", "dataset", "writer")
 """The kinds of component; each has an interface of the same name in ``lmkit.api``."""
 
 LISTED = (*KINDS, "recipe", "listing")

@@ -73,8 +73,7 @@ def discover(environment: Mapping[str, str] | None = None) -> list[Plugin]:
     """
     environment = os.environ if environment is None else environment
     disabled = {word.strip() for word in environment.get("LMKIT_DISABLE_PLUGINS", "").split(",")}
-    strict = environment.get("LMKIT_STRICT_PLUGINS", "") not in ("", "0")
-
+    strict = is_strict(environment)
     plugins = []
     working: list[tuple[object, Plugin]] = []
     for plugin, load in _candidates():
@@ -90,6 +89,12 @@ def discover(environment: Mapping[str, str] | None = None) -> list[Plugin]:
                 code=ExitCode.PLUGIN,
             )
     return plugins
+
+
+def is_strict(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether a plugin's failure is to end what lmkit does, which is otherwise noted."""
+    environment = os.environ if environment is None else environment
+    return environment.get("LMKIT_STRICT_PLUGINS", "") not in ("", "0")
 
 
 def describe(error: BaseException) -> str:

@@ -193,7 +193,7 @@ class Registry:
             raise LmkitError(
                 f"There is no {what} '{name}'.",
                 remedy=did_you_mean(bare, known, all_of_them=f"The {_plural(what)} are")
-                + self._absent(),
+                + self.absent(),
             )
         if len(fits) > 1:
             plugins = [plugin for _, plugin in fits]
@@ -207,8 +207,8 @@ class Registry:
             )
         return fits[0]
 
-    def _absent(self) -> str:
-        """Name the plugins that could have brought what is not found."""
+    def absent(self) -> str:
+        """Name the plugins that could have brought what is not found, as a remedy's last words."""
         broken = ", ".join(plugin.name for plugin in self.problems())
         disabled = ", ".join(plugin.name for plugin in self.plugins if plugin.disabled)
         return (f" Plugins that are broken: {broken} (see lmkit plugins)." if broken else "") + (

@@ -74,7 +74,7 @@ BROKEN = {
     "registers a bad record": (
         ANSWERS.format("return [Component('losss', 'one', 'a:B', 's')]"),
         "ValueError: component kind 'losss' is not one of detector, generator, deformation, "
-        "pairing, loss, dataset.",
+        "pairing, loss, dataset, writer.",
     ),
     "returns nothing": (
         ANSWERS.format("pass"),
