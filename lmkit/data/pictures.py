@@ -28,6 +28,7 @@ SUFFIXES = frozenset(
 """What the names of picture files end in, in lower case."""
 
 _FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+_LARGEST_BOX = 16  # times the side of its picture
 _ORIENTATION = 0x0112  # the EXIF tag
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -196,6 +197,34 @@ def _filled(box: Box, size: int, fit: Fit) -> tuple[int, int]:
     return max(1, round(box.width * size / longer)), max(1, round(box.height * size / longer))
 
 
+def cut(
+    image: NDArray[np.uint8], left: int, top: int, width: int, height: int
+) -> NDArray[np.uint8]:
+    """Cut a box out of a picture; beyond its borders its edges are repeated.
+
+    Args:
+        image: (H, W, 3), RGB.
+        left: The first column of the box, in pixels; negative to the left of the picture.
+        top: Its first row.
+        width: Of the box, in pixels.
+        height: Of the box, in pixels.
+
+    Returns:
+        (height, width, 3).
+
+    Raises:
+        OSError: If the box is so much larger than the picture that it must be a mistake.
+    """
+    down, across = image.shape[:2]
+    if min(left, top) >= 0 and left + width <= across and top + height <= down:
+        return image[top : top + height, left : left + width]
+    if max(width, height) > _LARGEST_BOX * max(down, across):
+        raise OSError(f"its box of {width} x {height} pixels is far larger than the picture")
+    rows = np.clip(np.arange(top, top + height), 0, down - 1)
+    columns = np.clip(np.arange(left, left + width), 0, across - 1)
+    return image[rows[:, None], columns]
+
+
 def load_image(path: Path) -> NDArray[np.uint8]:
     """Read a picture of any kind as RGB, turned upright as its EXIF orientation says.
 
@@ -288,25 +317,10 @@ def _resize(image: NDArray[np.uint8], box: Box, width: int, height: int) -> NDAr
     """Resize what is in the box."""
     inner = None
     if box.is_whole:
-        image = _cut(image, *map(int, box))
+        image = cut(image, *map(int, box))
         if image.shape[:2] == (height, width):
             return image
     else:
         inner = (box.left, box.top, box.left + box.width, box.top + box.height)
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, inner)
     return np.asarray(resized)
-
-
-def _cut(
-    image: NDArray[np.uint8], left: int, top: int, width: int, height: int
-) -> NDArray[np.uint8]:
-    """Return a part of a picture, with edges repeated beyond its borders."""
-    down, across = image.shape[:2]
-    right, bottom = left + width, top + height
-    inside = image[max(top, 0) : min(bottom, down), max(left, 0) : min(right, across)]
-    margins = (
-        (max(-top, 0), max(bottom - down, 0)),
-        (max(-left, 0), max(right - across, 0)),
-        (0, 0),
-    )
-    return np.pad(inside, margins, mode="edge") if inside.shape[:2] != (height, width) else inside

@@ -12,6 +12,10 @@ def lmkit_components() -> list[Component]:
         ("folder", "folder:Folder", "every picture below a folder, without annotation"),
         ("csv", "table:Table", "a CSV of files, with optional points, subject and split"),
         ("celeba", "celeba:CelebA", "CelebA's own layout, with the MAFL lists where present"),
+        ("aflw", "aflw:AFLW", "AFLW with five points, as prepared for landmark discovery"),
+        ("300w", "ibug:IBug", "pictures with a .pts file beside each, split as 300-W commonly is"),
+        ("coco", "coco:Coco", "COCO's JSON of keypoints, one picture for each object"),
+        ("mpii", "mpii:MPII", "MPII Human Pose, one picture for each person"),
     ]
     return [
         Component("dataset", name, f"lmkit.data.{target}", summary)

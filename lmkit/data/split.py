@@ -67,11 +67,11 @@ def make_split(
 ) -> Split:
     """Divide the data into its parts.
 
-    The data's own parts are used where it names any. Otherwise a share of the subjects is held out
-    for testing, or of the pictures where subjects are not known, by a hash of the subject or key:
-    pictures added later move none of the others. If only some parts are named, training takes all
-    that does not test, nothing tests, and fitting takes the pictures that train and have at least
-    one point that is known.
+    The data's own parts are used where it names any. Otherwise a share of the groups (by default
+    the subjects) is held out for testing, or of the pictures where groups are not known, by a hash
+    of the group or key: pictures added later move none of the others. If only some parts are named,
+    training takes all that does not test, nothing tests, and fitting takes the pictures that train
+    and have at least one point that is known.
 
     Args:
         dataset: The data.
@@ -110,13 +110,13 @@ def _hold_out(dataset: Dataset, usable: Sequence[int], share: float, seed: int) 
     """Choose whole groups of pictures by their hash; some are chosen and some are left."""
     if share == 0 or len(usable) < 2:
         return []
-    subjects = {index: dataset.annotation(index).subject for index in usable}
+    names = {index: dataset.group(index) for index in usable}
     groups = {
-        index: f"key {dataset.key(index)}" if subject is None else f"subject {subject}"
-        for index, subject in subjects.items()
+        index: f"key {dataset.key(index)}" if name is None else f"subject {name}"
+        for index, name in names.items()
     }
     if len(set(groups.values())) == 1:
-        # All of one subject: no other is there to test on, but other pictures are.
+        # All of one group: no other is there to test on, but other pictures are.
         groups = {index: f"key {dataset.key(index)}" for index in usable}
     draws = {group: derive(seed, "split", group) / 2**63 for group in groups.values()}
     first, *_, last = sorted(draws, key=lambda group: (draws[group], group))

@@ -63,11 +63,19 @@ class Dataset(ABC):
         """Return what is known about a picture, without reading it."""
         return Annotation()
 
+    def group(self, index: int) -> str | None:
+        """Name what must not be divided between training and testing: by default the subject.
+
+        Pictures of one group are held out together where [indices][lmkit.api.Dataset.indices] does
+        not name parts. None if the picture stands alone.
+        """
+        return self.annotation(index).subject
+
     def indices(self, part: Part) -> Sequence[int] | None:
         """Return the pictures of a part, or none if the data does not say.
 
         A picture may train and fit; test pictures must do neither. Where this returns none for
-        every part, lmkit holds out a share of the subjects (or pictures) for testing.
+        every part, lmkit holds out a share of the groups (or pictures) for testing.
         """
         return None
 

@@ -113,12 +113,23 @@ def test_malformed_tables_name_line_and_remedy(
     assert caught.value.code == ExitCode.DATA
 
 
-def test_missing_pictures_are_named_and_counted(tmp_path: Path) -> None:
-    path = write(tmp_path, "file\na.png\n" + "".join(f"{i}.png\n" for i in range(5)))
-    with pytest.raises(LmkitError, match="5 of the 6") as caught:
+def test_absent_pictures_are_left_out_with_a_note(tmp_path: Path) -> None:
+    rows = "0.png,,9,9\na.png,test,1,2\n1.png,test,9,9\nb.png,,3,4\n2.png,,,\n3.png,,,\n"
+    data = Table(path=write(tmp_path, f"file,split,x0,y0\n{rows}"))
+    assert [data.key(i) for i in range(len(data))] == ["a.png", "b.png"]
+    np.testing.assert_array_equal(data.annotation(1).points, [[3, 4]])
+    assert (data.indices("train"), data.indices("test")) == ([1], [0])
+    assert len(data.notes) == 1
+    assert "4 of the 6 pictures" in data.notes[0]
+    assert "0.png, 1.png, 2.png and 1 more" in data.notes[0]
+
+
+def test_no_picture_at_all_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "file\n1.png\n")
+    with pytest.raises(LmkitError, match=r"holds none of the 1 pictures that .*list.csv") as caught:
         Table(path=path)
-    assert "0.png, 1.png, 2.png and 2 more" in caught.value.problem
     assert "data.root" in caught.value.remedy
+    assert caught.value.code == ExitCode.DATA
 
 
 def test_missing_table_and_other_encodings_are_refused(tmp_path: Path) -> None:
