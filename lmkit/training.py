@@ -133,8 +133,8 @@ def train(
     """Train a detector.
 
     Args:
-        data: ``faces``, a folder of pictures, ``csv:FILE``, ``celeba:DIR``, or what a plugin adds;
-            the recipe's (``faces``) if not given.
+        data: ``faces``, a folder of pictures, or ``KIND:PATH`` of ``lmkit list dataset``; the
+            recipe's (``faces``) if not given.
         out: The run's folder; ``runs/<time>`` if not given.
         recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
             ``quickstart`` without one if not given.

@@ -32,7 +32,7 @@ PART_FLAGS = ("detector", "generator", "deformation", "pairing")
 
 
 @click.command("train", short_help="Train a detector on pictures without annotation.")
-@data_option("Pictures: faces (generated), a folder, csv:FILE, celeba:DIR, or what a plugin adds.")
+@data_option("Pictures: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the run.")
 @click.option("--detector", metavar="NAME", help="Finds landmarks.")
 @click.option("--generator", metavar="NAME", help="Redraws pictures; 'none' for methods without.")
