@@ -24,7 +24,13 @@ from lmkit.registry.version import API_VERSION, check_api
 GROUP = "lmkit"
 """The entry-point group of third-party plugins."""
 
-BUILT_IN = ("lmkit.data.plugin", "lmkit.recipes", "lmkit_interintra", "lmkit_timm")
+BUILT_IN = (
+    "lmkit.data.plugin",
+    "lmkit.recipes",
+    "lmkit_interintra",
+    "lmkit_tensorboard",
+    "lmkit_timm",
+)
 """The modules of the plugins that lmkit's own distribution ships."""
 
 HOOKS: dict[str, tuple[str, type[Command | Component | Listing | Recipe]]] = {
