@@ -16,10 +16,11 @@ from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.deformation import Deformation
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
+from lmkit.interfaces.kinds import INTERFACES
 from lmkit.interfaces.loss import Loss
 from lmkit.interfaces.pairing import Pairing, Route
 from lmkit.interfaces.writer import Writer
-from lmkit.registry.lookup import Registry
+from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import wanted_from_run
 from lmkit.seeds import derive
 
@@ -137,10 +138,11 @@ def build(
         purpose: Sets the initial weights apart from others of the same kind.
 
     Raises:
-        LmkitError: If the component refuses its options or breaks.
+        LmkitError: If the component is not derived from its kind's interface, refuses its options,
+            or breaks.
     """
     entry = registry.find(kind, options["name"])
-    cls = entry.load()
+    cls = load_class(entry)
     given = {key: value for key, value in options.items() if key not in ("name", "weight")}
     given |= {name: getattr(settings.run, name) for name in wanted_from_run(cls)}
     try:
@@ -157,6 +159,26 @@ def build(
             "author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
+
+
+def load_class(entry: Registered) -> type:
+    """Import a component's class.
+
+    Raises:
+        LmkitError: If it cannot be had, or is not derived from its kind's interface.
+    """
+    cls: type = entry.load()
+    component, plugin = entry.component, entry.plugin
+    interface = INTERFACES[component.kind]
+    if not issubclass(cls, interface):
+        raise LmkitError(
+            f"The {component.kind} '{component.name}' of plugin {plugin.name} (package "
+            f"{plugin.package}) is no {interface.__name__}: {component.target} is not derived "
+            "from it.",
+            remedy=f"Its author has to derive the class from lmkit.api.{interface.__name__}.",
+            code=ExitCode.PLUGIN,
+        )
+    return cls
 
 
 @contextmanager

@@ -52,6 +52,7 @@ class Plugin:
     version: str
     built_in: bool
     api: str = ""
+    module: str = ""
     file: str = ""
     import_seconds: float = 0.0
     components: tuple[Component, ...] = ()
@@ -103,6 +104,21 @@ def is_strict(environment: Mapping[str, str] | None = None) -> bool:
     return environment.get("LMKIT_STRICT_PLUGINS", "") not in ("", "0")
 
 
+def examine(module: object) -> Plugin:
+    """Question a plugin that is not installed, as an installed one is.
+
+    Args:
+        module: A module with hooks, or any object that has them.
+
+    Returns:
+        Its record, named after the module; a broken one has ``problem`` and ``remedy`` set.
+    """
+    name = str(getattr(module, "__name__", type(module).__name__))
+    plugin = Plugin(name, package=name.partition(".")[0], version="unknown", built_in=False)
+    _load(plugin, lambda: module, [])
+    return plugin
+
+
 def describe(error: BaseException) -> str:
     """Return what went wrong in code that is not lmkit's own, as one short sentence."""
     text = " ".join(str(error).split())[:300].rstrip(".")
@@ -140,6 +156,7 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
     try:
         module = load()
         plugin.import_seconds = time.perf_counter() - started
+        plugin.module = getattr(module, "__name__", "") or ""
         plugin.file = getattr(module, "__file__", "") or ""
         _check_new(module, working)
         wanted = getattr(module, "LMKIT_API", None)

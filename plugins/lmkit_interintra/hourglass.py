@@ -59,6 +59,7 @@ class Hourglass(HeatmapDetector):
         _check_architecture(image_size, stacks, depth, features, beta)
         _check_start(init, core)
         self.core = core
+        self.unit = _STRIDE * 2**depth
         conv = ProjectedConv2d if init == "projection" else conv3x3
         narrow, middle = features // 4, features // 2
         self.stem = nn.Sequential(
@@ -93,7 +94,17 @@ class Hourglass(HeatmapDetector):
 
         Returns:
             (B, K, H / 4, W / 4), any real numbers; those of the last stack.
+
+        Raises:
+            LmkitError: If a side is not a multiple of 4 * 2^depth.
         """
+        height, width = images.shape[-2:]
+        if height % self.unit or width % self.unit:
+            raise LmkitError(
+                f"Pictures of {width} x {height} pixels do not fit this hourglass, which halves "
+                f"them until {self.unit} pixels are one.",
+                remedy=f"Give it pictures whose sides are multiples of {self.unit}.",
+            )
         x: Tensor = self.stem(images)
         for hourglass, head, remix, reinject in zip(
             self.hourglasses, self.heads, self.remix, self.reinject, strict=False

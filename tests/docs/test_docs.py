@@ -18,6 +18,7 @@ from lmkit.errors import ExitCode
 from lmkit.registry import hookspecs
 from lmkit.registry.component import KINDS
 from lmkit.registry.lookup import Registry
+from lmkit.testing.check import PROMISES
 from lmkit.training import MAY_CHANGE
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +177,18 @@ def test_hooks_in_the_text_exist_and_all_are_told():
 def test_the_kinds_are_all_told():
     told = {row[0] for row in rows(read("docs/plugins.md"), 4)} - {""}
     assert told - {"kind", "---"} == set(KINDS)
+
+
+def test_the_checks_of_the_kit_are_all_told():
+    told = [tuple(row) for row in rows(read("docs/testing.md"), 3)[2:]]
+    assert told == [
+        (
+            f"`{each.name}`",
+            "every kind" if each.kinds == KINDS else ", ".join(each.kinds),
+            each.text.rstrip("."),
+        )
+        for each in PROMISES
+    ]
 
 
 def test_every_setting_is_told_with_its_default():

@@ -6,7 +6,7 @@ import pytest
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry import discovery
 from lmkit.registry.component import Component
-from lmkit.registry.discovery import discover
+from lmkit.registry.discovery import discover, examine
 
 WORKING = """
 from lmkit.api import Component, Listing, Recipe, hookimpl
@@ -267,3 +267,15 @@ def test_discovering_again_gives_the_same(install):
     )
     assert first == second
     assert any(isinstance(each, Component) for plugin in first for each in plugin.components)
+
+
+def test_a_plugin_that_is_not_installed_is_questioned_alike(install, monkeypatch):
+    install("stray", WORKING)
+    import stray
+
+    plugin = examine(stray)
+    assert (plugin.name, plugin.module, plugin.package) == ("stray", "stray", "stray")
+    assert [component.name for component in plugin.components] == ["probe"]
+    monkeypatch.setattr(stray, "lmkit_components", None)
+    monkeypatch.setattr(stray, "lmkit_recipes", None)
+    assert examine(stray).problem == "It implements no hook."

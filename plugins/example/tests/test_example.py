@@ -13,6 +13,7 @@ from lmkit_example.loss import Separation
 
 import lmkit
 from lmkit.api import AffineWarp, Landmarks, LmkitError, Step
+from lmkit.testing import checks_for
 
 SMALL = {
     "run": {"steps": 2, "batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"},
@@ -26,6 +27,12 @@ def step_with(points: torch.Tensor) -> Step:
     still = AffineWarp(torch.eye(2, 3).expand(len(points), 2, 3))
     views = {"original": torch.zeros(len(points), 3, 8, 8)}
     return Step(0, views, {"original": Landmarks(points)}, {"original": still}, (), ())
+
+
+@pytest.mark.parametrize("check", checks_for("lmkit_example"), ids=str)
+def test_it_keeps_its_promises(check):
+    """What lmkit expects of any detector and of any loss."""
+    check()
 
 
 def test_lmkit_finds_the_plugin_and_lists_it_without_torch():
@@ -42,14 +49,9 @@ def test_lmkit_finds_the_plugin_and_lists_it_without_torch():
     assert found["recipes"] == ["example"]
 
 
-def test_the_detector_finds_its_number_of_landmarks():
-    """Points in [-1, 1] and float32, at whatever size."""
-    found = Tiny(landmarks=5)(torch.rand(2, 3, 48, 64))
-    assert found.points.shape == (2, 5, 2)
-    assert found.points.dtype == torch.float32
-    assert found.points.abs().max() <= 1
-    assert found.score_maps is not None
-    assert found.score_maps.shape == (2, 5, 12, 16)
+def test_score_maps_are_a_quarter_of_the_picture():
+    """In each direction, at whatever size."""
+    assert Tiny(landmarks=5).score_maps(torch.rand(2, 3, 48, 64)).shape == (2, 5, 12, 16)
 
 
 def test_the_detector_starts_from_given_weights(tmp_path: Path):

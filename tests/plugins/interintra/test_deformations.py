@@ -64,19 +64,6 @@ def test_a_point_comes_from_where_it_went(deformation: GeometricDeformation) -> 
             assert torch.allclose(warp.sample_points(warp.map_points(points)), points, atol=1e-4)
 
 
-@BOTH
-def test_views_are_a_function_of_the_generator_alone(deformation: GeometricDeformation) -> None:
-    global_state = torch.get_rng_state()
-    images = torch.rand(2, 3, 32, 32, generator=seeded(1))
-    first, again = deformation(images, seeded(5)), deformation(images, seeded(5))
-    other = deformation(images, seeded(6))
-    assert torch.equal(first.original, again.original)
-    assert torch.equal(first.deformed, again.deformed)
-    assert not torch.allclose(first.deformed, other.deformed)
-    assert not torch.allclose(first.deformed, first.original)
-    assert torch.equal(torch.get_rng_state(), global_state)
-
-
 def parameters(warp: AffineWarp) -> tuple[Tensor, Tensor, Tensor]:
     """Return rotation in degrees, magnification and shift in half sides."""
     matrix = warp.matrix

@@ -67,6 +67,13 @@ def test_small_pictures_give_maps_of_a_quarter_and_gradients_everywhere(
     assert unreached == []
 
 
+@pytest.mark.parametrize("shape", [(36, 32), (32, 36), (40, 40)])
+def test_pictures_that_cannot_be_halved_so_often_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(LmkitError, match=f"Pictures of {shape[1]} x {shape[0]}") as caught:
+        small()(torch.rand(1, 3, *shape))
+    assert "multiples of 16" in caught.value.remedy
+
+
 def test_a_later_stack_builds_on_the_score_maps_of_the_one_before() -> None:
     torch.manual_seed(0)
     detector, images = small(stacks=2).eval(), torch.rand(1, 3, 32, 32)

@@ -1,7 +1,6 @@
 """The four pairings give the routes of the paper's Table I."""
 
 import pytest
-import torch
 
 from lmkit.api import Pairing, Route
 from lmkit_interintra.pairings import InterIntra, Intra
@@ -26,12 +25,3 @@ def test_each_row_of_the_ablation_travels_its_routes(
     pairing: Pairing, routes: tuple[Route, ...]
 ) -> None:
     assert pairing.routes() == routes
-
-
-def test_only_inter_intra_asks_for_other_pictures() -> None:
-    generator = torch.Generator().manual_seed(0)
-    assert Intra(cycle=True).auxiliary(6, None, generator) is None
-    chosen = InterIntra().auxiliary(6, None, generator)
-    assert chosen is not None
-    assert sorted(chosen.tolist()) == list(range(6))
-    assert all(other != own for own, other in enumerate(chosen.tolist()))

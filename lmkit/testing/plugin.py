@@ -1,0 +1,98 @@
+"""What a plugin itself promises."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from lmkit.config import merge, read_recipe, resolve
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.registry.discovery import Plugin
+from lmkit.testing.check import Skipped, expect, promise
+from lmkit.testing.subject import PluginSubject
+
+HEAVY = ("torch", "torchvision", "timm", "numpy")
+"""What a hook module leaves to the modules of its components."""
+
+
+@promise("loads", "plugin", remedy="Correct the module that the entry point names.")
+def loads(subject: PluginSubject) -> None:
+    """It can be imported, and its hooks exist and return records."""
+    plugin = subject.plugin
+    if plugin.problem:
+        raise LmkitError(plugin.problem, remedy=plugin.remedy, code=ExitCode.PLUGIN)
+
+
+@promise(
+    "light",
+    "plugin",
+    remedy="Import these in the modules of the components, and only hookimpl, Component and Recipe "
+    "in the hook module and above it.",
+)
+def light(subject: PluginSubject) -> None:
+    """Its hook module imports without torch, so that listing it costs nothing."""
+    module = subject.plugin.module
+    if subject.plugin.problem or not _importable(module):
+        raise Skipped(f"{subject} is no module that can be imported by itself")
+    script = (
+        f"import sys, importlib; importlib.import_module({module!r}); "
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    expect(
+        done.returncode == 0,
+        subject,
+        f"{module} to import in a fresh process",
+        done.stderr.strip().splitlines()[-1:] or "nothing",
+    )
+    found = done.stdout.split()
+    expect(not found, subject, f"{module} to import nothing heavy", ", ".join(found))
+
+
+@promise(
+    "names",
+    "plugin",
+    remedy="Give it a name of its own; users would have to write plugin/name, and could not use "
+    "one of two recipes at all.",
+)
+def names(subject: PluginSubject) -> None:
+    """No other plugin brings a component or recipe of the same kind and name."""
+    own = _names(subject.plugin)
+    for other in subject.registry.plugins:
+        if other is not subject.plugin:
+            taken = sorted(own & _names(other))
+            where = f"plugin {other.name} (package {other.package})"
+            expect(
+                not taken, subject, "names of its own", f"{', '.join(taken)}, which {where} brings"
+            )
+
+
+@promise("recipes", "plugin", remedy="Correct the recipe's TOML file, or ship it as package data.")
+def recipes(subject: PluginSubject) -> None:
+    """Every recipe it brings can be read and asks for nothing that does not exist."""
+    registry = subject.registry
+    for recipe in subject.plugin.recipes:
+        merged = merge(read_recipe(recipe.name, registry))
+        data = str(merged.get("data", {}).get("name", "")).partition(":")[0]
+        if data:
+            registry.find("dataset", data)
+        # Where its pictures are is left to the user.
+        resolve({**merged, "data": {"name": "faces"}}, registry)
+
+
+def _importable(module: str) -> bool:
+    try:
+        return bool(module) and find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _names(plugin: Plugin) -> set[str]:
+    components = {f"{component.kind} '{component.name}'" for component in plugin.components}
+    return components | {f"recipe '{recipe.name}'" for recipe in plugin.recipes}

@@ -1,0 +1,134 @@
+"""What is checked: a plugin, or one of its components, built as a run would build it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmkit.config import (
+    COMPONENT_SECTIONS,
+    LoadingSettings,
+    OptimizerSettings,
+    RunSettings,
+    Settings,
+)
+from lmkit.engine.assemble import build, load_class
+from lmkit.errors import LmkitError
+from lmkit.registry.discovery import Plugin
+from lmkit.registry.lookup import Registered, Registry
+from lmkit.registry.options import GIVEN_BY_RUN, REQUIRED, check_options, convert, options_of
+from lmkit.testing.check import Skipped
+
+RUN = {"landmarks": 5, "image_size": 64}
+"""What the run gives to constructors, unless the author says otherwise."""
+
+
+@dataclass(frozen=True)
+class PluginSubject:
+    """A plugin under test.
+
+    Args:
+        plugin: Its record.
+        registry: It, and every plugin installed beside it.
+    """
+
+    plugin: Plugin
+    registry: Registry
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin.name}"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A component under test.
+
+    Args:
+        entry: The component and its plugin.
+        given: Options, and perhaps ``landmarks`` and ``image_size``, as its author gave them.
+    """
+
+    entry: Registered
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def kind(self) -> str:
+        """Its kind."""
+        return self.entry.component.kind
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        return self.entry.component.name
+
+    @property
+    def section(self) -> str:
+        """Where its options stand in a run's settings."""
+        return {"dataset": "data", "loss": f"loss.{self.name}"}.get(self.kind, self.kind)
+
+    @property
+    def landmarks(self) -> int:
+        """The number of landmarks K that it is built for."""
+        return self._from_run("landmarks")
+
+    @property
+    def image_size(self) -> int:
+        """The side of the pictures that it is built for."""
+        return self._from_run("image_size")
+
+    def load(self) -> type:
+        """Import its class."""
+        return load_class(self.entry)
+
+    def options(self) -> dict[str, Any]:
+        """Return every option with its value: as the author gave it, or its default.
+
+        Raises:
+            LmkitError: If one is unknown or not of its type.
+            Skipped: If one has neither.
+        """
+        cls = self.load()
+        given = {name: value for name, value in self.given.items() if name not in GIVEN_BY_RUN}
+        lacking = [
+            option.name
+            for option in options_of(cls)
+            if option.default is REQUIRED and option.name not in given
+        ]
+        if lacking:
+            example = ", ".join(f'"{name}": ...' for name in lacking)
+            raise Skipped(
+                f'{self} needs {", ".join(lacking)}: give settings={{"{self}": {{{example}}}}}, '
+                f"or --set {self.kind}.{self.name}.{lacking[0]}=VALUE on the command line"
+            )
+        return check_options(cls, given, section=self.section)
+
+    def settings(self, options: Mapping[str, Any], seed: int = 0) -> Settings:
+        """Return the settings of a run that has this component and no other."""
+        run = RunSettings(landmarks=self.landmarks, image_size=self.image_size, seed=seed)
+        chosen: dict[str, Any] = {section: {} for section in (*COMPONENT_SECTIONS, "loss")}
+        section = self.section.partition(".")[0]
+        content = {"name": self.name, **options}
+        chosen[section] = {self.name: content} if section == "loss" else content
+        return Settings(run=run, optimizer=OptimizerSettings(), loading=LoadingSettings(), **chosen)
+
+    def build(self, seed: int = 0) -> Any:
+        """Build it as a run of this seed would.
+
+        Raises:
+            LmkitError: If it refuses its options or breaks.
+            Skipped: If an option is needed and not given.
+        """
+        options = self.options()
+        registry = Registry([self.entry.plugin])
+        settings = self.settings(options, seed)
+        return build(self.kind, {"name": self.name, **options}, settings, registry)
+
+    def _from_run(self, name: str) -> int:
+        value = convert(self.given.get(name, RUN[name]), int, where=f"{self}: {name}")
+        if value < 1:
+            raise LmkitError(
+                f"{self}: {name}={value} is too small.", remedy=f"Give {name} a number above 0."
+            )
+        return int(value)
