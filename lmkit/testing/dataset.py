@@ -52,11 +52,11 @@ def pictures(subject: Subject) -> None:
 @promise(
     "annotation",
     "dataset",
-    remedy="Return points in pixels, (P, 2), (x, y) as point_names has them, and none where a "
-    "point is not known.",
+    remedy="Return points in pixels, (P, 2), (x, y) as point_names has them, (NaN, NaN) for a "
+    "point that is not known, and none where no point is.",
 )
 def annotation(subject: Subject) -> None:
-    """Annotated points are (P, 2), float32, finite, named, and within their picture."""
+    """Annotated points are (P, 2), float32, named, and within their picture or not known."""
     data: Dataset = subject.build()
     names = len(data.point_names)
     if names:
@@ -78,11 +78,16 @@ def annotation(subject: Subject) -> None:
         expect(came == shape, subject, f"points {shape}, as many as point_names", came)
         dtype = found.points.dtype
         expect(dtype == np.float32, subject, "points in float32", dtype)
-        finite = bool(np.isfinite(found.points).all())
-        expect(finite, subject, "finite points, or none at all", "others")
+        unknown = np.isnan(found.points)
+        expect(
+            bool((unknown[:, 0] == unknown[:, 1]).all()) and not unknown.all(),
+            subject,
+            "points known in x and y or in neither, and no points where none is known",
+            found.points.tolist(),
+        )
         height, width = data.image(index).shape[:2]
         # The outer edges of the picture, half a pixel from the outermost centres, and as much more.
-        inside = (found.points >= -1) & (found.points <= (width, height))
+        inside = unknown | (found.points >= -1) & (found.points <= (width, height))
         expect(
             bool(inside.all()),
             subject,

@@ -52,8 +52,15 @@ def landmarks(batch: int, count: int, side: int, *, word: str = "") -> Landmarks
     )
 
 
-def step(batch: int, count: int, size: int) -> Step:
-    """Return the record of a step: two routes through an auxiliary view, and back."""
+def step(batch: int, count: int, size: int, *, annotated: bool) -> Step:
+    """Return the record of a step: two routes through an auxiliary view, and back.
+
+    Args:
+        batch: The number of pictures.
+        count: The number of landmarks K.
+        size: Side of the pictures, in pixels.
+        annotated: Whether K points of each picture are known; but for the first of the first one.
+    """
     random = seeded("step")
     order = torch.arange(batch).roll(-1)
     found: dict[View, Landmarks] = {
@@ -76,7 +83,11 @@ def step(batch: int, count: int, size: int) -> Step:
     )
     drawn = torch.rand(2, 2, batch, 3, size, size, generator=random).unbind()
     stages = tuple(tuple(hops.unbind()) for hops in drawn)
-    return Step(0, views, found, warps, routes, stages)
+    truth: dict[View, Tensor] = {}
+    for view in ("original", "deformed") if annotated else ():
+        truth[view] = landmarks(batch, count, 1, word=f"truth {view}").points
+        truth[view][0, 0] = float("nan")
+    return Step(0, views, found, warps, routes, stages, truth)
 
 
 def arguments(subject: Subject, batch: int = BATCH) -> tuple[Any, ...]:
@@ -87,7 +98,8 @@ def arguments(subject: Subject, batch: int = BATCH) -> tuple[Any, ...]:
     if subject.kind == "generator":
         source = landmarks(batch, count, size // 4, word="source")
         return pictures(batch, size), source, landmarks(batch, count, size // 4, word="target")
-    return (step(batch, count, size),)
+    annotated = bool(getattr(subject.load(), "needs_truth", False))
+    return (step(batch, count, size, annotated=annotated),)
 
 
 def mapped(value: Value, function: Callable[[Tensor], Tensor]) -> Value:
@@ -140,10 +152,7 @@ def difference(first: object, second: object) -> dict[str, float]:
     """Return the largest difference between the tensors of two results, by name."""
     others = dict(tensors(second))
     return {
-        name: (tensor.detach().float().cpu() - others[name].detach().float().cpu())
-        .abs()
-        .max()
-        .item()
+        name: _apart(tensor, others[name]).max().item()
         for name, tensor in tensors(first)
         if name in others and tensor.shape == others[name].shape and tensor.numel()
     }
@@ -152,6 +161,11 @@ def difference(first: object, second: object) -> dict[str, float]:
 def same(first: object, second: object) -> bool:
     """Whether two results are equal bit for bit."""
     one, other = dict(tensors(first)), dict(tensors(second))
-    return one.keys() == other.keys() and all(
-        torch.equal(tensor.cpu(), other[name].cpu()) for name, tensor in one.items()
-    )
+    shapes = [{name: tensor.shape for name, tensor in each.items()} for each in (one, other)]
+    return shapes[0] == shapes[1] and not any(difference(first, second).values())
+
+
+def _apart(first: Tensor, second: Tensor) -> Tensor:
+    """Return the differences of two tensors, where what is not known equals itself."""
+    one, other = (tensor.detach().float().cpu() for tensor in (first, second))
+    return (one - other).abs().where(~(one.isnan() & other.isnan()), 0.0)

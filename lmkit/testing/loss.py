@@ -62,6 +62,28 @@ def needs_routes(subject: Subject) -> None:
         raise AssertionError(f"{subject}: expected needs_routes = True, got {came}.") from error
 
 
+@promise(
+    "needs truth",
+    "loss",
+    remedy="Set needs_truth = True on a loss that reads step.truth, and on no other: such a run is "
+    "no longer unsupervised.",
+)
+def needs_truth(subject: Subject) -> None:
+    """It says with needs_truth whether it reads annotated points; not all need be known."""
+    loss: Loss = subject.build().eval()
+    (step,) = arguments(subject)
+    if not loss.needs_truth:
+        # The step has none; reading them fails where it is read.
+        _check(subject, loss(step))
+        return
+    moved = {view: points + 0.1 for view, points in step.truth.items()}
+    unknown = {view: points * float("nan") for view, points in step.truth.items()}
+    with torch.no_grad():
+        before, after = loss(step), loss(dataclasses.replace(step, truth=moved))
+        _check(subject, loss(dataclasses.replace(step, truth=unknown)))
+    expect(not torch.equal(before, after), subject, "needs_truth = False", "True, and no use of it")
+
+
 @promise("bf16", "loss", remedy="Compute differences and sums in float32: call float() on tensors.")
 def bf16(subject: Subject) -> None:
     """Under bfloat16 autocast it is nearly the same, and float32."""

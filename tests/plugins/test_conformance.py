@@ -22,6 +22,7 @@ NAMES = [f"{number:06d}.png" for number in range(1, 7)]
 
 SETTINGS = {
     "detector hourglass": {"features": 16, "depth": 2},
+    "detector timm": {"backbone": "resnet10t", "width": 16, "image_size": 32},
     "generator residual": {"width": 8, "blocks": 2},
     "loss perceptual": {"weights": "random", "layers": ["relu1_1"], "image_size": 16},
     "dataset faces": {"count": 40},

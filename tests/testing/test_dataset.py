@@ -129,10 +129,24 @@ class Lacking(Good):
 
 
 class HalfKnown(Good):
-    """Has gaps."""
+    """Knows where a point is from left to right."""
 
     def annotation(self, index):
         return Annotation(np.array([[0, 0], [np.nan, 7]], np.float32))
+
+
+class Nothing(Good):
+    """Says at length that it knows nothing."""
+
+    def annotation(self, index):
+        return Annotation(np.full((2, 2), np.nan, np.float32))
+
+
+class Gaps(Good):
+    """Does not know every point."""
+
+    def annotation(self, index):
+        return Annotation(np.array([[np.nan, np.nan], [11, 7]], np.float32))
 
 
 class BadPair(Good):
@@ -190,7 +204,8 @@ BAD = [
     ("annotation", Outside, "[[40.0, 7.0]]"),
     ("annotation", Swapped, "within the 12 x 8 pixels"),
     ("annotation", Lacking, "(1, 2)"),
-    ("annotation", HalfKnown, "finite points"),
+    ("annotation", HalfKnown, "in x and y or in neither"),
+    ("annotation", Nothing, "no points where none is known"),
     ("annotation", BadPair, "normalising_pair"),
     ("parts", Leaking, "for training and for testing"),
     ("parts", Beyond, "test from 0 to 19"),
@@ -212,6 +227,6 @@ def test_no_check_is_without_a_bad_one():
     assert {name for name, _, _ in BAD} == first_met
 
 
-@pytest.mark.parametrize("cls", [Good, Unannotated])
+@pytest.mark.parametrize("cls", [Good, Unannotated, Gaps])
 def test_a_good_one_keeps_all(assert_keeps_all, cls):
     assert_keeps_all("dataset", cls)

@@ -81,6 +81,36 @@ class SaysTooLittle(Good):
     needs_routes: ClassVar[bool] = False
 
 
+class SaysItKnows(Good):
+    """Asks for annotated points and does not read them."""
+
+    needs_truth: ClassVar[bool] = True
+
+
+class Peeks(Good):
+    """Reads annotated points and does not ask for them."""
+
+    def forward(self, step):
+        return super().forward(step) + step.truth["original"].nan_to_num().mean()
+
+
+class Supervised(Central):
+    """Draws landmarks to the annotated points."""
+
+    needs_truth: ClassVar[bool] = True
+
+    def forward(self, step):
+        apart = step.landmarks["original"].points - step.truth["original"]
+        return apart.where(apart.isfinite(), 0.0).square().mean()
+
+
+class KnowsAll(Supervised):
+    """Takes every point for known."""
+
+    def forward(self, step):
+        return (step.landmarks["original"].points - step.truth["original"]).square().mean()
+
+
 class Half(Good):
     """Sums up in whatever precision there is."""
 
@@ -106,6 +136,9 @@ BAD = [
     ("gradients arrive", Steep, "landmarks.original.points"),
     ("needs routes", SaysTooMuch, "needs_routes = False"),
     ("needs routes", SaysTooLittle, "needs_routes = True"),
+    ("needs truth", SaysItKnows, "needs_truth = False"),
+    ("needs truth", Peeks, "KeyError"),
+    ("needs truth", KnowsAll, "a finite number"),
     ("bf16", Half, "torch.bfloat16"),
     ("bf16", Rounded, "to a tenth"),
 ]
@@ -124,6 +157,6 @@ def test_no_check_is_without_a_bad_one():
     assert {name for name, _, _ in BAD} == first_met
 
 
-@pytest.mark.parametrize("cls", [Good, Central])
+@pytest.mark.parametrize("cls", [Good, Central, Supervised])
 def test_a_good_one_keeps_all(assert_keeps_all, cls):
     assert_keeps_all("loss", cls)
