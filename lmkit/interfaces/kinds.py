@@ -6,6 +6,7 @@ from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.loss import Loss
 from lmkit.interfaces.pairing import Pairing
+from lmkit.interfaces.writer import Writer
 
 INTERFACES: dict[str, type] = {
     "detector": Detector,
@@ -14,5 +15,6 @@ INTERFACES: dict[str, type] = {
     "pairing": Pairing,
     "loss": Loss,
     "dataset": Dataset,
+    "writer": Writer,
 }
 """The class that every component of a kind is derived from; ``lmkit.api`` has it too."""

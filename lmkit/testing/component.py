@@ -5,14 +5,17 @@ from typing import Any
 
 import torch
 
+from lmkit.config import SEVERAL
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.deformation import Deformation
 from lmkit.interfaces.pairing import Pairing
+from lmkit.interfaces.writer import Writer
 from lmkit.registry.component import KINDS
 from lmkit.registry.options import check_options, options_of, wanted_from_run
 from lmkit.testing.check import expect, promise
 from lmkit.testing.inputs import BATCH, arguments, pictures, seeded
 from lmkit.testing.state import nothing_global_changes
+from lmkit.testing.story import follow, run_folder
 from lmkit.testing.subject import Subject
 
 NETWORKS = ("detector", "generator", "loss")
@@ -47,7 +50,7 @@ def options(subject: Subject) -> None:
     chosen = subject.options()
     content = json.loads(json.dumps(subject.settings(chosen).to_dict()))
     stored = content[subject.section.partition(".")[0]]
-    stored = stored[subject.name] if subject.kind == "loss" else stored
+    stored = stored[subject.name] if subject.kind in SEVERAL else stored
     del stored["name"]
     again = check_options(cls, stored, section=subject.section)
     expect(again == chosen, subject, f"the options {chosen} after a round trip", again)
@@ -95,3 +98,6 @@ def use(subject: Subject, component: Any) -> None:
         component.key(0)
         component.image(0)
         component.annotation(0)
+    elif isinstance(component, Writer):
+        with run_folder() as folder:
+            follow(subject, component, folder)

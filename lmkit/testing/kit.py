@@ -21,6 +21,7 @@ from lmkit.testing import (  # noqa: F401  # isort: skip
     pairing as _pairing,
     loss as _loss,
     dataset as _dataset,
+    writer as _writer,
 )
 from lmkit.testing.check import Check, promises_of
 from lmkit.testing.subject import PluginSubject, Subject

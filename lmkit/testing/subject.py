@@ -6,6 +6,7 @@ from typing import Any
 
 from lmkit.config import (
     COMPONENT_SECTIONS,
+    SEVERAL,
     LoadingSettings,
     OptimizerSettings,
     RunSettings,
@@ -66,7 +67,9 @@ class Subject:
     @property
     def section(self) -> str:
         """Where its options stand in a run's settings."""
-        return {"dataset": "data", "loss": f"loss.{self.name}"}.get(self.kind, self.kind)
+        if self.kind in SEVERAL:
+            return f"{self.kind}.{self.name}"
+        return "data" if self.kind == "dataset" else self.kind
 
     @property
     def landmarks(self) -> int:
@@ -107,10 +110,10 @@ class Subject:
     def settings(self, options: Mapping[str, Any], seed: int = 0) -> Settings:
         """Return the settings of a run that has this component and no other."""
         run = RunSettings(landmarks=self.landmarks, image_size=self.image_size, seed=seed)
-        chosen: dict[str, Any] = {section: {} for section in (*COMPONENT_SECTIONS, "loss")}
+        chosen: dict[str, Any] = {section: {} for section in (*COMPONENT_SECTIONS, *SEVERAL)}
         section = self.section.partition(".")[0]
         content = {"name": self.name, **options}
-        chosen[section] = {self.name: content} if section == "loss" else content
+        chosen[section] = {self.name: content} if section in SEVERAL else content
         return Settings(run=run, optimizer=OptimizerSettings(), loading=LoadingSettings(), **chosen)
 
     def build(self, seed: int = 0) -> Any:
