@@ -183,6 +183,11 @@ class Settings:
     loss: dict[str, dict[str, Any]]
     writer: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def data_label(self) -> str:
+        """What to call the data in a report: its kind, and where it is."""
+        return ":".join(str(self.data[key]) for key in ("name", "path") if self.data.get(key))
+
     def to_dict(self) -> dict[str, Any]:
         """Return nested dictionaries of JSON values."""
         plain: dict[str, Any] = _jsonable(asdict(self))

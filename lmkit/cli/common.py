@@ -1,7 +1,7 @@
 """What several commands share: options that mean the same everywhere, and JSON on stdout."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,13 +51,11 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=2))
 
 
-def as_typed(value: Any) -> str:
-    """Return an option's value as one would type it after ``--set``."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(as_typed(each) for each in value)
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    return str(value)
+def print_written(written: Sequence[Path]) -> None:
+    """Say which files were written, all in one folder; nothing if none were."""
+    if written:
+        names = ", ".join(path.name for path in written)
+        click.echo(f"Written to {written[0].parent}: {names}")
 
 
 def count_of(number: int, thing: str) -> str:

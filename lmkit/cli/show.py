@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from lmkit.cli.common import (
-    as_typed,
     assignments_layer,
     json_option,
     print_json,
@@ -22,6 +21,7 @@ from lmkit.registry.options import (
     options_of,
     wanted_from_run,
 )
+from lmkit.registry.values import as_typed
 
 
 @click.command("show", short_help="Show a component's options, a pairing's routes, or a recipe.")

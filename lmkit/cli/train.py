@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmkit.cli.common import (
-    as_typed,
     assignments_layer,
     count_of,
     data_option,
@@ -18,6 +17,7 @@ from lmkit.cli.common import (
     set_option,
 )
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.registry.values import as_typed
 
 if TYPE_CHECKING:
     from lmkit.config import Layer, Settings

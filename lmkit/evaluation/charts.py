@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Colours that also colour-blind readers tell apart (Okabe and Ito)."""
 GREY = "#767676"
-
-ADVICE = "pip install 'lmkit[plots]'"
-"""What brings matplotlib."""
+MEAN_SHAPE = "mean shape"
+"""What is drawn in grey."""
+LEFT_OUT = "Charts are left out, they need matplotlib: pip install 'lmkit[plots]'"
+"""What to say where [can_plot][lmkit.evaluation.charts.can_plot] is false."""
 
 
 def can_plot() -> bool:
@@ -40,9 +41,9 @@ def plot_cumulative(
 
     Args:
         path: The file to write, a PNG.
-        errors: By what they are of, (N,) errors of pictures in percent; what is called
-            ``mean shape`` is drawn in grey.
-        areas: For each, the area under its curve up to the threshold, in [0, 1].
+        errors: By what they are of, (N,) errors of pictures in percent; that of
+            [MEAN_SHAPE][lmkit.evaluation.charts.MEAN_SHAPE] is drawn in grey.
+        areas: For each, the area under its curve up to the threshold, as a share.
         threshold: The error in percent above which a picture counts as failed.
         unit: What the errors are measured in.
 
@@ -55,26 +56,27 @@ def plot_cumulative(
     for number, (name, own) in enumerate(errors.items()):
         reached = np.sort(own)
         shares = np.arange(1, len(reached) + 1) / len(reached)
-        failed = float((own > threshold).mean())
+        failed = float(100 * (own > threshold).mean())
         axes.step(
             [0, *reached, max(end, reached[-1])],
             [0, *100 * shares, 100],
             where="post",
-            label=f"{name}: AUC {areas[name]:.3f}, failures {100 * failed:.1f} %",
+            label=f"{name}: AUC {100 * areas[name]:.1f} %, failures {failed:.1f} %",
             **_style(name, number),
         )
     axes.axvline(threshold, color=GREY, linewidth=1, linestyle=":")
-    axes.annotate(
+    axes.text(
+        threshold,
+        1.01,
         f"failure above {threshold:g} %",
-        (threshold, 2),
-        xytext=(4, 0),
-        textcoords="offset points",
+        transform=axes.get_xaxis_transform(),
         color=GREY,
         fontsize=8,
+        ha="left" if threshold < end / 2 else "center",
     )
     axes.set(xlim=(0, end), ylim=(0, 100), ylabel="pictures with at most this error, %")
-    axes.set_xlabel("error of a picture, %")
-    _finish(figure, axes, path, unit)
+    axes.set_xlabel(f"error of a picture, {unit}")
+    _finish(figure, axes, path)
 
 
 def plot_labelled(
@@ -110,18 +112,22 @@ def plot_labelled(
         counts, middle - spread, middle + spread, color=PALETTE[0], alpha=0.2, linewidth=0
     )
     axes.plot(counts, middle, marker="o", label=f"{name}, ± 1 sd of draws", **_style(name, 0))
-    axes.axhline(mean_shape, label=f"mean shape: {mean_shape:.1f} %", **_style("mean shape", 0))
+    axes.axhline(mean_shape, label=f"mean shape: {mean_shape:.1f} %", **_style(MEAN_SHAPE, 0))
     axes.set_xscale("log")
-    axes.set_xticks(list(counts), [f"{count:,}" for count in counts])
+    told = _apart(counts)
+    axes.set_xticks(told, [f"{count:,}" for count in told])
     axes.minorticks_off()
     axes.set_ylim(0, None)
     axes.set(xlabel="labelled pictures", ylabel="error, %")
-    _finish(figure, axes, path, unit)
+    axes.set_title(f"errors in {unit}", loc="left", fontsize=8, color=GREY)
+    _finish(figure, axes, path)
 
 
 def _begin() -> "tuple[Figure, Axes]":
     if not can_plot():
-        raise LmkitError("Charts need matplotlib, which is not installed.", remedy=f"{ADVICE}.")
+        raise LmkitError(
+            "Charts need matplotlib, which is not installed.", remedy="pip install 'lmkit[plots]'."
+        )
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -135,14 +141,22 @@ def _begin() -> "tuple[Figure, Axes]":
 
 
 def _style(name: str, number: int) -> dict[str, Any]:
-    if name == "mean shape":
+    if name == MEAN_SHAPE:
         return {"color": GREY, "linestyle": "--", "linewidth": 1.4}
     return {"color": PALETTE[number % len(PALETTE)], "linewidth": 2}
 
 
-def _finish(figure: "Figure", axes: "Axes", path: Path, unit: str) -> None:
-    axes.set_title(f"errors in {unit}", loc="left", fontsize=8, color=GREY)
-    axes.legend(frameon=False, fontsize=9)
+def _apart(counts: Sequence[int]) -> list[int]:
+    """Return the numbers whose names do not overlap on a logarithmic axis; the last is kept."""
+    kept: list[int] = []
+    for count in reversed(counts):
+        if not kept or count * 1.6 < kept[0]:
+            kept.insert(0, count)
+    return kept
+
+
+def _finish(figure: "Figure", axes: "Axes", path: Path) -> None:
+    axes.legend(fontsize=9, edgecolor="none", framealpha=0.85)
     with storage(path):
         # No time and no version in the file: equal results give equal files.
         figure.savefig(path, metadata={"Software": None})

@@ -5,12 +5,22 @@ of reports.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from lmkit import drawing
+from lmkit.data.loading import read_pictures
+from lmkit.data.pictures import Framing
+from lmkit.data.unreadable import Unreadable
+from lmkit.engine.folder import storage
+from lmkit.evaluation.charts import MEAN_SHAPE, can_plot, plot_cumulative, plot_labelled
+from lmkit.evaluation.measures import Curve
+from lmkit.evaluation.report import Report
+from lmkit.interfaces.dataset import Dataset
 
 Pictures = Sequence[NDArray[np.uint8]]
 
@@ -18,6 +28,10 @@ SIDE = 160
 """Side of a face on the sheet of landmarks, in pixels."""
 LARGE_SIDE = 224
 """Side of a face where predicted and true points are told apart."""
+FACES = 48
+"""How many faces the sheet of landmarks shows."""
+EXTREMES = 12
+"""How many of the best are shown, and of the worst."""
 MANY = 20
 """Beyond so many annotated points, their marks are small."""
 
@@ -67,3 +81,139 @@ def extremes_sheet(
             text = f"{title}: dots predicted, crosses true"
             bands += [drawing.heading(text, faces.width), faces]
     return drawing.stack(bands)
+
+
+def compared_sheet(
+    runs: Sequence[tuple[str, Pictures, NDArray[np.floating]]],
+) -> Image.Image:
+    """Draw the landmarks of several runs on the same faces, a row each run.
+
+    Args:
+        runs: For each its heading, N pictures (S, S, 3) as it frames them, and its landmarks
+            (N, K, 2), (x, y) in their pixels. A landmark's number means nothing across runs.
+    """
+    bands = []
+    for title, images, landmarks in runs:
+        pairs = zip(images, landmarks, strict=True)
+        row = drawing.sheet([drawing.draw_points(*each) for each in pairs], len(images))
+        bands += [drawing.heading(title, row.width), row]
+    most = max(landmarks.shape[1] for _, _, landmarks in runs)
+    return drawing.stack([*bands, drawing.legend(most, bands[-1].width)])
+
+
+class Seen:
+    """Test pictures of a report as the detector saw them, enlarged.
+
+    Args:
+        report: Whose pictures.
+        dataset: What it was measured on.
+        rows: Which of its pictures, by their place in the report.
+        side: Of the squares, in pixels.
+    """
+
+    def __init__(self, report: Report, dataset: Dataset, rows: Sequence[int], side: int) -> None:
+        numbers = {report.indices[row]: row for row in rows}
+        batches = read_pictures(
+            dataset,
+            list(numbers),
+            framer=replace(report.framer, size=side),
+            batch_size=len(numbers),
+            unreadable=Unreadable(1.0),
+        )
+        images: list[NDArray[np.uint8]] = []
+        self._framings: list[Framing] = []
+        self.rows: list[int] = []
+        """Those of the pictures that can still be read."""
+        for batch in batches:
+            images += list(batch.images.permute(0, 2, 3, 1).numpy())
+            self._framings += batch.framings
+            self.rows += [numbers[index] for index in batch.indices]
+        self.images: Pictures = images
+        """Squares (S, S, 3), RGB."""
+
+    def place(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return points of all test pictures, (N, P, 2) in their pixels, as pixels of the squares.
+
+        Returns:
+            (n, P, 2), of the pictures that are seen.
+        """
+        return np.stack(
+            [
+                (framing.to_normalised(points[row]) + 1) * (framing.size / 2) - 0.5
+                for framing, row in zip(self._framings, self.rows, strict=True)
+            ]
+        )
+
+
+def evenly(count: int, wanted: int) -> list[int]:
+    """Return up to so many of ``count`` places, spread evenly."""
+    taken = min(count, wanted)
+    return [number * count // taken for number in range(taken)]
+
+
+def write_figures(report: Report, dataset: Dataset, folder: Path) -> list[Path]:
+    """Write the pictures of an evaluation.
+
+    ``faces.png``, ``best-and-worst.png``, and where matplotlib is installed also
+    ``cumulative-error.png`` and, where few labelled pictures were fitted on,
+    ``labelled-images.png``.
+
+    Args:
+        report: What was found.
+        dataset: What it was measured on.
+        folder: Where; it is made if it is not there.
+
+    Returns:
+        The files.
+
+    Raises:
+        LmkitError: If they cannot be written.
+    """
+    sheets: dict[str, Image.Image] = {}
+    faces = Seen(report, dataset, evenly(len(report.keys), FACES), SIDE)
+    if faces.rows:
+        sheets["faces.png"] = faces_sheet(faces.images, faces.place(report.detections))
+    order = np.argsort(report.per_image, kind="stable").tolist()
+    each = max(1, min(EXTREMES, len(order) // 2))
+    extreme = Seen(report, dataset, [*order[:each], *order[len(order) - each :]], LARGE_SIDE)
+    if extreme.rows:
+        sheets["best-and-worst.png"] = extremes_sheet(
+            extreme.images,
+            extreme.place(report.predictions),
+            extreme.place(report.truth),
+            report.per_image[extreme.rows].tolist(),
+        )
+    written = []
+    for name, picture in sheets.items():
+        with storage(folder / name):
+            folder.mkdir(parents=True, exist_ok=True)
+            picture.save(folder / name)
+        written.append(folder / name)
+    return [*written, *_write_charts(report, folder)]
+
+
+def _write_charts(report: Report, folder: Path) -> list[Path]:
+    if not can_plot():
+        return []
+    cumulative, labelled = folder / "cumulative-error.png", folder / "labelled-images.png"
+    threshold = report.curve.threshold
+    mean_shape = Curve.of(report.mean_shape_errors, threshold)
+    plot_cumulative(
+        cumulative,
+        {"this run": report.per_image, MEAN_SHAPE: report.mean_shape_errors},
+        areas={"this run": report.curve.area, MEAN_SHAPE: mean_shape.area},
+        threshold=threshold,
+        unit=report.unit,
+    )
+    if not report.labelled:
+        return [cumulative]
+    plot_labelled(
+        labelled,
+        [*(row.number for row in report.labelled), report.fit_images],
+        [*(row.nme for row in report.labelled), report.forward],
+        [*(row.sd or 0.0 for row in report.labelled), 0.0],
+        name="this run",
+        mean_shape=report.mean_shape,
+        unit=report.unit,
+    )
+    return [cumulative, labelled]

@@ -144,7 +144,6 @@ def evaluate(
     predicted = _forward(main, fitting, testing)
     errors = 100 * normalised_errors(predicted, testing.truth, pair)
     per_image = mean_known(errors, axis=1)
-    crop = run.framer.crop
     back = _backward(main, fitting, testing, pair)
     backward, consistency = (None, None) if back is None else back
     return Report(
@@ -187,9 +186,7 @@ def evaluate(
         without_pair=len(test) - len(measurable),
         point_names=names,
         normalised_by=(names[pair[0]], names[pair[1]]),
-        crop=None if crop is None else str(crop),
-        crop_from_annotation=crop is not None and crop.from_annotation,
-        fit=run.settings.loading.fit,
+        framer=run.framer,
         data=data,
         step=run.step,
         seed=protocol.seed,

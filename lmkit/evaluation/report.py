@@ -11,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from lmkit.data.pictures import Framer
 from lmkit.engine.folder import storage, write_json, write_text
 from lmkit.evaluation.conventions import Convention
 from lmkit.evaluation.health import Health
@@ -55,9 +56,7 @@ class Report:
         without_pair: Test pictures left out because the normalising distance is not known.
         point_names: The annotated points.
         normalised_by: The two points whose distance is 100 %.
-        crop: What was shown of the pictures, where not all of them.
-        crop_from_annotation: Whether that was made from annotated points.
-        fit: How pictures became square.
+        framer: How pictures became the squares that the detector saw.
         data: The data, as chosen.
         step: The training step of the checkpoint.
         seed: Decides every random draw.
@@ -90,9 +89,7 @@ class Report:
     without_pair: int
     point_names: list[str]
     normalised_by: tuple[str, str]
-    crop: str | None
-    crop_from_annotation: bool
-    fit: str
+    framer: Framer
     data: str
     step: int
     seed: int
@@ -109,6 +106,21 @@ class Report:
     def forward(self) -> float:
         """The main figure: the mean over pictures of their errors."""
         return float(self.per_image.mean())
+
+    @property
+    def fit(self) -> str:
+        """How what was shown of the pictures became square."""
+        return self.framer.fit
+
+    @property
+    def crop(self) -> str | None:
+        """What was shown of the pictures, where not all of them."""
+        return None if self.framer.crop is None else str(self.framer.crop)
+
+    @property
+    def crop_from_annotation(self) -> bool:
+        """Whether that was made from annotated points."""
+        return self.framer.crop is not None and self.framer.crop.from_annotation
 
     @property
     def mean_shape(self) -> float:

@@ -29,6 +29,15 @@ class Text(str):
     __slots__ = ()
 
 
+def as_typed(value: Any) -> str:
+    """Return an option's value as one would type it after ``--set``."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(as_typed(each) for each in value)
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return str(value)
+
+
 def convert(value: Any, annotation: Any, *, where: str) -> Any:
     """Return ``value`` as the type ``annotation``; typed text is parsed, nothing else is bent.
 

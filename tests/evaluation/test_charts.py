@@ -18,9 +18,9 @@ def drawn(monkeypatch):
     found = []
     finish = charts._finish
 
-    def keep(figure, axes, path, unit):
+    def keep(figure, axes, path):
         found.append(axes)
-        finish(figure, axes, path, unit)
+        finish(figure, axes, path)
 
     monkeypatch.setattr(charts, "_finish", keep)
     return found
@@ -51,10 +51,10 @@ def test_the_cumulative_curve_steps_up_at_each_picture(drawn, tmp_path):
     assert mean_shape.get_linestyle() == "--"
     assert set(threshold.get_xdata()) == {10}
     assert words(axes) == [
-        "run: AUC 0.400, failures 25.0 %",
-        "mean shape: AUC 0.025, failures 75.0 %",
+        "run: AUC 40.0 %, failures 25.0 %",
+        "mean shape: AUC 2.5 %, failures 75.0 %",
     ]
-    assert axes.get_title(loc="left") == f"errors in {UNIT}"
+    assert UNIT in axes.get_xlabel()
     assert axes.get_xlim()[1] >= 15
 
 
@@ -71,7 +71,14 @@ def test_the_error_falls_with_labelled_pictures_on_a_logarithmic_axis(drawn, tmp
     assert {(1, 25), (1, 35), (10, 18), (10, 22), (300, 10)} <= corners
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "10", "300"]
     assert axes.get_ylim()[0] == 0
+    assert UNIT in axes.get_title(loc="left")
     assert words(axes) == ["run, ± 1 sd of draws", "mean shape: 14.0 %"]
+
+
+def test_numbers_of_pictures_that_would_overlap_are_not_all_named():
+    assert charts._apart([1, 5, 10, 100]) == [1, 5, 10, 100]
+    assert charts._apart([1, 500, 1000, 1100]) == [1, 500, 1100]
+    assert charts._apart([7]) == [7]
 
 
 @pytest.mark.parametrize("draw", [cumulative, labelled])

@@ -1,10 +1,25 @@
 """The sheets of an evaluation: each face in its place, colours that stay with landmarks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from lmkit.drawing import GAP, colours, legend
-from lmkit.evaluation.figures import extremes_sheet, faces_sheet
+from lmkit.data.pictures import Framer, load_image
+from lmkit.drawing import GAP, colours, heading, legend
+from lmkit.errors import LmkitError
+from lmkit.evaluation import figures
+from lmkit.evaluation.figures import (
+    LARGE_SIDE,
+    Seen,
+    compared_sheet,
+    evenly,
+    extremes_sheet,
+    faces_sheet,
+    write_figures,
+)
+from lmkit.evaluation.protocol import Protocol, evaluate
+from lmkit.run import open_run
 
 SIDE = 60
 
@@ -59,3 +74,92 @@ def test_the_best_stand_above_the_worst():
 def test_two_faces_are_enough_and_one_is_among_the_worst():
     assert extremes_sheet(faces(2), np.zeros((2, 1, 2)), np.zeros((2, 1, 2)), [1, 2]).width == SIDE
     assert extremes_sheet(faces(1), np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), [1]).width == SIDE
+
+
+def test_runs_stand_in_rows_over_the_same_faces():
+    points = np.full((3, 2, 2), 30.0)
+    more = np.full((3, 4, 2), 20.0)
+    drawn = compared_sheet([("first", faces(3), points), ("second", faces(3), more)])
+    title = heading("first", 100).height + GAP
+    for row, (own, place) in enumerate(((points, 30), (more, 20))):
+        top = title + row * (title + SIDE + GAP)
+        for number in range(3):
+            face = cell(drawn, 0, number, top=top)
+            assert tuple(face[0, 0]) == (40 + number,) * 3
+            assert tuple(face[place, place]) == colours(4)[own.shape[1] - 1]
+    assert drawn.height == 2 * (title + SIDE + GAP) + legend(4, drawn.width).height
+
+
+def test_places_are_spread_evenly():
+    assert evenly(3, 8) == [0, 1, 2]
+    assert evenly(8, 4) == [0, 2, 4, 6]
+    assert evenly(1000, 3) == [0, 333, 666]
+
+
+@pytest.fixture(scope="module")
+def measured(trained):
+    """A report with its dataset."""
+    run = open_run(trained)
+    ready = run.prepared()
+    split, protocol = ready.split, Protocol(labelled=(1, 5), stability=0)
+    report = evaluate(run, ready.dataset, split.fit, split.test, protocol, data="faces")
+    return report, ready.dataset
+
+
+@pytest.mark.parametrize("framer", [Framer(32), Framer(32, "pad"), Framer(32, "stretch")])
+def test_points_are_drawn_where_they_are_in_the_enlarged_picture(measured, framer):
+    report, dataset = measured
+    seen = Seen(replace(report, framer=framer), dataset, [2, 0], 64)
+    assert seen.rows == [2, 0]
+    assert [image.shape for image in seen.images] == [(64, 64, 3)] * 2
+    # The pictures are square and of 32 pixels: each pixel is two by two.
+    assert seen.place(report.truth) == pytest.approx((report.truth[[2, 0]] + 0.5) * 2 - 0.5)
+
+
+def test_every_picture_of_an_evaluation_is_written(measured, tmp_path):
+    pytest.importorskip("matplotlib")
+    report, dataset = measured
+    written = write_figures(report, dataset, tmp_path / "new" / "folder")
+    names = ["faces.png", "best-and-worst.png", "cumulative-error.png", "labelled-images.png"]
+    assert [path.name for path in written] == names
+    for path in written:
+        assert load_image(path).std() > 10
+    assert load_image(written[1]).shape[1] == 2 * (LARGE_SIDE + GAP) - GAP
+    few = write_figures(replace(report, labelled=[]), dataset, tmp_path)
+    assert [path.name for path in few] == names[:3]
+
+
+def test_the_best_and_the_worst_are_found(measured, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "EXTREMES", 1)
+    monkeypatch.setattr(
+        figures,
+        "extremes_sheet",
+        lambda *given: shown.append(given) or faces_sheet(faces(1), np.zeros((1, 1, 2))),
+    )
+    report, dataset = measured
+    write_figures(report, dataset, tmp_path)
+    ((images, _, _, errors),) = shown
+    assert len(images) == 2
+    assert errors == [report.per_image.min(), report.per_image.max()]
+
+
+def test_one_test_picture_is_enough(trained, tmp_path):
+    run = open_run(trained)
+    ready = run.prepared()
+    split, protocol = ready.split, Protocol(labelled=(), stability=0)
+    report = evaluate(run, ready.dataset, split.fit, split.test[:1], protocol, data="faces")
+    written = write_figures(report, ready.dataset, tmp_path)
+    assert load_image(written[1]).shape[1] == LARGE_SIDE
+
+
+def test_without_matplotlib_there_are_sheets_and_no_charts(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "can_plot", lambda: False)
+    written = write_figures(*measured, tmp_path)
+    assert [path.name for path in written] == ["faces.png", "best-and-worst.png"]
+
+
+def test_a_folder_that_cannot_be_written_is_said(measured, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LmkitError, match="cannot be written"):
+        write_figures(*measured, tmp_path / "file")
