@@ -4,12 +4,12 @@ Nothing here writes anything.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmkit import config
 from lmkit.data.crops import LEAK
 from lmkit.data.loading import TrainingBatches
-from lmkit.data.split import Split, make_split
+from lmkit.data.split import Split, make_split, trained_keys
 from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.engine.assemble import Assembly, assemble, build_dataset, build_framer
 from lmkit.engine.folder import RunFolder, read_json
@@ -29,6 +29,7 @@ class Prepared:
         unreadable: Its pictures that are known to be unreadable, and are in no part.
         without_points: How many more are in no part, because they have no annotated points that
             they could be cropped by.
+        trained: How many would test, but are left out because the run at hand trained on them.
     """
 
     settings: config.Settings
@@ -36,6 +37,7 @@ class Prepared:
     split: Split
     unreadable: Unreadable
     without_points: int = 0
+    trained: int = 0
 
     def notes(self) -> list[str]:
         """Return what the user should hear about the data, a sentence each."""
@@ -52,6 +54,11 @@ class Prepared:
             notes.append(
                 f"Left out, without annotated points to be cropped by: {self.without_points} "
                 f"{pictures}."
+            )
+        if self.trained:
+            pictures = "picture" if self.trained == 1 else "pictures"
+            notes.append(
+                f"Left out of testing, because the run trained on them: {self.trained} {pictures}."
             )
         return notes
 
@@ -120,6 +127,28 @@ def _without_points(dataset: Dataset, settings: config.Settings) -> set[int]:
             code=ExitCode.DATA,
         )
     return found
+
+
+def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
+    """Leave out the test pictures that a run trained on, going by their names.
+
+    Args:
+        ready: Data from where the run's own came from.
+        folder: The run's.
+
+    Raises:
+        LmkitError: If none is left.
+    """
+    trained = trained_keys(read_json(folder.split))
+    test = [index for index in ready.split.test if ready.dataset.key(index) not in trained]
+    left_out = len(ready.split.test) - len(test)
+    if left_out and not test:
+        raise LmkitError(
+            f"All {left_out} pictures that would test trained the run.",
+            remedy="Evaluate without --data and --set, on what the run held out, or on other data.",
+            code=ExitCode.DATA,
+        )
+    return replace(ready, split=replace(ready.split, test=test), trained=left_out)
 
 
 def divide_as_before(folder: RunFolder, settings: config.Settings, registry: Registry) -> Prepared:

@@ -19,7 +19,7 @@ from lmkit.engine.folder import RunFolder, read_json
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.landmarks import Landmarks
-from lmkit.preparation import Prepared, divide_as_before, prepare, settle
+from lmkit.preparation import Prepared, divide_as_before, prepare, settle, without_trained
 from lmkit.registry.lookup import Registry, installed
 
 OF_DATA = ("loading.held_out", "loading.max_unreadable")
@@ -196,8 +196,8 @@ def open_run(path: str | Path, *, device: str = "auto") -> "Run":
 def other_data(run: "Run", layers: Sequence[config.Layer]) -> Prepared:
     """Open data that a run is to be measured on, and divide it.
 
-    Where it is the run's own data after all, the run's own split holds, so that nothing that
-    trained is tested.
+    Nothing that trained is tested: where it is the run's own data after all, the run's own split
+    holds, and where it comes from the same place with other options, what trained is left out.
 
     Args:
         run: The run.
@@ -217,7 +217,17 @@ def other_data(run: "Run", layers: Sequence[config.Layer]) -> Prepared:
             )
     if settings.data == run.settings.data:
         return divide_as_before(run.folder, settings, run.registry)
-    return prepare(settings, run.registry)
+    ready = prepare(settings, run.registry)
+    if _source(settings) == _source(run.settings):
+        return without_trained(ready, run.folder)
+    return ready
+
+
+def _source(settings: config.Settings) -> tuple[str, Path | None]:
+    """Return where data comes from: its kind, and its place if it has one."""
+    path = settings.data.get("path")
+    name = str(settings.data["name"]).rpartition("/")[2]
+    return name, None if path is None else Path(str(path)).resolve()
 
 
 def _read_record(folder: RunFolder) -> dict[str, Any]:

@@ -225,6 +225,29 @@ def test_other_data_takes_the_settings_of_data_alone(run):
         other_data(run, [config.read_assignments(["loading.fit=pad"])])
 
 
+def test_what_trained_is_never_tested(run):
+    """Of 12 subjects with two faces, 10 trained; the ninth has another face if each has three."""
+    trained = set(run.prepared().split.to_json(run.prepared().dataset)["train"])
+    more = other_data(
+        run, [config.read_assignments(["data.count=27", "data.pictures_per_subject=3"])]
+    )
+    test = [more.dataset.key(index) for index in more.split.test]
+    assert test == ["face-0-000008-2"]
+    assert trained.isdisjoint(test)
+    assert more.trained == 2
+    assert any(
+        note.startswith("Left out of testing, because the run trained on them")
+        for note in more.notes()
+    )
+    others = other_data(run, [config.read_assignments(["data.seed=5"])])
+    assert others.trained == 0
+    with pytest.raises(
+        LmkitError, match="All 2 pictures that would test trained the run"
+    ) as caught:
+        other_data(run, [config.read_assignments(["data.count=16"])])
+    assert caught.value.code == ExitCode.DATA
+
+
 def test_a_folder_that_holds_no_run_is_refused(tmp_path):
     with pytest.raises(LmkitError, match=r"holds no run \(run.json is missing\)"):
         open_run(tmp_path)

@@ -56,8 +56,11 @@ class Faces(Dataset):
         return self._count
 
     def key(self, index: int) -> str:
-        """See [Dataset][lmkit.api.Dataset]."""
-        return f"face-{index:06d}"
+        """Return what the face is drawn from: seed, subject and which of its pictures.
+
+        So the name is that of the picture, whatever the number of faces or of pictures a subject.
+        """
+        return f"face-{self._seed}-{index // self._each:06d}-{index % self._each}"
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """See [Dataset][lmkit.api.Dataset]."""

@@ -62,6 +62,15 @@ class Split:
         return cls(*([numbers[key] for key in part] for part in keys))
 
 
+def trained_keys(content: Any) -> set[str]:
+    """Return the pictures that trained, of what [to_json][lmkit.data.split.Split.to_json] wrote.
+
+    Raises:
+        LmkitError: If it is not such a record.
+    """
+    return set(_read(content)[0])
+
+
 def make_split(
     dataset: Dataset, *, held_out: float, seed: int, unreadable: Collection[int] = ()
 ) -> Split:

@@ -20,6 +20,18 @@ def test_pictures_and_points_are_those_rendered() -> None:
     assert len(data.point_names) == points.shape[1]
 
 
+def test_the_name_is_that_of_the_picture_whatever_the_numbers() -> None:
+    some, more, others = (
+        Faces(image_size=16, count=count, pictures_per_subject=each, seed=seed)
+        for count, each, seed in ((12, 2, 0), (31, 3, 0), (12, 2, 1))
+    )
+    named = {more.key(index): more.image(index) for index in range(31)}
+    assert len(named) == 31
+    for index in range(12):
+        np.testing.assert_array_equal(some.image(index), named[some.key(index)])
+    assert {others.key(index) for index in range(12)}.isdisjoint(named)
+
+
 def test_reading_does_not_depend_on_what_was_read() -> None:
     one, other = (Faces(image_size=16, count=40) for _ in range(2))
     forwards = [one.image(index) for index in range(40)]
