@@ -1,6 +1,9 @@
 import ast
 import inspect
+import subprocess
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +47,47 @@ def test_a_late_name_is_defined_in_its_home(name):
     assert getattr(api, name) is getattr(home, name)
     # A Literal is typing's, wherever it is given its name.
     assert getattr(home, name).__module__ in (home.__name__, "typing")
+
+
+def check_surface(*arguments):
+    script = Path(__file__).parents[1] / "docs" / "generate_surface.py"
+    command = [sys.executable, str(script), "--check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_public_surface_is_the_frozen_one():
+    done = check_surface()
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_changed_surface_is_shown_with_what_to_do(tmp_path):
+    frozen = (Path(__file__).parent / "api_surface.txt").read_text(encoding="utf-8")
+    other = tmp_path / "surface.txt"
+    other.write_text(frozen.replace("def soft_argmax(scores", "def soft_argmax(maps"))
+    done = check_surface(str(other))
+    assert done.returncode == 1
+    assert "-def soft_argmax(maps: Tensor, beta: float=10.0) -> Tensor\n" in done.stderr
+    assert "+def soft_argmax(scores: Tensor, beta: float=10.0) -> Tensor\n" in done.stderr
+    assert "raise API_VERSION in lmkit/registry/version.py" in done.stderr
+    assert "python docs/generate_surface.py" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'API_VERSION = "',
+        "kinds: detector, generator, deformation, pairing, loss, dataset, writer",
+        "@hookspec def lmkit_commands() -> Iterable[Command]",
+        "class HeatmapDetector(Detector)",
+        "    @abstractmethod def __len__() -> int",
+        "    in_memory: bool = False",
+        "    self.remedy",
+        "    @property batch: int",
+    ],
+)
+def test_the_surface_holds_every_kind_of_thing(line):
+    frozen = (Path(__file__).parent / "api_surface.txt").read_text(encoding="utf-8")
+    assert f"\n{line}" in f"\n{frozen}".replace("'", '"')
 
 
 def test_names_are_sorted_and_named_once():
