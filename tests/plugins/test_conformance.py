@@ -3,6 +3,7 @@
 What components need to be small, or to be built at all, is in one table.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from lmkit.registry.lookup import installed
 from lmkit.testing import Check, Skipped, checks_for
@@ -26,9 +28,13 @@ SETTINGS = {
     "generator residual": {"width": 8, "blocks": 2},
     "loss perceptual": {"weights": "random", "layers": ["relu1_1"], "image_size": 16},
     "dataset faces": {"count": 40},
-    "dataset folder": {"path": DATA / "img_align_celeba"},
+    "dataset folder": {"path": DATA / "folder"},
     "dataset csv": {"path": DATA / "list.csv"},
-    "dataset celeba": {"path": DATA},
+    "dataset 300w": {"path": DATA / "folder"},
+    "dataset coco": {"path": DATA / "folder" / "coco.json"},
+    "dataset celeba": {"path": DATA / "celeba"},
+    "dataset aflw": {"path": DATA / "aflw"},
+    "dataset mpii": {"path": DATA / "mpii"},
 }
 """Beside options also the run's landmarks and image_size. What is not here is built as it is."""
 
@@ -54,26 +60,62 @@ def checks() -> list[Check]:
     return found
 
 
+def write(name: str, content: object) -> None:
+    """Write a text, or a value as JSON."""
+    path = DATA / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def draw(*names: str) -> None:
+    """Write a picture of noise under each name."""
+    for number, name in enumerate(names):
+        path = DATA / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(number).integers(0, 256, (24, 20, 3), np.uint8)
+        Image.fromarray(noise).save(path)
+
+
+def lay_out_lists() -> None:
+    """Pictures in a folder, in a CSV, with .pts files beside them, and in COCO's JSON."""
+    draw(*(f"folder/{name}" for name in NAMES))
+    rows = "".join(f"folder/{name},{name[5]},4,5,15.5,5\n" for name in NAMES)
+    write("list.csv", f"file,subject,x0,y0,x1,y1\n{rows}")
+    for name in NAMES:
+        write(f"folder/{Path(name).stem}.pts", "version: 1\nn_points: 2\n{\n4 5\n15.5 5\n}\n")
+    keypoints = {"category_id": 1, "bbox": [3, 4, 13, 6], "keypoints": [4, 5, 2, 15, 5, 2]}
+    content = {
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(NAMES)],
+        "categories": [{"id": 1, "name": "face", "keypoints": ["left", "right"]}],
+        "annotations": [keypoints | {"id": n, "image_id": n} for n in range(len(NAMES))],
+    }
+    write("folder/coco.json", content)
+
+
+def lay_out_downloads() -> None:
+    """CelebA, AFLW and MPII as they are downloaded."""
+    draw(*(f"celeba/img_align_celeba/{name}" for name in NAMES))
+    rows = "".join(f"{name} 4 5 15 5 10 12 6 18 14 18\n" for name in NAMES)
+    write("celeba/list_landmarks_align_celeba.txt", f"{len(NAMES)}\nlefteye_x and so on\n{rows}")
+    parts = "".join(f"{name} {part}\n" for name, part in zip(NAMES, "000012", strict=True))
+    write("celeba/list_eval_partition.txt", parts)
+    points = np.array([[5, 4], [5, 15], [12, 10], [18, 6], [18, 14]], np.uint16)
+    for part, names in (("train", NAMES[:4]), ("test", NAMES[4:])):
+        draw(*(f"aflw/output/{name}" for name in names))
+        write(f"aflw/aflw_{part}_images.txt", "".join(f"{name}\n" for name in names))
+        content = {"gt": np.stack([points] * len(names)), "hw": [[24, 20]] * len(names)}
+        savemat(DATA / "aflw" / f"aflw_{part}_keypoints.mat", content)
+    draw(*(f"mpii/images/{name}" for name in NAMES))
+    person = {"center": [10, 12], "scale": 0.1, "joints_vis": [1] * 16}
+    person["joints"] = [[3 + n % 4, 4 + n] for n in range(16)]
+    for part, names in (("train", NAMES[:4]), ("valid", NAMES[4:])):
+        write(f"mpii/annot/{part}.json", [person | {"image": name} for name in names])
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _data():
-    """Lay out pictures as a folder, as a CSV, and as CelebA has them."""
-    pictures = DATA / "img_align_celeba"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(NAMES):
-        noise = np.random.default_rng(number).integers(0, 256, (24, 20, 3), np.uint8)
-        Image.fromarray(noise).save(pictures / name)
-    points = "4 5 15 5 10 12 6 18 14 18"
-    rows = "".join(f"{name} {points}\n" for name in NAMES)
-    lists = {
-        "list.csv": "file,subject,x0,y0,x1,y1\n"
-        + "".join(f"img_align_celeba/{name},{name[5]},4,5,15.5,5\n" for name in NAMES),
-        "list_landmarks_align_celeba.txt": f"{len(NAMES)}\nlefteye_x and so on\n{rows}",
-        "list_eval_partition.txt": "".join(
-            f"{name} {part}\n" for name, part in zip(NAMES, "000012", strict=True)
-        ),
-    }
-    for name, text in lists.items():
-        (DATA / name).write_text(text)
+    lay_out_lists()
+    lay_out_downloads()
     yield
     shutil.rmtree(DATA)
 
