@@ -10,7 +10,7 @@ from lmkit.cli.common import json_option, print_json
 @click.command("plugins", short_help="List plugins, and what is wrong with any.")
 @json_option
 def command(as_json: bool) -> None:
-    """List plugins with package, version, file, import time and components.
+    """List plugins with package, version, plugin API, file, import time, and what they bring.
 
     A broken plugin is named with its problem and a remedy; everything else works without it.
     """

@@ -28,6 +28,9 @@ def travel(
 
     Returns:
         For every route, the picture after each hop, each (B, 3, H, W).
+
+    Raises:
+        ValueError: If the generator returns pictures of another size.
     """
     stages: dict[Route, list[Tensor]] = {route: [] for route in routes}
     for length in sorted({len(route.stops) for route in routes}):
@@ -36,7 +39,12 @@ def travel(
         for hop in range(1, length):
             before = Landmarks.cat([landmarks[route.stops[hop - 1]] for route in together])
             after = Landmarks.cat([landmarks[route.stops[hop]] for route in together])
+            wanted = images.shape
             images = generator(images, before, after)
+            if images.shape != wanted:
+                raise ValueError(
+                    f"returned pictures of shape {tuple(images.shape)} instead of {tuple(wanted)}"
+                )
             for route, end in zip(together, images.chunk(len(together)), strict=True):
                 stages[route].append(end)
     return tuple(tuple(stages[route]) for route in routes)

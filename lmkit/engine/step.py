@@ -48,12 +48,18 @@ def run_step(
     randomness.manual_seed(derive(seed, number, rank, "deformation"))
     with blame(assembly.names["deformation"]):
         pair = assembly.deformation(pixels, randomness)
+        for view in (pair.original, pair.deformed):
+            if view.shape != pixels.shape:
+                raise ValueError(
+                    f"returned a view of shape {tuple(view.shape)} instead of {tuple(pixels.shape)}"
+                )
     with blame(assembly.names["pairing"]):
         chosen = assembly.pairing.auxiliary(
             count,
             subjects,
             torch.Generator().manual_seed(derive(seed, number, rank, "auxiliary")),
         )
+        _check_auxiliary(chosen, count, assembly)
     views: dict[View, Tensor] = {"original": pair.original, "deformed": pair.deformed}
     with autocast():
         with blame(assembly.names["detector"]):
@@ -100,6 +106,17 @@ def _shown(points: Tensor, warp: Warp) -> Tensor:
     moved = warp.map_points(points)
     seen = ((points.abs() <= 1) & (moved.abs() <= 1)).all(dim=-1, keepdim=True)
     return moved.where(seen, torch.nan)
+
+
+def _check_auxiliary(chosen: Tensor | None, batch: int, assembly: Assembly) -> None:
+    if chosen is None:
+        if any("auxiliary" in route.stops for route in assembly.routes):
+            raise ValueError("has routes through the auxiliary view, and chose no auxiliary")
+    elif chosen.shape != (batch,) or chosen.is_floating_point():
+        raise ValueError(
+            f"chose auxiliaries of shape {tuple(chosen.shape)} and type {chosen.dtype} "
+            f"instead of {batch} numbers of pictures"
+        )
 
 
 def _check_landmarks(landmarks: Landmarks, batch: int, count: int) -> None:

@@ -160,7 +160,7 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
         plugin.file = getattr(module, "__file__", "") or ""
         _check_new(module, working)
         wanted = getattr(module, "LMKIT_API", None)
-        plugin.api = "" if wanted is None else str(wanted)
+        plugin.api = str(wanted or (API_VERSION if plugin.built_in else ""))
         check_api(wanted)
         # A manager of its own: nothing a plugin does to it can reach another plugin.
         manager = pluggy.PluginManager("lmkit")

@@ -7,6 +7,8 @@ from lmkit.engine.assemble import assemble
 from lmkit.engine.step import run_step, weigh
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.geometry.warps import AffineWarp
+from lmkit.interfaces.deformation import Views
+from lmkit.interfaces.landmarks import Landmarks
 
 
 def take(assembly, images, number=0, seed=0, subjects=None, truth=None):
@@ -115,6 +117,52 @@ def test_a_component_that_raises_is_named(tiny, registry, images):
     assembly.detector.landmarks = 5
     with pytest.raises(LmkitError, match="detector 'hourglass' failed: ValueError: returned"):
         take(assembly, images)
+
+
+BROKEN_CONTRACTS = {
+    "a deformation of another size": (
+        "deformation",
+        lambda images, generator: Views(images[..., 1:], images, None, None),
+        "deformation 'similarity' failed: ValueError: returned a view of shape (4, 3, 32, 31) "
+        "instead of (4, 3, 32, 32)",
+    ),
+    "a generator of another size": (
+        "generator.forward",
+        lambda images, source, target: images[..., 1:],
+        "generator 'residual' failed: ValueError: returned pictures of shape (8, 3, 32, 31) "
+        "instead of (8, 3, 32, 32)",
+    ),
+    "a pairing that chooses nobody": (
+        "pairing.auxiliary",
+        lambda *_: None,
+        "pairing 'inter-intra' failed: ValueError: has routes through the auxiliary view, and "
+        "chose no auxiliary",
+    ),
+    "a pairing that chooses a matrix": (
+        "pairing.auxiliary",
+        lambda *_: torch.eye(4),
+        "pairing 'inter-intra' failed: ValueError: chose auxiliaries of shape (4, 4) and type "
+        "torch.float32 instead of 4 numbers of pictures",
+    ),
+    "a detector that finds too many": (
+        "detector.forward",
+        lambda images: Landmarks(torch.zeros(8, 4, 2)),
+        "detector 'hourglass' failed: ValueError: returned points of shape (8, 4, 2) and type "
+        "torch.float32 instead of (8, 3, 2) and torch.float32",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_CONTRACTS)
+def test_a_component_that_breaks_its_contract_is_blamed_itself(tiny, registry, images, case):
+    place, broken, says = BROKEN_CONTRACTS[case]
+    assembly = assemble(tiny("pairing.name=inter-intra"), registry)
+    *path, last = place.split(".")
+    setattr(getattr(assembly, path[0]) if path else assembly, last, broken)
+    with pytest.raises(LmkitError) as caught:
+        take(assembly, images)
+    assert says in caught.value.problem
+    assert caught.value.code == ExitCode.PLUGIN
 
 
 def test_a_loss_that_is_no_scalar_is_named(tiny, registry, images):

@@ -2,6 +2,9 @@
 
 from lmkit.api import Component, Recipe, hookimpl
 
+LMKIT_API = "1.0"
+"""The version of lmkit's plugin API that this was written against."""
+
 
 @hookimpl
 def lmkit_components() -> list[Component]:
