@@ -24,6 +24,7 @@ COMMANDS = {
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",
+    "check-plugin": "Check whether a plugin keeps what it promises.",
     "doctor": "Check this installation and this machine.",
 }
 """The commands and their one-line descriptions; each is ``command`` in a module of its name."""
@@ -76,7 +77,7 @@ class LazyGroup(click.Group):
             return None
         if cmd_name not in COMMANDS:
             return plugin_commands.load(cmd_name, COMMANDS)
-        module = import_module(f"lmkit.cli.{cmd_name}")
+        module = import_module(f"lmkit.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -58,11 +58,11 @@ def light(subject: PluginSubject) -> None:
 @promise(
     "names",
     "plugin",
-    remedy="Give it a name of its own; users would have to write plugin/name, and could not use "
-    "one of two recipes at all.",
+    remedy="Give it a name of its own; users would have to write plugin/name, and one of lmkit's "
+    "own would be taken for it.",
 )
 def names(subject: PluginSubject) -> None:
-    """No other plugin brings a component or recipe of the same kind and name."""
+    """No other plugin brings a component, recipe, listing or command of the same name."""
     own = _names(subject.plugin)
     for other in subject.registry.plugins:
         if other is not subject.plugin:
@@ -78,12 +78,29 @@ def recipes(subject: PluginSubject) -> None:
     """Every recipe it brings can be read and asks for nothing that does not exist."""
     registry = subject.registry
     for recipe in subject.plugin.recipes:
-        merged = merge(read_recipe(recipe.name, registry))
+        merged = merge(read_recipe(f"{subject.plugin.name}/{recipe.name}", registry))
         data = str(merged.get("data", {}).get("name", "")).partition(":")[0]
         if data:
             registry.find("dataset", data)
         # Where its pictures are is left to the user.
         resolve({**merged, "data": {"name": "faces"}}, registry)
+
+
+@promise(
+    "listings and commands",
+    "plugin",
+    remedy="Name a function that returns pairs of texts, or a command of click, as "
+    "package.module:name.",
+)
+def listings_and_commands(subject: PluginSubject) -> None:
+    """Every listing it brings lists, and every command can be imported."""
+    for listing in subject.plugin.listings:
+        subject.registry.catalogue(f"{subject.plugin.name}/{listing.name}", "*")
+    for command in subject.plugin.commands:
+        loaded = command.load()
+        kind = callable(getattr(loaded, "make_context", None))
+        wanted = f"'{command.name}' to be a command of click"
+        expect(kind, subject, wanted, f"a {type(loaded).__name__}")
 
 
 def _importable(module: str) -> bool:
@@ -94,5 +111,7 @@ def _importable(module: str) -> bool:
 
 
 def _names(plugin: Plugin) -> set[str]:
-    components = {f"{component.kind} '{component.name}'" for component in plugin.components}
-    return components | {f"recipe '{recipe.name}'" for recipe in plugin.recipes}
+    found = {f"{component.kind} '{component.name}'" for component in plugin.components}
+    found |= {f"recipe '{recipe.name}'" for recipe in plugin.recipes}
+    found |= {f"listing '{listing.name}'" for listing in plugin.listings}
+    return found | {f"command '{command.name}'" for command in plugin.commands}

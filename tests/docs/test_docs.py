@@ -157,7 +157,7 @@ def test_components_and_recipes_that_commands_name_exist(page, registry: Registr
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_settings_in_the_text_exist(page):
     known = {section: {each.name for each in fields(cls)} for section, cls in CORE_SECTIONS.items()}
-    sections = {*CORE_SECTIONS, *COMPONENT_SECTIONS, *SEVERAL, "section", "SECTION"}
+    sections = {*CORE_SECTIONS, *COMPONENT_SECTIONS, *SEVERAL, "section", "SECTION", "KIND"}
     for line in code(page.read_text(encoding="utf-8")):
         for section in re.findall(r"--set (\w+)\.\w", line):
             assert section in sections, f"{name(page)}: {line}"

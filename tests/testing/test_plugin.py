@@ -2,13 +2,14 @@
 
 import importlib
 
+import click
 import pytest
 
 from lmkit.testing import checks_for
 from lmkit.testing.check import PROMISES
 
 HOOKS = """
-from lmkit.api import Component, Recipe, hookimpl
+from lmkit.api import Command, Component, Listing, Recipe, hookimpl
 {above}
 
 @hookimpl
@@ -18,9 +19,35 @@ def {components}():
 @hookimpl
 def lmkit_recipes():
     return [Recipe("{recipe}", __name__, "a probe")]
+
+@hookimpl
+def lmkit_listings():
+    return [Listing("{listing}", "{listed}", "a probe")]
+
+@hookimpl
+def lmkit_commands():
+    return [Command("probe", "{command}", "a probe")]
 """
-GOOD = {"above": "", "components": "lmkit_components", "name": "probe", "recipe": "probing"}
+GOOD = {
+    "above": "",
+    "components": "lmkit_components",
+    "name": "probe",
+    "recipe": "probing",
+    "listing": "probes",
+    "listed": f"{__name__}:list_probes",
+    "command": f"{__name__}:probe",
+}
 RECIPE = 'based_on = "quickstart"\n[loss.probe]\nweight = 0.5\n'
+
+
+def list_probes(pattern):
+    """List, for a plugin that does."""
+    return [("probe", "a probe")]
+
+
+@click.command("probe")
+def probe():
+    """Do nothing, as a command of a plugin."""
 
 
 @pytest.fixture
@@ -48,7 +75,10 @@ BAD = [
     ("names", {"recipe": "paper"}, "recipe 'paper', which plugin lmkit.recipes"),
     ("recipes", {"toml": 'based_on = "quickstart"\n[detector]\ndept = 3\n'}, "'dept'"),
     ("recipes", {"toml": 'based_on = "quickstart"\n[data]\nname = "face"\n'}, "dataset 'face'"),
-    ("recipes", {"toml": "this is no TOML"}, "recipe probing is not TOML"),
+    ("recipes", {"toml": "this is no TOML"}, "probing is not TOML"),
+    ("names", {"listing": "backbone"}, "listing 'backbone', which plugin lmkit_timm"),
+    ("listings and commands", {"listed": "nowhere:to_be_found"}, "ModuleNotFoundError"),
+    ("listings and commands", {"command": "builtins:int"}, "a command of click"),
     ("recipes", {"recipe": "forgotten"}, "recipe 'forgotten' cannot be read"),
 ]
 
