@@ -116,8 +116,6 @@ class _Image(NamedTuple):
 
 
 class _Object(NamedTuple):
-    where: str
-    """What to call it in a message."""
     key: str
     image: int | str
     points: NDArray[np.float64]
@@ -135,7 +133,7 @@ def _read(path: Path, root: Path | None, option: str, category: str | None, whol
     content = read_json(path)
     images = _images(path, content)
     category_id, names = _category(path, content, category)
-    objects = list(_objects(path, content, category_id, images, len(names)))
+    objects = list(_objects(path, content, category_id, images, len(names), boxed=not whole))
     known = [each for each in objects if np.isfinite(each.points).any()]
     if not known:
         raise missing(
@@ -219,9 +217,15 @@ def _category(path: Path, content: Any, wanted: str | None) -> tuple[int, tuple[
 
 
 def _objects(
-    path: Path, content: Any, category: int, images: Mapping[int | str, _Image], count: int
+    path: Path,
+    content: Any,
+    category: int,
+    images: Mapping[int | str, _Image],
+    count: int,
+    *,
+    boxed: bool,
 ) -> Iterator[_Object]:
-    """Yield the objects of a category that are no crowds."""
+    """Yield the objects of a category that are no crowds; boxed where they have known points."""
     seen = set()
     for where, entry in _entries(path, content, "annotations"):
         if field(path, where, entry, "category_id", int) != category or entry.get("iscrowd"):
@@ -235,10 +239,10 @@ def _objects(
         if number in seen:
             raise malformed(path, where, "the id occurs twice", "Give each object one of its own.")
         seen.add(number)
-        key = f"{images[image].file}#{number}"
-        yield _Object(
-            where, key, image, _points(path, where, entry, count), _box(path, where, entry)
-        )
+        points = _points(path, where, entry, count)
+        needs_box = boxed and np.isfinite(points).any()
+        box = _box(path, where, entry) if needs_box else np.zeros(4)
+        yield _Object(f"{images[image].file}#{number}", image, points, box)
 
 
 def _points(path: Path, where: str, entry: Mapping[str, Any], count: int) -> NDArray[np.float64]:
@@ -253,7 +257,7 @@ def _points(path: Path, where: str, entry: Mapping[str, Any], count: int) -> NDA
 def _box(path: Path, where: str, entry: Mapping[str, Any]) -> NDArray[np.float64]:
     remedy = "Write left, top, width and height in pixels."
     box = numbers(path, where, entry, "bbox", (4,), remedy)
-    if box[2:].max() <= 0:
+    if box[2:].min() < 0 or box[2:].max() == 0:
         raise malformed(path, where, "its 'bbox' has no area", remedy)
     return box
 
@@ -271,7 +275,7 @@ def _whole(
             "Leave data.whole off, which cuts out each object.",
         )
     by_image = {each.image: each for each in known}
-    nothing = _Object("", "", 0, np.full((count, 2), np.nan), np.zeros(4))
+    nothing = _Object("", 0, np.full((count, 2), np.nan), np.zeros(4))
     return [
         by_image.get(number, nothing)._replace(key=image.file, image=number)
         for number, image in images.items()

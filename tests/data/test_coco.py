@@ -69,7 +69,8 @@ def lay_out(draw):
 
 
 def test_each_object_is_cut_out_with_its_points(lay_out, seen, tmp_path):
-    data = Coco(path=lay_out(tmp_path))
+    unboxed = change(CONTENT, "annotations", 3, "bbox", to=[0, 0, 0, 0])
+    data = Coco(path=lay_out(tmp_path, unboxed))
     assert [data.key(index) for index in range(len(data))] == ["a.png#11", "a.png#12", "b.png#13"]
     assert data.point_names == tuple(NAMES)
     assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1, 2]]
@@ -129,9 +130,9 @@ def test_whole_pictures_have_one_object_or_none(lay_out, seen, tmp_path):
     with pytest.raises(LmkitError, match=r"a.png: the picture has 2 objects") as caught:
         Coco(path=lay_out(tmp_path), whole=True)
     assert "data.whole" in caught.value.remedy
-    data = Coco(path=lay_out(tmp_path, change(CONTENT, "annotations", to=[
-        entry(12, 6, POINTS[2], [30, 22, 20.5, 15.5], visible=(1, 0, 2))
-    ])), whole=True)  # fmt: skip
+    only = entry(12, 6, POINTS[2], [], visible=(1, 0, 2))
+    del only["bbox"]
+    data = Coco(path=lay_out(tmp_path, change(CONTENT, "annotations", to=[only])), whole=True)
     assert [data.key(0), data.key(1)] == ["a.png", "b.png"]
     assert data.annotation(0).points is None
     assert seen(data, 1) == [0, 2]
@@ -193,6 +194,7 @@ NAN = float("nan")
         (("annotations", 0, "keypoints", 3), "x", "(id 11): its 'keypoints' is not 9", "visibil"),
         (("annotations", 0, "bbox"), ..., "annotations[0] (id 11): it has no 'bbox'", "Add it"),
         (("annotations", 0, "bbox"), [1, 2, 0, 0], "(id 11): its 'bbox' has no area", "width"),
+        (("annotations", 0, "bbox"), [1, 2, -3, 9], "(id 11): its 'bbox' has no area", "width"),
         (("annotations", 0, "bbox"), [1, 2, NAN, 3], "(id 11): its 'bbox' is not 4", "width"),
         (("annotations", 0, "image_id"), 9, "(id 11): no image has its image_id 9", "Add the im"),
         (("annotations", 1, "id"), 11, "annotations[1] (id 11): the id occurs twice", "own"),
