@@ -38,18 +38,34 @@ are on [their own page](errors.md), and what `--set` may set is in [settings](se
 def page() -> str:
     """Return the whole page."""
     rows = [f"| [`lmkit {name}`](#lmkit-{name}) | {text} |\n" for name, text in COMMANDS.items()]
-    return INTRODUCTION + "".join(rows) + ENDING + "".join(map(section, COMMANDS))
+    return INTRODUCTION + "".join(rows) + ENDING + "".join(map(sections, COMMANDS))
 
 
-def section(name: str) -> str:
-    """Return the section of one command."""
+def sections(name: str) -> str:
+    """Return the section of one command, and those of the commands in it."""
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
+    if not isinstance(command, click.Group):
+        return section(name, command)
+    text = f"\n## lmkit {name}\n\n{escape(help_of(command))}\n\n"
+    text += "| command | what it does |\n|---|---|\n"
+    for each, inner in command.commands.items():
+        text += f"| [`lmkit {name} {each}`](#lmkit-{name}-{each}) | {inner.short_help} |\n"
+    inner_sections = (section(f"{name} {each}", c) for each, c in command.commands.items())
+    return text + "".join(inner_sections)
+
+
+def help_of(command: click.Command) -> str:
+    """Return what a command says about itself, a line a paragraph."""
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
+
+
+def section(name: str, command: click.Command) -> str:
+    """Return the section of one command."""
     arguments = [each for each in command.params if isinstance(each, click.Argument)]
     options = [each for each in command.params if isinstance(each, click.Option)]
     usage = " ".join([f"lmkit {name}", "[OPTIONS]", *map(argument_usage, arguments)])
-    help_text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(command.help or ""))
-    text = f"\n## lmkit {name}\n\n    {usage}\n\n{escape(help_text)}\n\n"
+    text = f"\n## lmkit {name}\n\n    {usage}\n\n{escape(help_of(command))}\n\n"
     text += "| option | meaning |\n|---|---|\n"
     for option in options:
         text += f"| {option_usage(option)} | {meaning(option)} |\n"

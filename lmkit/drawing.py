@@ -101,15 +101,21 @@ def stack(bands: Sequence[Image.Image]) -> Image.Image:
     return canvas
 
 
-def legend(count: int, width: int, size: int = 16) -> Image.Image:
+def legend(
+    count: int, width: int, size: int = 16, names: Sequence[str] | None = None
+) -> Image.Image:
     """Return a strip that says which mark is which landmark.
 
     Args:
-        count: Landmarks, numbered from 0.
+        count: Landmarks.
         width: Of the strip, in pixels.
-        size: Height of the numbers, in pixels.
+        size: Height of the words, in pixels.
+        names: What they are called; their numbers from 0 if not given.
     """
-    each, high = round(2.8 * size), round(1.5 * size)
+    words = [str(number) for number in range(count)] if names is None else names
+    font = _font(0.85 * size)
+    longest = max((font.getlength(word) for word in words), default=0)
+    each, high = max(round(2.8 * size), round(longest + 1.8 * size)), round(1.5 * size)
     columns = min(max(1, width // each), max(1, count))
     canvas = np.full((max(1, -(-count // columns)) * high, width, 3), 255, np.uint8)
     centres = [
@@ -122,7 +128,7 @@ def legend(count: int, width: int, size: int = 16) -> Image.Image:
     draw = ImageDraw.Draw(strip)
     for number, (x, y) in enumerate(centres):
         place = (x + 0.65 * size, y)
-        draw.text(place, str(number), fill=_GREY, font=_font(0.85 * size), anchor="lm")
+        draw.text(place, words[number], fill=_GREY, font=font, anchor="lm")
     return strip
 
 

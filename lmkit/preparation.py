@@ -3,7 +3,7 @@
 Nothing here writes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lmkit import config
@@ -79,8 +79,22 @@ def prepare(settings: config.Settings, registry: Registry | None = None) -> Prep
         LmkitError: If the data cannot be used.
     """
     dataset = build_dataset(settings, registry or installed())
+    return divide(dataset, settings, find_unreadable(dataset))
+
+
+def divide(dataset: Dataset, settings: config.Settings, problems: Mapping[int, str]) -> Prepared:
+    """Divide a new run's data.
+
+    Args:
+        dataset: The data.
+        settings: The run's.
+        problems: The pictures that are known to be unreadable, and why.
+
+    Raises:
+        LmkitError: If too many are unreadable, nothing is left to train on, or the crop is for
+            pictures of another kind.
+    """
     unreadable = Unreadable(settings.loading.max_unreadable)
-    problems = find_unreadable(dataset)
     for index, reason in problems.items():
         unreadable.add(dataset.key(index), reason)
     unreadable.check(len(dataset))
@@ -91,23 +105,24 @@ def prepare(settings: config.Settings, registry: Registry | None = None) -> Prep
         seed=settings.run.seed,
         unreadable=problems.keys() | without_points,
     )
+    _check_crop(dataset, settings, split.train[0])
     return Prepared(settings, dataset, split, unreadable, len(without_points))
 
 
-def _check_crop(ready: Prepared) -> None:
-    """Refuse a crop that is for pictures of another kind, going by the first that trains."""
-    framer, index = build_framer(ready.settings), ready.split.train[0]
+def _check_crop(dataset: Dataset, settings: config.Settings, index: int) -> None:
+    """Refuse a crop that is for pictures of another kind, going by one that trains."""
+    framer = build_framer(settings)
     if framer.crop is None or framer.crop.from_annotation:
         return
     try:
-        image = ready.dataset.image(index)
+        image = dataset.image(index)
     except OSError:
         return  # Training leaves it out, and stops if there are too many.
     try:
         framer(image)
     except OSError as error:
         raise LmkitError(
-            f"{ready.dataset.key(index)} cannot be cropped by {framer.crop}: {error}.",
+            f"{dataset.key(index)} cannot be cropped by {framer.crop}: {error}.",
             remedy="Choose another: none, centre or jakab2018 serve pictures of any size.",
             code=ExitCode.DATA,
         ) from None
@@ -180,7 +195,6 @@ def make_ready(
     """
     registry = registry or installed()
     ready = prepare(settings, registry)
-    _check_crop(ready)
     assembly = assemble(settings, registry)
     # Asked for no step: it refuses a batch that the data cannot fill, as training would.
     TrainingBatches(

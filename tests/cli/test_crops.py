@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -42,14 +45,16 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="module")
 def boxed(table, tmp_path_factory):
     """A run on crops made from annotation, and what was said."""
-    import subprocess
-    import sys
-
     out = tmp_path_factory.mktemp("boxed") / "run"
     command = ["train", *TINY, "--data", f"csv:{table}", "--out", str(out)]
     command += ["--set=loading.crop=annotated-box", "--set=loading.crop_margin=0.25"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-m", "lmkit", *command], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "lmkit", *command],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return out, " ".join(done.stderr.split())

@@ -48,6 +48,7 @@ LIGHT = [
     ("--help",),
     ("--version",),
     ("train", "--help"),
+    ("data", "check", "--help"),
     ("list",),
     ("list", "detector", "*glass*", "--json"),
     ("plugins",),

@@ -67,9 +67,21 @@ def invocations(text: str) -> list[list[str]]:
 
 
 def commands() -> dict[str, click.Command]:
+    """Return the commands by what is typed after ``lmkit``, those in a group after it."""
     context = click.Context(cli)
-    found = {each: cli.get_command(context, each) for each in COMMANDS}
-    return {each: command for each, command in found.items() if command is not None}
+    found = {}
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        found[name] = command
+        if isinstance(command, click.Group):
+            found |= {f"{name} {each}": inner for each, inner in command.commands.items()}
+    return found
+
+
+def command_of(words: list[str]) -> str:
+    """Return which of the commands an invocation is of."""
+    fitting = [each for each in commands() if words[: each.count(" ") + 1] == each.split()]
+    return max(fitting, key=len, default="")
 
 
 def options(command: click.Command) -> dict[str, click.Option]:
@@ -116,11 +128,12 @@ def test_commands_and_options_in_the_text_exist(page):
     for words in invocations(page.read_text(encoding="utf-8")):
         if words[0] in OTHERS_COMMANDS:
             continue
-        assert words[0] in known, f"{name(page)}: lmkit {words[0]}"
-        accepted = options(known[words[0]])
+        command = command_of(words)
+        assert command, f"{name(page)}: lmkit {' '.join(words)}"
+        accepted = options(known[command])
         for word in words[1:]:
             if word.startswith("-"):
-                assert word in accepted, f"{name(page)}: lmkit {words[0]} {word}"
+                assert word in accepted, f"{name(page)}: lmkit {command} {word}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
