@@ -18,12 +18,15 @@ class Landmarks:
         score_maps: (B, K, h, w) or none: what the points were read from.
         confidence: (B, K) in [0, 1] or none.
         descriptors: (B, K, D) or none: a vector describing what is at each point.
+        features: (B, C, h, w) or none: a map describing the whole picture, for losses and
+            generators that read more than points.
     """
 
     points: Tensor
     score_maps: Tensor | None = None
     confidence: Tensor | None = None
     descriptors: Tensor | None = None
+    features: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)

@@ -64,10 +64,11 @@ def score_maps(subject: Subject) -> None:
 @promise(
     "fields",
     "detector",
-    remedy="Return confidence as (B, K) in [0, 1] and descriptors as (B, K, D), or leave them out.",
+    remedy="Return confidence as (B, K) in [0, 1], descriptors as (B, K, D) and features as "
+    "(B, C, h, w), or leave them out.",
 )
 def other_fields(subject: Subject) -> None:
-    """Confidence and descriptors, where it returns any, fit the points."""
+    """Confidence, descriptors and features, where it returns any, fit points and pictures."""
     found: Landmarks = subject.build().eval()(*arguments(subject))
     batch, count = found.points.shape[:2]
     if found.confidence is not None:
@@ -77,6 +78,11 @@ def other_fields(subject: Subject) -> None:
         shape = (batch, count, found.descriptors.shape[-1])
         _shape(subject, "descriptors", found.descriptors, shape)
         expect(bool(found.descriptors.isfinite().all()), subject, "finite descriptors", "others")
+    if found.features is not None:
+        shape = (batch, *found.features.shape[-3:])
+        _shape(subject, "features", found.features, shape)
+        expect(found.features.ndim == 4, subject, "features (B, C, h, w)", str(shape))
+        expect(bool(found.features.isfinite().all()), subject, "finite features", "others")
 
 
 @promise(

@@ -49,6 +49,7 @@ def landmarks(batch: int, count: int, side: int, *, word: str = "") -> Landmarks
         score_maps=-4 * distance,
         confidence=torch.rand(batch, count, generator=random),
         descriptors=torch.randn(batch, count, 8, generator=random),
+        features=torch.randn(batch, 8, side, side, generator=random),
     )
 
 

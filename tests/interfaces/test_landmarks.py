@@ -9,12 +9,22 @@ def landmarks(batch, *, full=True):
     if not full:
         return Landmarks(points)
     return Landmarks(
-        points, torch.rand(batch, 3, 4, 4), torch.rand(batch, 3), torch.rand(batch, 3, 5)
+        points,
+        torch.rand(batch, 3, 4, 4),
+        torch.rand(batch, 3),
+        torch.rand(batch, 3, 5),
+        torch.rand(batch, 6, 4, 4),
     )
 
 
 def fields(found):
-    return found.points, found.score_maps, found.confidence, found.descriptors
+    return (
+        found.points,
+        found.score_maps,
+        found.confidence,
+        found.descriptors,
+        found.features,
+    )
 
 
 def test_its_length_is_the_batch():
@@ -30,7 +40,7 @@ def test_an_index_picks_pictures_in_every_field(index):
         assert torch.equal(picked, field[index])
     bare = Landmarks(every.points)[index]
     assert torch.equal(bare.points, every.points[index])
-    assert fields(bare)[1:] == (None, None, None)
+    assert fields(bare)[1:] == (None,) * 4
 
 
 def test_batches_are_joined_field_by_field():
@@ -51,4 +61,4 @@ def test_joining_what_was_split_gives_it_back():
 def test_a_field_that_one_batch_lacks_is_left_out():
     joined = Landmarks.cat([landmarks(2), landmarks(1, full=False)])
     assert joined.points.shape == (3, 3, 2)
-    assert fields(joined)[1:] == (None, None, None)
+    assert fields(joined)[1:] == (None,) * 4

@@ -264,6 +264,13 @@ class OddDescriptors(Good):
         return Landmarks(found.points, descriptors=torch.zeros(len(images), 1, 8))
 
 
+class OneMap(Good):
+    """Describes the whole batch, not each picture."""
+
+    def forward(self, images):
+        return Landmarks(super().forward(images).points, features=torch.zeros(1, 8, 4, 4))
+
+
 class Detached(Good):
     """Learns from nothing."""
 
@@ -347,6 +354,7 @@ BAD = [
     ("score maps", Sharpened, "the soft-argmax of the score maps"),
     ("fields", Overconfident, "confidence in [0, 1]"),
     ("fields", OddDescriptors, "descriptors of shape (4, 5, 8)"),
+    ("fields", OneMap, "features of shape (4, 8, 4, 4)"),
     ("points train", Detached, "got constants"),
     ("batch of one", Squeezing, "(1, 5, 2)"),
     ("batch independence", BatchStatistics, "in any company"),
