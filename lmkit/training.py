@@ -98,7 +98,7 @@ def resume(
     run = Run(RunFolder.open(path), registry)
     former = run.settings
     settings = settle(_with_writers(run, layers), registry)
-    _refuse_changes(former, settings, path)
+    refuse_changes(former, settings, path)
     found = checkpoints.list_checkpoints(run.folder)
     done = max(found, default=0)
     if done >= settings.run.steps:
@@ -258,17 +258,36 @@ def _describe(settings: config.Settings, registry: Registry) -> dict[str, Any]:
     }
 
 
-def _refuse_changes(former: config.Settings, wanted: config.Settings, path: Path) -> None:
+def refuse_changes(
+    former: config.Settings,
+    wanted: config.Settings,
+    path: Path,
+    *,
+    also: Sequence[str] = (),
+    remedy: str = "Resume without them, or start a new run with another --out.",
+) -> None:
+    """Refuse to go on with a run under other settings than it has.
+
+    Args:
+        former: The run's.
+        wanted: What is asked for.
+        path: The run's folder, for the message.
+        also: Settings of [MAY_CHANGE][lmkit.training.MAY_CHANGE] that may not change here.
+        remedy: What to do about it.
+
+    Raises:
+        LmkitError: If a setting differs that may not.
+    """
     before, after = former.flat(), wanted.flat()
+    free = set(MAY_CHANGE) - set(also)
     changed = [
         f"{key} was {before.get(key)} and is to be {after.get(key)}"
         for key in sorted({*before, *after})
-        if before.get(key) != after.get(key)
-        and not any(fnmatchcase(key, each) for each in MAY_CHANGE)
+        if before.get(key) != after.get(key) and not any(fnmatchcase(key, each) for each in free)
     ]
     if changed:
         raise LmkitError(
             f"{path} was trained with other settings: {'; '.join(changed)}.",
-            remedy="Resume without them, or start a new run with another --out.",
+            remedy=remedy,
             code=ExitCode.RUN,
         )

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train a detector on pictures without annotation.",
     "evaluate": "Measure a trained detector against annotated points.",
     "predict": "Find landmarks in pictures and draw them.",
+    "reproduce": "Train and measure the rows of a table of the paper.",
     "data": "Look a data set over before training on it.",
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
