@@ -72,6 +72,50 @@ def settle(layers: Sequence[config.Layer], registry: Registry | None = None) -> 
     return config.resolve(config.merge(layers), registry or installed())
 
 
+def settle_on_points(
+    base: Sequence[config.Layer],
+    layers: Sequence[config.Layer],
+    registry: Registry | None = None,
+) -> config.Settings:
+    """Merge and check settings of a run that learns the data's annotated points, one a landmark.
+
+    Args:
+        base: The recipe's layers; the number of landmarks in them gives way to that of the points.
+        layers: What was asked for on top.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If they are wrong, ask for another number of landmarks or learn from no
+            annotation, or the data has none.
+    """
+    registry = registry or installed()
+    settings = settle([*base, *layers], registry)
+    losses = [registry.find("loss", options["name"]).load() for options in settings.loss.values()]
+    if not any(loss.needs_truth for loss in losses):
+        raise LmkitError(
+            f"No loss learns from annotated points ({', '.join(settings.loss)}).",
+            remedy="Give --recipe pretrain, or --loss heatmap or points.",
+        )
+    count = len(build_dataset(settings, registry).point_names)
+    if not count:
+        raise LmkitError(
+            f"The data '{settings.data['name']}' has no annotated points to learn from.",
+            remedy="Give data with points, such as --data faces or csv:FILE; "
+            "lmkit train needs none.",
+            code=ExitCode.DATA,
+        )
+    own = config.Layer("the annotated points", {"run": {"landmarks": count}})
+    settings = settle([*base, own, *layers], registry)
+    if settings.run.landmarks != count:
+        raise LmkitError(
+            f"run.landmarks={settings.run.landmarks} does not fit the data: each landmark is to "
+            f"learn one of {count} annotated points.",
+            remedy=f"Leave it out, or give {count}. A run that starts from this one may have any "
+            "number.",
+        )
+    return settings
+
+
 def prepare(settings: config.Settings, registry: Registry | None = None) -> Prepared:
     """Open a run's data and divide it.
 

@@ -171,9 +171,9 @@ def train(
     return start(settle([*layers, layer]), Path(out or default_out()), observers)[0]
 
 
-def default_recipe() -> str:
-    """Return the recipe for whoever names none: ``paper`` with a GPU, else ``quickstart``."""
-    return "quickstart" if choose_device("auto").type == "cpu" else "paper"
+def default_recipe(full: str = "paper", quick: str = "quickstart") -> str:
+    """Return the recipe for whoever names none: the full one with a GPU, else the quick one."""
+    return quick if choose_device("auto").type == "cpu" else full
 
 
 def default_out() -> Path:

@@ -19,6 +19,7 @@ from lmkit.errors import ExitCode, LmkitError
 
 COMMANDS = {
     "train": "Train a detector on pictures without annotation.",
+    "pretrain": "Train a detector on annotated points, to start from.",
     "evaluate": "Measure a trained detector against annotated points.",
     "predict": "Find landmarks in pictures and draw them.",
     "reproduce": "Train and measure the rows of a table of the paper.",

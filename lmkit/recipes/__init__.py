@@ -12,6 +12,8 @@ _SUMMARIES = {
     "vgg19": "Table III, VGG-19: perceptual loss from the deeper network",
     "mse-only": "Table III, L_R only: no perceptual loss",
     "perceptual-only": "Table III, L_P only: no pixel loss",
+    "pretrain": "from annotated points, at the paper's size: what a projection starts from",
+    "pretrain-quick": "from annotated points, at the size of quickstart",
 }
 
 

@@ -18,10 +18,12 @@ class HeatmapRegression(Loss):
     whose Gaussians have a standard deviation of one cell). A point that is not known, or that a
     view does not show, teaches nothing there.
 
-    The Gaussians have a peak of 1, so that beta times the score, of which the soft-argmax takes the
-    softmax, has a peak of beta. Around it lie all the cells with a target of 0, and each weighs
-    ``exp(-beta)`` as much: for the paper's beta of 10 and 32 x 32 cells together a twentieth, which
-    draws points towards the centre. Beside this loss, ``points`` takes that error away.
+    The Gaussians have a peak of 1, so that the soft-argmax weighs each of the many cells with a
+    target of 0 at least ``exp(-beta)`` as much as the peak, and they draw points to the centre.
+    Score maps that are perfect here, 32 x 32 with a sigma of 1, give points that are off by 2.4
+    pixels of 128 with the paper's beta of 10; on 10 x 10 cells with a beta of 3 by 24 pixels.
+    ``points`` with a weight of 0.1 beside this loss makes 0.8 of the former at almost no cost in
+    the maps.
 
     Args:
         sigma: Standard deviation of the Gaussians, in cells of the score maps.

@@ -1,0 +1,135 @@
+"""The direct error: a detector's own points against the annotated ones, with no map in between.
+
+It is for detectors that learned the annotated points, one a landmark. The mean shape's error stands
+beside it, as beside every error.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from lmkit.data.unreadable import Unreadable
+from lmkit.evaluation.detections import detect_all
+from lmkit.evaluation.measures import mean_known, normalised_errors, picture_errors
+from lmkit.interfaces.dataset import Dataset
+from lmkit.preparation import Prepared
+from lmkit.run import Run
+
+MEAN_OF = 1_000
+"""How many training pictures, taken evenly, the mean shape is averaged over."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectReport:
+    """The direct error; every error in percent of the normalising distance.
+
+    Args:
+        direct: Of the detector's points, a mean over pictures.
+        per_point: The same for each annotated point; none where it is known in no test picture.
+        mean_shape: Of predicting the mean annotated points of training pictures.
+        fit_images: Pictures that the mean shape was averaged over.
+        test_images: Pictures it was tested on.
+        normalised_by: The two points whose distance is 100 %.
+        step: The training step of the checkpoint.
+    """
+
+    direct: float
+    per_point: dict[str, float | None]
+    mean_shape: float
+    fit_images: int
+    test_images: int
+    normalised_by: tuple[str, str]
+    step: int
+
+    @property
+    def unit(self) -> str:
+        """What the errors are measured in."""
+        return "percent of the distance between " + " and ".join(self.normalised_by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        plain = asdict(self)
+        del plain["normalised_by"]
+        return {
+            "direct": {"nme": plain.pop("direct"), "per_point": plain.pop("per_point")},
+            "mean_shape": {"nme": plain.pop("mean_shape")},
+            "images": {"fit": plain.pop("fit_images"), "test": plain.pop("test_images")},
+            "unit": self.unit,
+            **plain,
+        }
+
+
+def measure_direct(
+    run: Run,
+    ready: Prepared,
+    *,
+    batch_size: int = 64,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DirectReport | None:
+    """Measure a run whose landmarks are the annotated points, on its own held-out pictures.
+
+    Args:
+        run: The run.
+        ready: Its own data.
+        batch_size: Pictures at a time; it changes nothing.
+        progress: Called with the number of pictures done, and of all.
+
+    Returns:
+        The report; none where no held-out picture has both points that normalise.
+
+    Raises:
+        LmkitError: If too many pictures cannot be read.
+    """
+    dataset, pair = ready.dataset, ready.dataset.normalising_pair
+    test = [index for index in ready.split.test if _has(dataset, index, pair)]
+    fit = [index for index in ready.split.fit if _has(dataset, index, ())]
+    count = min(len(fit), MEAN_OF)
+    fit = [fit[number * len(fit) // count] for number in range(count)]
+    if not test or not fit:
+        return None
+    total = len(fit) + len(test)
+    unreadable = Unreadable(ready.settings.loading.max_unreadable)
+
+    def told(before: int) -> Callable[[int], None]:
+        return lambda done: progress(before + done, total)
+
+    fitting, testing = (
+        detect_all(
+            run,
+            dataset,
+            part,
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=told(before),
+        )
+        for part, before in ((fit, 0), (test, len(fit)))
+    )
+    unreadable.check(total)
+    found = testing.to_pixels(testing.found)
+    mean = mean_known(fitting.truth_in_square(), axis=0)
+    shape = testing.to_pixels(np.broadcast_to(mean, testing.truth.shape))
+    errors = 100 * mean_known(normalised_errors(found, testing.truth, pair), axis=0)
+    names = dataset.point_names
+    return DirectReport(
+        direct=float(picture_errors(found, testing.truth, pair).mean()),
+        per_point={
+            name: float(error) if np.isfinite(error) else None
+            for name, error in zip(names, errors, strict=True)
+        },
+        mean_shape=float(mean_known(picture_errors(shape, testing.truth, pair), axis=0)),
+        fit_images=len(fitting),
+        test_images=len(testing),
+        normalised_by=(names[pair[0]], names[pair[1]]),
+        step=run.step,
+    )
+
+
+def _has(dataset: Dataset, index: int, wanted: tuple[int, ...]) -> bool:
+    """Whether a picture has annotation, with these points of it known and in different places."""
+    points = dataset.annotation(index).points
+    if points is None:
+        return False
+    chosen = np.asarray(points, np.float64)[list(wanted)]
+    return bool(np.isfinite(chosen).all()) and len(np.unique(chosen, axis=0)) == len(wanted)
