@@ -160,6 +160,38 @@ def test_celeba_with_mafl(here, tmp_path, celeba):
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"all", "all-seed-1"}
 
 
+@pytest.fixture(scope="module")
+def aflw(tmp_path_factory):
+    """A folder in the layout of AFLW, y before x."""
+    from scipy.io import savemat
+
+    from lmkit.data.faces import Faces
+
+    root = tmp_path_factory.mktemp("data") / "aflw"
+    (root / "output").mkdir(parents=True)
+    faces = Faces(image_size=32, count=16, seed=3)
+    for part, numbers in (("train", range(10)), ("test", range(10, 16))):
+        points = [faces.annotation(number).points[:, ::-1] for number in numbers]
+        savemat(root / f"aflw_{part}_keypoints.mat", {"gt": points})
+        names = [f"{number}.png" for number in numbers]
+        (root / f"aflw_{part}_images.txt").write_text("\n".join(names) + "\n")
+        for number, name in zip(numbers, names, strict=True):
+            Image.fromarray(faces.image(number)).save(root / "output" / name)
+    return root
+
+
+def test_aflw_is_measured_with_a_regressor_of_its_own(here, tmp_path, celeba, aflw):
+    common = ("table1", "--celeba", celeba, *TINY, "--rows=baseline", "--steps=2")
+    here(*common, "--out", tmp_path)
+    trained = contents(tmp_path / "baseline" / "checkpoints")
+    out, err = here(*common, "--aflw", aflw, "--out", tmp_path)
+    assert "loss" not in err
+    assert contents(tmp_path / "baseline" / "checkpoints") == trained
+    assert "| MAFL, lmkit | AFLW, lmkit |" in out
+    assert "AFLW: fitted on 10 and tested on 6 pictures; in the paper 10,122 and 2,991." in out
+    assert "Nothing was measured on" not in out
+
+
 def test_other_settings_in_the_same_folder_are_refused(here, tmp_path):
     here("table1", *FACES, "--rows=all", "--steps=1", "--out", tmp_path)
     before = contents(tmp_path)
