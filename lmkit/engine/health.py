@@ -21,9 +21,15 @@ _SHARES = {
 
 
 class CollapseWatch:
-    """Hears a run's metrics and speaks up once."""
+    """Hears a run's metrics and speaks up once.
 
-    def __init__(self) -> None:
+    Args:
+        batch_size: Pictures a step; of batches of one nothing is said, since the spread within such
+            a batch is 0 however far landmarks move.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self._can_tell = batch_size > 1
         self._in_a_row = 0
         self._spoke = False
 
@@ -36,7 +42,7 @@ class CollapseWatch:
                 [summary][lmkit.geometry.health.summary] has them.
         """
         values = {name: metrics[f"landmarks/{name}"] for name in ("spread", *_SHARES)}
-        lost = step > WARM_UP and looks_collapsed(values)
+        lost = self._can_tell and step > WARM_UP and looks_collapsed(values)
         self._in_a_row = self._in_a_row + 1 if lost else 0
         if self._spoke or self._in_a_row < IN_A_ROW:
             return None

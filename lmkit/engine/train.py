@@ -78,7 +78,7 @@ def train(
     remove_leftovers(folder)
     assembly.train()
     meter = Meter(device)
-    watch = CollapseWatch()
+    watch = CollapseWatch(run.batch_size)
     saved = done if checkpoint is not None else -1
     batches = TrainingBatches(
         dataset,

@@ -5,11 +5,13 @@ thought of it. What no setting holds, such as how the authors normalised, has a 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lmkit import config
 from lmkit.campaign import Result
 from lmkit.data.crops import LEAK
+from lmkit.engine.folder import read_json
 from lmkit.registry.lookup import Registry
 from lmkit.registry.values import as_typed
 from lmkit.reproduction.published import SPLITS, TRAINING_IMAGES, Row
@@ -200,10 +202,18 @@ def _start(detector: Mapping[str, Any]) -> Iterator[str]:
     if detector.get("init", "scratch") == "scratch":
         yield f"The detector starts from random weights; {paper}."
     else:
-        yield (
-            f"The detector starts from {detector['core']} by {detector['init']}; {paper}. What "
-            "these weights were trained on is not known here."
-        )
+        core = detector["core"]
+        yield f"The detector starts from {core} by {detector['init']}, {_past(core)}; {paper}."
+
+
+def _past(core: str) -> str:
+    """Say what a core was trained on, where it is a run that tells."""
+    record = Path(core) / "run.json"
+    if not record.is_file():
+        return "whose training is not known here"
+    settings = read_json(record)["settings"]
+    points = settings["run"]["landmarks"]
+    return f"which was trained on {describe_data(settings['data'])} to detect {points} landmarks"
 
 
 def _framing(result: Result) -> Iterator[str]:
@@ -223,9 +233,7 @@ def _framing(result: Result) -> Iterator[str]:
 
 
 def _regressor(result: Result) -> Iterator[str]:
-    for name in {
-        report["forward"].get("convention", "lmkit") for report in result.reports.values()
-    }:
+    for name in {report["forward"]["convention"] for report in result.reports.values()}:
         if name != "li2020":
             yield (
                 f"The regressor is that of the convention '{name}'; the paper's, also with bias, "

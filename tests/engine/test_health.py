@@ -17,8 +17,8 @@ def reading(values):
     return {f"landmarks/{name}": value for name, value in values.items()}
 
 
-def said(readings, first=WARM_UP + 10):
-    watch = CollapseWatch()
+def said(readings, first=WARM_UP + 10, batch_size=16):
+    watch = CollapseWatch(batch_size)
     steps = range(first, first + 10 * len(readings), 10)
     return [watch.hear(step, reading(each)) for step, each in zip(steps, readings, strict=True)]
 
@@ -45,6 +45,12 @@ def test_the_warm_up_counts_for_nothing():
     notes = said([LOST] * 20, first=WARM_UP - 100)
     # Readings at WARM_UP - 100, ..., WARM_UP are eleven.
     assert [bool(note) for note in notes].index(True) == 11 + IN_A_ROW - 1
+
+
+def test_batches_of_one_picture_tell_nothing():
+    still = {**HEALTHY, "spread": 0.0}
+    assert any(said([still] * 20))
+    assert not any(said([still] * 20, batch_size=1))
 
 
 class Notes(Observer):

@@ -138,9 +138,9 @@ def test_every_deviation_of_a_scaled_down_run_is_listed(registry, results):
         "faces: 2 unreadable pictures are left out.",
         "faces: Half of it is missing.",
         "`run.steps`: 200 instead of 82500.",
-        "The detector starts from /weights by projection; the paper's starts from one trained on "
-        "human pose (MPII, 19 landmarks) whose filters it remixes (projection). What these weights "
-        "were trained on is not known here.",
+        "The detector starts from /weights by projection, whose training is not known here; the "
+        "paper's starts from one trained on human pose (MPII, 19 landmarks) whose filters it "
+        "remixes (projection).",
         f"Pictures are padded to a square, after the crop annotated-box (margin 0.5); {LEAK}. The "
         "paper does not state its crops; errors of different crops are not comparable, and the "
         "mean shape's error tells how much a crop gives away.",
@@ -169,6 +169,15 @@ def test_losses_left_out_and_added_are_said(registry, results):
     assert "`loss.perceptual`: left out." in said
     assert "`loss.extra`: added (weight=1.0)." in said
     assert "Nothing was measured on AFLW." in said
+
+
+def test_a_core_that_is_a_run_tells_what_it_was_trained_on(registry, results, tmp_path):
+    record = {"settings": {"data": {"name": "mpii", "path": "/mpii"}, "run": {"landmarks": 16}}}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    sets = ["detector.init=projection", f"detector.core={tmp_path}"]
+    found = results("table1", {"all": [3.0]}, sets=sets, MAFL={}, AFLW={})
+    start = f"starts from {tmp_path} by projection, which was trained on mpii:/mpii to detect 16"
+    assert any(start in text for text in built(registry, "table1", found)["deviations"])
 
 
 @pytest.mark.parametrize("other", [{"train": 5_000}, {"sets": ["run.image_size=64"]}])
