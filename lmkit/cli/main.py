@@ -27,6 +27,7 @@ COMMANDS = {
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",
+    "new-plugin": "Write a plugin's package to start from.",
     "check-plugin": "Check whether a plugin keeps what it promises.",
     "doctor": "Check this installation and this machine.",
 }

@@ -49,6 +49,8 @@ LIGHT = [
     ("--version",),
     ("train", "--help"),
     ("data", "check", "--help"),
+    ("new-plugin", "--help"),
+    ("check-plugin", "--help"),
     ("list",),
     ("list", "detector", "*glass*", "--json"),
     ("plugins",),

@@ -149,11 +149,11 @@ def test_components_and_recipes_that_commands_name_exist(page, registry: Registr
     known = {kind: {each.component.name for each in registry.components(kind)} for kind in KINDS}
     known["recipe"] = {recipe.name for recipe, _ in registry.recipes()}
     # What the pages about plugins bring, and what the README's sketch is called.
-    known["detector"] |= {"tiny", "lmkit_example/tiny", "mine"}
-    known["loss"] |= {"separation"}
+    known["detector"] |= {"example", "lmkit_example/example", "mine"}
+    known["loss"] |= {"mine"}
     known["generator"] |= {"none"}
     known["writer"] |= {"none", "mail"}
-    known["recipe"] |= {"example"}
+    known["recipe"] |= {"example", "mine"}
     for words in invocations(page.read_text(encoding="utf-8")):
         chosen = [(a[2:], b) for a, b in pairwise(words) if a[2:] in known]
         if words[0] == "show" and words[1:2] and words[1] in known:

@@ -8,16 +8,24 @@ LMKIT_API = "1.0"
 
 @hookimpl
 def lmkit_components() -> list[Component]:
-    """Announce the detector and the loss."""
+    """Announce the components."""
     return [
         Component(
-            "detector", "tiny", "lmkit_example.detector:Tiny", "four convolutions, to be copied"
+            "detector",
+            "example",
+            "lmkit_example.detector:Tiny",
+            "four convolutions that write score maps",
         ),
-        Component("loss", "separation", "lmkit_example.loss:Separation", "keeps landmarks apart"),
+        Component(
+            "loss",
+            "example",
+            "lmkit_example.loss:Separation",
+            "keeps landmarks apart",
+        ),
     ]
 
 
 @hookimpl
 def lmkit_recipes() -> list[Recipe]:
     """Announce the recipe, which is example.toml in this package."""
-    return [Recipe("example", "lmkit_example", "quickstart with the detector and loss from here")]
+    return [Recipe("example", "lmkit_example", "the quickstart with what this package brings")]

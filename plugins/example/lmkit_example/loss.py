@@ -27,7 +27,7 @@ class Separation(Loss):
         super().__init__()
         if not distance > 0:
             raise LmkitError(
-                f"loss.separation.distance={distance} separates nothing.",
+                f"loss.example.distance={distance} separates nothing.",
                 remedy="Give it a number above 0; 0.1 is the default.",
             )
         self.distance = distance
