@@ -56,7 +56,14 @@ GROUPS = {
     "Loss": ("Loss", "Step"),
     "Dataset": ("Dataset", "Annotation", "Part"),
     "Writer": ("Writer",),
-    "Tensor functions": ("soft_argmax", "gaussian_heatmaps", "to_pixels", "from_pixels"),
+    "Tensor functions": (
+        "soft_argmax",
+        "spatial_softmax",
+        "mean_position",
+        "gaussian_heatmaps",
+        "to_pixels",
+        "from_pixels",
+    ),
     "Weights of others": ("load_weights", "freeze"),
     "Errors": ("LmkitError", "ExitCode"),
 }

@@ -46,14 +46,16 @@ __all__ = [
     "gaussian_heatmaps",
     "hookimpl",
     "load_weights",
+    "mean_position",
     "soft_argmax",
+    "spatial_softmax",
     "to_pixels",
 ]
 
 if TYPE_CHECKING:
     from lmkit.geometry.coordinates import from_pixels, to_pixels
     from lmkit.geometry.heatmaps import gaussian_heatmaps
-    from lmkit.geometry.soft_argmax import soft_argmax
+    from lmkit.geometry.soft_argmax import mean_position, soft_argmax, spatial_softmax
     from lmkit.geometry.warps import AffineWarp, ThinPlateWarp, Warp
     from lmkit.interfaces.dataset import Annotation, Dataset, Part
     from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
@@ -92,7 +94,9 @@ _HOMES = {
     "from_pixels": "geometry.coordinates",
     "gaussian_heatmaps": "geometry.heatmaps",
     "load_weights": "interfaces.weights",
+    "mean_position": "geometry.soft_argmax",
     "soft_argmax": "geometry.soft_argmax",
+    "spatial_softmax": "geometry.soft_argmax",
     "to_pixels": "geometry.coordinates",
 }
 

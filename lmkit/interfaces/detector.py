@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from lmkit.geometry.soft_argmax import soft_argmax
+from lmkit.geometry.soft_argmax import mean_position, spatial_softmax
 from lmkit.interfaces.landmarks import Landmarks
 
 
@@ -68,4 +68,5 @@ class HeatmapDetector(Detector):
     def forward(self, images: Tensor) -> Landmarks:
         """See [Detector][lmkit.api.Detector]."""
         scores = self.score_maps(images)
-        return Landmarks(points=soft_argmax(scores, self.beta), score_maps=scores)
+        maps = spatial_softmax(scores, self.beta)
+        return Landmarks(mean_position(maps), score_maps=scores, probability_maps=maps)

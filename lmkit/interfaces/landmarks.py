@@ -20,6 +20,8 @@ class Landmarks:
         descriptors: (B, K, D) or none: a vector describing what is at each point.
         features: (B, C, h, w) or none: a map describing the whole picture, for losses and
             generators that read more than points.
+        probability_maps: (B, K, h, w), float32, or none: how likely each landmark is in each cell;
+            each map sums to 1, and the points are their means.
     """
 
     points: Tensor
@@ -27,6 +29,7 @@ class Landmarks:
     confidence: Tensor | None = None
     descriptors: Tensor | None = None
     features: Tensor | None = None
+    probability_maps: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)

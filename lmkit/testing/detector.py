@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lmkit.errors import LmkitError
-from lmkit.geometry.soft_argmax import soft_argmax
+from lmkit.geometry.soft_argmax import mean_position, soft_argmax
 from lmkit.interfaces.detector import HeatmapDetector
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.testing.check import expect, promise
@@ -64,11 +64,12 @@ def score_maps(subject: Subject) -> None:
 @promise(
     "fields",
     "detector",
-    remedy="Return confidence as (B, K) in [0, 1], descriptors as (B, K, D) and features as "
-    "(B, C, h, w), or leave them out.",
+    remedy="Return confidence as (B, K) in [0, 1], descriptors as (B, K, D), features as "
+    "(B, C, h, w) and probability maps as (B, K, h, w), of which points are the means, or leave "
+    "them out.",
 )
 def other_fields(subject: Subject) -> None:
-    """Confidence, descriptors and features, where it returns any, fit points and pictures."""
+    """All else that it returns, such as descriptors or probability maps, fits its points."""
     found: Landmarks = subject.build().eval()(*arguments(subject))
     batch, count = found.points.shape[:2]
     if found.confidence is not None:
@@ -83,6 +84,15 @@ def other_fields(subject: Subject) -> None:
         _shape(subject, "features", found.features, shape)
         expect(found.features.ndim == 4, subject, "features (B, C, h, w)", str(shape))
         expect(bool(found.features.isfinite().all()), subject, "finite features", "others")
+    if found.probability_maps is not None:
+        maps = found.probability_maps
+        _shape(subject, "probability maps", maps, (batch, count, *maps.shape[-2:]))
+        _range(subject, "probability maps", maps, 0, 1)
+        total = (maps.sum(dim=(2, 3)) - 1).abs().max().item()
+        expect(total < 1e-3, subject, "probability maps that sum to 1", f"sums {total:.3g} off")
+        apart = (mean_position(maps) - found.points).abs().max().item()
+        wanted = "points that are the means of their probability maps"
+        expect(apart < 1e-3, subject, wanted, f"points {apart:.3g} off")
 
 
 @promise(

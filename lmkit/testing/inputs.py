@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lmkit.geometry.coordinates import pixel_grid
+from lmkit.geometry.soft_argmax import spatial_softmax
 from lmkit.geometry.warps import AffineWarp, Warp
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import Route, View
@@ -44,12 +45,14 @@ def landmarks(batch: int, count: int, side: int, *, word: str = "") -> Landmarks
     random = seeded("landmarks", word)
     points = torch.rand(batch, count, 2, generator=random) * 1.6 - 0.8
     distance = (pixel_grid(side, side) - points[:, :, None, None]).square().sum(dim=-1)
+    scores = -4 * distance
     return Landmarks(
         points=points,
-        score_maps=-4 * distance,
+        score_maps=scores,
         confidence=torch.rand(batch, count, generator=random),
         descriptors=torch.randn(batch, count, 8, generator=random),
         features=torch.randn(batch, 8, side, side, generator=random),
+        probability_maps=spatial_softmax(scores),
     )
 
 

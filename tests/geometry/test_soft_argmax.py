@@ -3,7 +3,7 @@ import torch
 
 from lmkit.geometry.coordinates import from_pixels, to_pixels
 from lmkit.geometry.heatmaps import gaussian_heatmaps
-from lmkit.geometry.soft_argmax import soft_argmax
+from lmkit.geometry.soft_argmax import mean_position, soft_argmax, spatial_softmax
 
 
 def peaks(height, width, *pixels):
@@ -33,6 +33,14 @@ def test_peaks_weigh_as_the_softmax_says():
     share = torch.sigmoid(torch.tensor(10 * 0.1, dtype=torch.float64))
     x = to_pixels(soft_argmax(scores, beta=10.0), 1, 4)[0, 0, 0]
     torch.testing.assert_close(x, 3 * share)
+
+
+def test_the_softmax_of_each_map_sums_to_1_and_is_as_its_formula_says():
+    scores = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    maps = spatial_softmax(scores, beta=2.0)
+    expected = (2 * scores).exp()
+    torch.testing.assert_close(maps, expected / expected.sum(dim=(2, 3), keepdim=True))
+    assert torch.equal(mean_position(maps), soft_argmax(scores, beta=2.0))
 
 
 def test_an_even_map_is_found_at_the_centre_of_the_picture():

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lmkit.geometry.coordinates import to_pixels
-from lmkit.geometry.soft_argmax import soft_argmax
+from lmkit.geometry.soft_argmax import mean_position, soft_argmax
 from lmkit.interfaces.detector import Detector, HeatmapDetector
 
 
@@ -49,6 +49,13 @@ def test_beta_is_that_of_the_soft_argmax():
     images = torch.rand(1, 3, 6, 6)
     found = Brightest(beta=0.1)(images)
     assert torch.equal(found.points, soft_argmax(30 * images, 0.1))
+
+
+def test_points_are_the_means_of_the_probability_maps():
+    found = Brightest(beta=0.1)(torch.rand(2, 3, 6, 8))
+    maps = found.probability_maps
+    torch.testing.assert_close(maps.sum(dim=(2, 3)), torch.ones(2, 3))
+    assert torch.equal(mean_position(maps), found.points)
 
 
 def test_points_are_float32_under_autocast():

@@ -14,6 +14,7 @@ def landmarks(batch, *, full=True):
         torch.rand(batch, 3),
         torch.rand(batch, 3, 5),
         torch.rand(batch, 6, 4, 4),
+        torch.rand(batch, 3, 4, 4),
     )
 
 
@@ -24,6 +25,7 @@ def fields(found):
         found.confidence,
         found.descriptors,
         found.features,
+        found.probability_maps,
     )
 
 
@@ -40,7 +42,7 @@ def test_an_index_picks_pictures_in_every_field(index):
         assert torch.equal(picked, field[index])
     bare = Landmarks(every.points)[index]
     assert torch.equal(bare.points, every.points[index])
-    assert fields(bare)[1:] == (None,) * 4
+    assert fields(bare)[1:] == (None,) * 5
 
 
 def test_batches_are_joined_field_by_field():
@@ -61,4 +63,4 @@ def test_joining_what_was_split_gives_it_back():
 def test_a_field_that_one_batch_lacks_is_left_out():
     joined = Landmarks.cat([landmarks(2), landmarks(1, full=False)])
     assert joined.points.shape == (3, 3, 2)
-    assert fields(joined)[1:] == (None,) * 4
+    assert fields(joined)[1:] == (None,) * 5

@@ -271,6 +271,22 @@ class OneMap(Good):
         return Landmarks(super().forward(images).points, features=torch.zeros(1, 8, 4, 4))
 
 
+class NotNormalised(Good):
+    """Calls scores probabilities."""
+
+    def forward(self, images):
+        found = super().forward(images)
+        return Landmarks(found.points, probability_maps=found.probability_maps / 2)
+
+
+class OtherProbabilities(Good):
+    """Reads its points elsewhere."""
+
+    def forward(self, images):
+        found = super().forward(images)
+        return Landmarks(found.points, probability_maps=found.probability_maps.flip(2, 3))
+
+
 class Detached(Good):
     """Learns from nothing."""
 
@@ -355,6 +371,8 @@ BAD = [
     ("fields", Overconfident, "confidence in [0, 1]"),
     ("fields", OddDescriptors, "descriptors of shape (4, 5, 8)"),
     ("fields", OneMap, "features of shape (4, 8, 4, 4)"),
+    ("fields", NotNormalised, "probability maps that sum to 1"),
+    ("fields", OtherProbabilities, "the means of their probability maps"),
     ("points train", Detached, "got constants"),
     ("batch of one", Squeezing, "(1, 5, 2)"),
     ("batch independence", BatchStatistics, "in any company"),
