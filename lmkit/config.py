@@ -184,6 +184,13 @@ class Settings:
     writer: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
+    def data_source(self) -> tuple[str, Path | None]:
+        """Where the data comes from: its kind, and its place if it has one."""
+        path = self.data.get("path")
+        name = str(self.data["name"]).rpartition("/")[2]
+        return name, None if path is None else Path(str(path)).resolve()
+
+    @property
     def data_label(self) -> str:
         """What to call the data in a report: its kind, and where it is."""
         return ":".join(str(self.data[key]) for key in ("name", "path") if self.data.get(key))

@@ -218,16 +218,9 @@ def other_data(run: "Run", layers: Sequence[config.Layer]) -> Prepared:
     if settings.data == run.settings.data:
         return divide_as_before(run.folder, settings, run.registry)
     ready = prepare(settings, run.registry)
-    if _source(settings) == _source(run.settings):
+    if settings.data_source == run.settings.data_source:
         return without_trained(ready, run.folder)
     return ready
-
-
-def _source(settings: config.Settings) -> tuple[str, Path | None]:
-    """Return where data comes from: its kind, and its place if it has one."""
-    path = settings.data.get("path")
-    name = str(settings.data["name"]).rpartition("/")[2]
-    return name, None if path is None else Path(str(path)).resolve()
 
 
 def _read_record(folder: RunFolder) -> dict[str, Any]:

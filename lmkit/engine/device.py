@@ -40,6 +40,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def describe_device(device: torch.device) -> str:
+    """Return what to call a device where speeds on it are compared with those on others."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+    return device.type.upper()
+
+
 def autocast_for(
     device: torch.device, precision: str
 ) -> Callable[[], contextlib.AbstractContextManager[object]]:

@@ -15,7 +15,7 @@ from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
-from lmkit.engine.device import autocast_for, choose_device
+from lmkit.engine.device import autocast_for, choose_device, describe_device
 from lmkit.engine.folder import RunFolder, write_json
 from lmkit.engine.health import CollapseWatch
 from lmkit.engine.observer import Observer
@@ -68,6 +68,7 @@ def train(
     """
     run = settings.run
     device = choose_device(run.device)
+    device_name = describe_device(device)
     autocast = autocast_for(device, run.precision)
     assembly.to(device)
     updater = Updater(assembly, settings.optimizer)
@@ -133,7 +134,7 @@ def train(
                 if last or done % run.log_every == 0:
                     metrics = meter.read(len(images))
                     metrics["learning_rate"] = learning_rate(settings.optimizer, done - 1)
-                    folder.append_metrics({"step": done, **metrics})
+                    folder.append_metrics({"step": done, "device": device_name, **metrics})
                     observer.logged(done, metrics)
                     if advice := watch.hear(done, metrics):
                         observer.note(advice)
