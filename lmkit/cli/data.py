@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +16,6 @@ from lmkit.cli.common import (
 from lmkit.errors import ExitCode, LmkitError
 
 if TYPE_CHECKING:
-    from lmkit.config import Settings
     from lmkit.datacheck.report import Report
 
 OUT = Path("data-check")
@@ -71,6 +70,7 @@ def check(
     from lmkit.cli.terminal import CountingProgress
     from lmkit.datacheck.check import check as look_over
     from lmkit.datacheck.sheets import write
+    from lmkit.engine.folder import storage
     from lmkit.preparation import settle
 
     layer = assignments_layer(assignments)
@@ -82,9 +82,12 @@ def check(
             )
     data = config.Layer("SPEC", {"data": config.parse_data(spec, known)})
     settings = settle([*config.read_recipe("paper", known), data, layer], known)
+    # Before pictures are read: who cannot write should not wait for that.
+    with storage(out):
+        out.mkdir(parents=True, exist_ok=True)
     with CountingProgress("reading") as progress:
         report = look_over(
-            settings, _label(settings), quick=quick, registry=known, progress=progress
+            settings, settings.data_label, quick=quick, registry=known, progress=progress
         )
     written = write(report, out)
     if as_json:
@@ -92,11 +95,6 @@ def check(
     else:
         _print(report, written)
     sys.exit(ExitCode.DATA if not report.usable or (strict and report.findings) else ExitCode.OK)
-
-
-def _label(settings: "Settings") -> str:
-    data: dict[str, Any] = settings.data
-    return ":".join(str(data[key]) for key in ("name", "path") if data.get(key))
 
 
 def _print(report: "Report", written: list[Path]) -> None:

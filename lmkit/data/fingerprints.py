@@ -59,7 +59,7 @@ def near_pairs(
     """Yield the pairs of one picture of each list whose bits differ in few places.
 
     Takes a fixed amount of memory beside the lists, and time in proportion to the product of their
-    lengths: a second for every hundred million pairs or so.
+    lengths: a second for some tens of millions of pairs.
 
     Args:
         first: Difference hashes.
@@ -71,9 +71,9 @@ def near_pairs(
         for left in range(0, len(second), _CHUNK):
             # Of signs, the product is the number of equal bits less that of different ones.
             same = signs @ _signs(second[left : left + _CHUNK]).T
-            distances = (signs.shape[1] - same) / 2
-            for row, column in np.argwhere(distances <= limit).tolist():
-                yield Pair(above + row, left + column, int(distances[row, column]))
+            bits = signs.shape[1]
+            for row, column in np.argwhere(same >= bits - 2 * limit).tolist():
+                yield Pair(above + row, left + column, (bits - int(same[row, column])) // 2)
 
 
 def _signs(hashes: Sequence[bytes]) -> NDArray[np.float32]:

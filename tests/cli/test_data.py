@@ -110,6 +110,12 @@ def test_wrong_input(lmkit, words, code, says):
     assert "Traceback" not in stderr
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(folder, lmkit):
+    code, stdout, stderr = lmkit("data", "check", folder, "--out", folder / "00.png")
+    assert (code, stdout) == (ExitCode.STORAGE, "")
+    assert "00.png" in stderr
+
+
 def test_there_is_no_other_command(lmkit):
     code, _, stderr = lmkit("data", "chekc")
     assert code == ExitCode.USAGE
