@@ -97,7 +97,9 @@ def command(
         own = ready.settings.data == opened.settings.data
         home = opened.path / "evaluation"
         folder = out or (home if own else home / folder_name(ready.settings.to_dict()["data"]))
-        # Before the pictures are looked at: who cannot write should not wait for that.
+        # Before the pictures are looked at: who cannot write should not wait for that. And not
+        # before there is something to measure: a refusal leaves nothing behind.
+        opened.detector.eval()
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
     report = measure(opened, ready, protocol, batch_size)

@@ -20,18 +20,19 @@ def print_report(report: "Report") -> None:
     """Print a report: figures, then points, then few labelled pictures, then what is wrong."""
     from lmkit.cli.terminal import print_table
 
-    print_table(("error, " + report.unit, "NME %", "95 % interval"), _main(report))
+    print_table(("error, " + report.unit, "NME %", "95 % interval"), _errors(report))
+    print_table(("beside the error", ""), _others(report))
     headings, rows = _points(report)
     print_table(headings, rows)
     if report.labelled:
         print_table(("labelled pictures", "NME %", "over draws"), _labelled(report))
-    for warning in report.health.warnings():
+    for warning in report.warnings():
         click.echo(f"Warning: {warning}")
     for line in _statements(report):
         click.echo(line)
 
 
-def _main(report: "Report") -> list[tuple[str, str, str]]:
+def _errors(report: "Report") -> list[tuple[str, str, str]]:
     low, high = report.interval
     rows = []
     for title, figure in (("with bias", report.with_bias), ("without bias", report.without_bias)):
@@ -40,13 +41,21 @@ def _main(report: "Report") -> list[tuple[str, str, str]]:
         rows.append((f"forward, {title} ({figure.name})", error, interval))
     rows.append(("mean shape", f"{report.mean_shape:.2f}", ""))
     if report.backward is not None:
-        rows.append(("backward", f"{report.backward:.2f}", ""))
-    curve = report.curve
+        rows.append(("backward, from annotated points to landmarks", f"{report.backward:.2f}", ""))
+    return rows
+
+
+def _others(report: "Report") -> list[tuple[str, str]]:
+    curve, health = report.curve, report.health
     limit = f"{curve.threshold:g} %"
-    rows.append((f"pictures with an error above {limit}", f"{100 * curve.failure_rate:.1f} %", ""))
-    rows.append((f"area under the curve up to {limit}", f"{100 * curve.area:.1f} %", ""))
+    rows = [
+        (f"failures, pictures with an error above {limit}", f"{100 * curve.failure_rate:.1f} %"),
+        (f"area under the error curve up to {limit}", f"{100 * curve.area:.1f} %"),
+        ("spread of the landmarks, mean", f"{health.mean_spread:.1f} % of the side"),
+    ]
     if report.stability is not None:
-        rows.append(("stability, turned pictures", f"{report.stability.mean:.2f} px of 128", ""))
+        turned = count_of(report.stability.images, "turned picture")
+        rows.append((f"stability, {turned}", f"{report.stability.mean:.2f} pixels of 128"))
     return rows
 
 

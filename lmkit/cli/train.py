@@ -72,6 +72,6 @@ def _evaluate(run: "Run") -> dict[str, Any] | None:
         f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
         markup=False,
     )
-    for warning in report.health.warnings():
+    for warning in report.warnings():
         NOTES.print(f"Warning: {warning}", markup=False)
     return report.to_dict()

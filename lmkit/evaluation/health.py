@@ -48,6 +48,11 @@ class Health:
     pinned: list[bool]
     together: list[tuple[int, int]]
 
+    @property
+    def mean_spread(self) -> float:
+        """How far landmarks move on average, in percent of the square's side."""
+        return float(np.mean(self.spread))
+
     def warnings(self) -> list[str]:
         """Return what the user should hear, a sentence each; nothing if all is well."""
         every = range(len(self.spread))
@@ -102,17 +107,18 @@ class Health:
                 for number, (spread, outside, consistency, still, pinned) in enumerate(each)
             ],
             "together": [list(pair) for pair in self.together],
-            "mean_spread": float(np.mean(self.spread)),
+            "mean_spread": self.mean_spread,
             "pinned": sum(self.pinned),
             "still": sum(self.still),
             "outside": sum(share > MOSTLY for share in self.outside),
-            "warnings": self.warnings(),
         }
 
     def _count(self, which: Sequence[int]) -> str:
         return f"{len(which)} of {len(self.spread)} landmarks"
 
     def _some(self, which: Sequence[int]) -> str:
+        if len(which) == len(self.spread) > 1:
+            return f"All {len(which)} landmarks"
         return f"{self._count(which)} ({', '.join(map(str, which))})"
 
 

@@ -135,7 +135,15 @@ class Report:
     @property
     def unit(self) -> str:
         """What the errors are measured in."""
-        return "percent of the distance between " + " and ".join(self.normalised_by)
+        points = "points " if all(name.isdecimal() for name in self.normalised_by) else ""
+        return f"percent of the distance between {points}{' and '.join(self.normalised_by)}"
+
+    def warnings(self) -> list[str]:
+        """Return what is wrong, a sentence each; nothing if all is well."""
+        found = self.health.warnings()
+        if self.forward >= self.mean_shape:
+            found.insert(0, "The error is no better than that of the mean shape.")
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, without the figures of each picture."""
@@ -158,6 +166,7 @@ class Report:
                 "stability": None if self.stability is None else self.stability.to_dict(),
                 "labelled": [row.to_dict() for row in self.labelled],
                 "health": self.health.to_dict(),
+                "warnings": self.warnings(),
                 "images": {
                     "fit": self.fit_images,
                     "test": self.test_images,

@@ -133,3 +133,11 @@ def test_mistakes_are_refused_before_anything_is_computed(lmkit, run, options, s
     assert stdout == ""
     assert "Traceback" not in stderr
     assert not (run / "evaluation").exists()
+
+
+def test_a_run_without_a_checkpoint_is_refused_and_left_as_it_was(lmkit, run):
+    shutil.rmtree(run / "checkpoints")
+    code, _, stderr = lmkit("evaluate", run)
+    assert code == ExitCode.RUN
+    assert "has no checkpoint yet" in stderr
+    assert not (run / "evaluation").exists()

@@ -367,7 +367,7 @@ def test_68_points_and_their_pair():
     rng = np.random.default_rng(5)
     run = Knowing(dataset, matrix=rng.normal(size=(136, 8)) * 0.1)
     report = measure(run, dataset, fit=list(range(180)), test=list(range(180, 250)))
-    assert report.unit == "percent of the distance between 36 and 45"
+    assert report.unit == "percent of the distance between points 36 and 45"
     assert report.errors.shape == (70, 68)
     assert report.backward < 1
     assert len(report.forward_per_point) == 68

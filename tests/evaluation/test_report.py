@@ -123,6 +123,13 @@ def test_different_data_has_different_folders():
     assert folder_name(sections[0]) == folder_name(dict(reversed(sections[0].items())))
 
 
+def test_an_error_no_better_than_the_mean_shape_is_warned_about():
+    assert report().to_dict()["warnings"] == []
+    made = report(mean_shape_errors=np.array([3.0, 3.0, 3.0]))
+    assert made.warnings() == ["The error is no better than that of the mean shape."]
+    assert made.to_dict()["warnings"] == made.warnings()
+
+
 def lines_of(made, capsys):
     from lmkit.cli.evaluation_report import print_report
 
@@ -138,8 +145,9 @@ def test_on_the_terminal(capsys):
         "error, percent of the distance between left and right NME % 95 % interval",
         "forward, with bias (lmkit) 3.00 2.00 to 5.00",
         "forward, without bias (jakab2018) 4.00 mean shape 11.00",
-        "pictures with an error above 4 % 33.3 %",
-        "area under the curve up to 4 % 33.3 %",
+        "failures, pictures with an error above 4 % 33.3 %",
+        "area under the error curve up to 4 % 33.3 %",
+        "spread of the landmarks, mean 5.0 % of the side",
         "left 2.67 right 2.50",
         "1 (fitted on 2) 7.50 all 10 3.00",
         "Fitted on 10 and tested on 3 pictures of csv, framed by 'crop', after 7 steps; seed 0.",
@@ -165,9 +173,9 @@ def test_of_many_points_the_terminal_shows_the_worst(capsys):
 def test_the_terminal_warns_and_marks_the_main_figure(capsys):
     health = Health([0.0], [0.0], [None], [True], [True], [])
     changes = {"health": health, "convention": JAKAB2018, "backward": 6.0, "labelled": []}
-    said = lines_of(report(**changes, stability=SimpleNamespace(mean=1.5)), capsys)
+    said = lines_of(report(**changes, stability=SimpleNamespace(mean=1.5, images=9)), capsys)
     assert "forward, with bias (lmkit) 3.00 forward, without bias (jakab2018) 4.00 2.00 to" in said
-    assert "backward 6.00" in said
-    assert "stability, turned pictures 1.50 px of 128" in said
+    assert "backward, from annotated points to landmarks 6.00" in said
+    assert "stability, 9 turned pictures 1.50 pixels of 128" in said
     assert "Warning: 1 of 1 landmarks (0) sits at the centre in every picture" in said
     assert "labelled pictures" not in said
