@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lmkit.data.pictures import Framer
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import JAKAB2018, LMKIT
 from lmkit.evaluation.health import Health
@@ -41,9 +42,7 @@ def report(**changes):
         "without_pair": 1,
         "point_names": ["left", "right"],
         "normalised_by": ("left", "right"),
-        "crop": None,
-        "crop_from_annotation": False,
-        "fit": "crop",
+        "framer": Framer(64, "crop"),
         "data": "csv",
         "step": 7,
         "seed": 0,
