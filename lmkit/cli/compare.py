@@ -74,11 +74,12 @@ def command(
     if as_json:
         print_json(comparison.to_dict())
         return
-    _print(comparison)
+    print_comparison(comparison)
     print_written(written)
 
 
-def _print(comparison: "Comparison") -> None:
+def print_comparison(comparison: "Comparison") -> None:
+    """Print a comparison's tables, what they come to, and what a reader must know."""
     from lmkit.cli.terminal import print_table
     from lmkit.evaluation.comparison_tables import statement, tables
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train a detector on pictures without annotation.",
     "pretrain": "Train a detector on annotated points, to start from.",
     "evaluate": "Measure a trained detector against annotated points.",
+    "sweep": "Train combinations under equal settings and compare them.",
     "compare": "Compare runs: settings, errors, cost, the same faces.",
     "predict": "Find landmarks in pictures and draw them.",
     "reproduce": "Train and measure the rows of a table of the paper.",

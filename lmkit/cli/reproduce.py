@@ -1,8 +1,6 @@
 """``lmkit reproduce``: the rows of a table of the paper, trained, measured and set beside it."""
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from lmkit.cli.common import (
 from lmkit.errors import ExitCode, LmkitError
 
 if TYPE_CHECKING:
-    from lmkit.campaign import Benchmark, CampaignObserver
+    from lmkit.campaign import Benchmark
     from lmkit.registry.lookup import Registry
 
 TABLES = ("table1", "table2", "table3")
@@ -71,6 +69,7 @@ def command(
     """
     known = registry()
     from lmkit.campaign import Campaign
+    from lmkit.cli.campaigns import telling
     from lmkit.cli.terminal import NOTES
     from lmkit.reproduction import rows as settings_of
     from lmkit.reproduction import table as tables
@@ -106,7 +105,7 @@ def command(
         content = tables.build(chosen, results, benchmarks, known)
         return content, tables.write(content, out)
 
-    stop = campaign.run(_observer(write))
+    stop = campaign.run(telling(write))
     content, files = write()
     if as_json:
         print_json(content)
@@ -178,28 +177,3 @@ def _need_mafl(path: Path) -> None:
             remedy="Put the lists of MAFL there, or give --data celeba:DIR for CelebA's own parts.",
             code=ExitCode.DATA,
         )
-
-
-def _observer(write: Callable[[], object]) -> "CampaignObserver":
-    """Return who tells of a campaign on stderr, and writes the table after each run."""
-    from lmkit.campaign import Benchmark as Measured
-    from lmkit.campaign import CampaignObserver, Entry
-    from lmkit.cli.terminal import NOTES, CountingProgress, TrainingProgress
-    from lmkit.engine.observer import Observer
-
-    class Told(CampaignObserver):
-        def began(self, entry: Entry, number: int, count: int, path: Path) -> None:
-            NOTES.print(f"Run {number} of {count}: {path}", markup=False)
-
-        def training(self, entry: Entry) -> AbstractContextManager[Observer]:
-            return TrainingProgress()
-
-        def measuring(
-            self, entry: Entry, benchmark: Measured
-        ) -> AbstractContextManager[Callable[[int, int], None]]:
-            return CountingProgress(f"measuring {entry.name} on {benchmark.name}")
-
-        def finished(self, entry: Entry) -> None:
-            write()
-
-    return Told()

@@ -161,10 +161,9 @@ def test_components_and_recipes_that_commands_name_exist(page, registry: Registr
         for kind, chosen_name in chosen:
             if chosen_name.isupper():  # NAME stands for any.
                 continue
-            # NAME:VALUE fills the option that the component is known by.
-            assert chosen_name.partition(":")[0] in known[kind], (
-                f"{name(page)}: {kind} {chosen_name}"
-            )
+            # A sweep takes several; NAME:VALUE fills the option that a component is known by.
+            for each in chosen_name.replace("+", ",").split(","):
+                assert each.partition(":")[0] in known[kind], f"{name(page)}: {kind} {each}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

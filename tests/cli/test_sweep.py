@@ -1,0 +1,48 @@
+"""``lmkit sweep`` as it is typed: everything is trained once, and compared at the end."""
+
+import json
+
+import pytest
+
+from lmkit.errors import ExitCode
+
+SMALL = (
+    *("--steps", 2, "--device", "cpu", "--recipe", "quickstart", "--set", "data.count=24"),
+    *("--set", "run.batch_size=4", "--set", "run.image_size=32", "--set", "run.landmarks=3"),
+    *("--set", "generator.width=4", "--set", "generator.blocks=1"),
+)
+
+
+def test_combinations_are_trained_once_and_compared(lmkit, tmp_path):
+    words = ("sweep", "--vary", "detector.beta=3,10", *SMALL, "--set", "detector.features=8")
+    code, stdout, stderr = lmkit(*words)
+    assert code == 0
+    assert "2 runs: beta=3, beta=10." in stderr
+    assert "Run 2 of 2" in stderr
+    assert "detector.beta   3.0" in stdout
+    assert "Written to sweep: comparison.md, comparison.json, faces.png" in stdout
+    first = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoints/*/*")}
+    assert first
+    code, stdout, _ = lmkit(*words, "--json")
+    assert code == 0
+    report = json.loads(stdout)
+    assert [run["name"] for run in report["runs"]] == ["beta=3", "beta=10"]
+    assert report == json.loads((tmp_path / "sweep" / "comparison.json").read_text())
+    again = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("checkpoints/*/*")}
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--detector", "hourglass"), ExitCode.USAGE, "A sweep of one run compares nothing."),
+        (("--detector", "hourglass,nosuch"), ExitCode.USAGE, "The combination nosuch"),
+        (("--vary", "beta=1,2"), ExitCode.USAGE, "is not section.key=value,value"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_and_nothing_written(lmkit, tmp_path, words, code, says):
+    found, stdout, stderr = lmkit("sweep", *words, *SMALL)
+    assert found == code
+    assert stdout == ""
+    assert says in stderr
+    assert list(tmp_path.iterdir()) == []
