@@ -118,6 +118,8 @@ class LoadingSettings:
             share of its longer side.
         fit: How what is shown becomes square: its central square, or all of it padded or stretched.
         held_out: Share of the subjects (or pictures) kept for testing where the data does not say.
+        split_seed: Decides which; apart from ``run.seed``, so that runs with different seeds test
+            on the same pictures.
         max_unreadable: Share of pictures that may be unreadable before the run stops.
         workers: Processes that read pictures; none chooses by the number of cores.
     """
@@ -127,6 +129,7 @@ class LoadingSettings:
     crop_margin: float = 0.5
     fit: Literal["crop", "pad", "stretch"] = "crop"
     held_out: float = 0.1
+    split_seed: int = 0
     max_unreadable: float = 0.05
     workers: int | None = None
 

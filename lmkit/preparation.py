@@ -146,7 +146,7 @@ def divide(dataset: Dataset, settings: config.Settings, problems: Mapping[int, s
     split = make_split(
         dataset,
         held_out=settings.loading.held_out,
-        seed=settings.run.seed,
+        seed=settings.loading.split_seed,
         unreadable=problems.keys() | without_points,
     )
     _check_crop(dataset, settings, split.train[0])

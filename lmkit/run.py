@@ -22,7 +22,7 @@ from lmkit.interfaces.landmarks import Landmarks
 from lmkit.preparation import Prepared, divide_as_before, prepare, settle, without_trained
 from lmkit.registry.lookup import Registry, installed
 
-OF_DATA = ("loading.held_out", "loading.max_unreadable")
+OF_DATA = ("loading.held_out", "loading.split_seed", "loading.max_unreadable")
 """The settings beside ``data.*`` that may differ when a run is measured on other data."""
 
 
@@ -211,9 +211,10 @@ def other_data(run: "Run", layers: Sequence[config.Layer]) -> Prepared:
     settings = settle([config.Layer("run.json", run.stored), *layers], run.registry)
     for key, value in settings.flat().items():
         if not key.startswith("data.") and key not in OF_DATA and value != before.get(key):
+            free = f"data.*, {', '.join(OF_DATA[:-1])} and {OF_DATA[-1]}"
             raise LmkitError(
                 f"{key}={value} would change the run, which was trained with {before.get(key)}.",
-                remedy=f"Leave it out; data.*, {' and '.join(OF_DATA)} may be set here.",
+                remedy=f"Leave it out; {free} may be set here.",
             )
     if settings.data == run.settings.data:
         return divide_as_before(run.folder, settings, run.registry)

@@ -9,6 +9,7 @@ from PIL import Image
 import lmkit
 from lmkit import config
 from lmkit.errors import LmkitError
+from lmkit.registry.lookup import installed
 from lmkit.run import open_run
 from lmkit.training import resume, start
 
@@ -85,3 +86,21 @@ def test_nothing_is_left_where_a_run_cannot_start(tiny, tmp_path):
         with pytest.raises(LmkitError, match=named):
             start(tiny(assignment), tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_another_seed_of_the_run_tests_on_the_same_pictures(tmp_path):
+    from lmkit.preparation import prepare, settle
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(40):
+        Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(pictures / f"{number}.png")
+
+    def held_out(**sections):
+        values = {"data": {"name": "folder", "path": str(pictures)}, **sections}
+        layers = config.read_recipe("quickstart", installed())
+        return prepare(settle([*layers, config.Layer("test", values)])).split.test
+
+    first = held_out()
+    assert held_out(run={"seed": 7}) == first
+    assert held_out(loading={"split_seed": 7}) != first

@@ -26,6 +26,7 @@ WITHOUT_EFFECT = (
     "loading.crop_margin",
     "loading.crop_share",
     "loading.held_out",
+    "loading.split_seed",
     "loading.max_unreadable",
     "loading.workers",
 )

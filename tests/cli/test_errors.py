@@ -248,7 +248,7 @@ def test_evaluation_on_data_that_does_not_serve(refused, trained, tmp_path):
     refused("evaluate", trained, "--data", "photos", "--json", code=ExitCode.DATA, says=says)
     says = (
         "loading.fit=pad would change the run",
-        "loading.held_out and loading.max_unreadable may be set",
+        "loading.held_out, loading.split_seed and loading.max_unreadable may be set",
     )
     arguments = ["evaluate", trained, "--set", "loading.fit=pad"]
     refused(*arguments, code=ExitCode.USAGE, says=says)
