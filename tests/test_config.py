@@ -163,6 +163,21 @@ def test_the_rows_of_table_three_differ_in_their_losses_alone(registry):
         assert settings.optimizer == full.optimizer
 
 
+def test_sanchez_is_the_baseline_started_by_projection(registry):
+    baseline, settings = (
+        resolve(merge(read_recipe(name, registry)), registry) for name in ("baseline", "sanchez")
+    )
+    assert settings.detector["init"] == "projection"
+    assert settings.detector["core"] is None  # The user's to name; without one, the run is refused.
+    before, after = baseline.flat(), settings.flat()
+    assert {key for key in after if after[key] != before.get(key)} == {
+        "run.steps",
+        "run.batch_size",
+        "detector.init",
+        "generator.width",
+    }
+
+
 def test_the_paper_recipe_holds_the_papers_numbers(registry):
     settings = resolve(merge(read_recipe("paper", registry)), registry)
     assert settings.run.image_size == 128

@@ -7,6 +7,7 @@ _SUMMARIES = {
     "quickstart": "small pictures and narrow networks: minutes on two CPU cores",
     "paper": "Li et al. 2020 in full: 128 pixels, hourglass, inter-intra with the cycle",
     "baseline": "Table I, Baseline: one path, original to deformed",
+    "sanchez": "Table I, Sanchez: baseline, started by projection from a core you name",
     "inter-subject": "Table I, w. Inter-Subject: through an auxiliary subject, no cycle",
     "cycle": "Table I, w. Cycle: both paths, no auxiliary subject",
     "vgg19": "Table III, VGG-19: perceptual loss from the deeper network",

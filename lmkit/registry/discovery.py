@@ -27,6 +27,7 @@ GROUP = "lmkit"
 BUILT_IN = (
     "lmkit.data.plugin",
     "lmkit.recipes",
+    "lmkit_factorized",
     "lmkit_interintra",
     "lmkit_tensorboard",
     "lmkit_timm",

@@ -109,6 +109,18 @@ def test_training_starts_from_it_and_never_needs_it_again(lmkit, core, tmp_path,
         assert code == 0, stderr
 
 
+def test_the_recipe_sanchez_needs_a_core_and_starts_from_it(lmkit, core, tmp_path):
+    sizes = ("--set=data.count=24", "--landmarks=4", "--loss=mse", "--steps=1")
+    train = ("train", "--recipe=sanchez", *sizes, *SMALL, *GENERATOR, "--out", "run")
+    code, _, stderr = lmkit(*train)
+    assert code != 0
+    assert "detector.core" in stderr
+    code, _, stderr = lmkit(*train, "--set", f"detector.core={core}")
+    assert code == 0, stderr
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert settings["detector"]["init"] == "projection"
+
+
 def test_a_projection_trains_what_the_paper_s_does_and_changes_nothing_else(tmp_path):
     """The paper's hourglass, pretrained on sixteen points, on pictures small enough for a test."""
     rng = np.random.default_rng(0)

@@ -22,7 +22,7 @@ from lmkit.testing.check import PROMISES
 from lmkit.training import MAY_CHANGE
 
 ROOT = Path(__file__).parents[2]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 EXAMPLE = ROOT / "plugins" / "example"
 HOOKS = {name for name in vars(hookspecs) if name.startswith("lmkit_")}
@@ -238,10 +238,14 @@ def test_what_may_change_on_resume_is_told():
 
 
 def test_the_recipes_are_all_told(registry: Registry):
-    built_in = {recipe.name for recipe, plugin in registry.recipes() if plugin.built_in}
-    rows_of_the_paper = built_in - {"quickstart", "pretrain", "pretrain-quick"}
+    found = [(recipe.name, plugin) for recipe, plugin in registry.recipes() if plugin.built_in]
+    own = {name for name, plugin in found if plugin.name == "lmkit.recipes"}
+    rows_of_the_paper = own - {"quickstart", "pretrain", "pretrain-quick"}
     for page in ("README.md", "docs/method.md"):
         assert set(re.findall(r"^\| `([\w-]+)` \| .*Table", read(page), re.M)) == rows_of_the_paper
+    told = " ".join(row[3] for row in rows(read("docs/methods.md"), 5))
+    for recipe in {name for name, _ in found} - own:
+        assert f"`{recipe}`" in told, f"docs/methods.md has no row with {recipe}"
 
 
 def test_files_that_the_architecture_names_exist():
