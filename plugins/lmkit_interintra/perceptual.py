@@ -1,5 +1,7 @@
 """The paper's perceptual loss: pictures compared by what a frozen VGG network sees in them."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -10,6 +12,14 @@ from lmkit_interintra.vgg import Network, downloaded, relu_places, untrained, wi
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_INPUT = "input"
+"""The name of the pictures themselves among the layers."""
+
+_MOMENTUM = 0.99
+"""How much of a layer's running mean stays at a step; read off the code of Jakab et al. 2018."""
+
+_TINY = 1e-12
+
 
 class Perceptual(Loss):
     """Mean squared difference of VGG features, summed over layers and routes.
@@ -17,16 +27,24 @@ class Perceptual(Loss):
     Li et al. 2020, equation (6), after Johnson et al. 2016. The network is cut after its last
     layer in use, never trains and is not saved with the run.
 
+    Balanced, each layer's difference is divided by a running mean of its own value, so that all
+    layers count alike however large their features are (Jakab et al. 2018, section 3.2, after Chen
+    and Koltun 2017). With the difference ``d`` of a step, ``m`` becomes ``0.99 m + 0.01 d``, and
+    the layer adds ``d / m``, in which m is a constant. The running means start with each layer's
+    first value, and are saved with the run.
+
     Args:
         network: The network; the paper uses VGG-16, its Table III VGG-19 too.
         layers: The layers that are compared, by name: relu2_2 is the ReLU after the second
-            convolution of the second stage.
+            convolution of the second stage. "input" is the picture itself.
         weights: "download" for torchvision's ImageNet weights; the path of a .safetensors or .pth
             file with torchvision's names (features.0.weight ...), which may end after the last
             layer in use; or "random".
         normalise: Whether the network sees pictures normalised by ImageNet's mean and standard
             deviation, as torchvision's weights expect, instead of RGB in [0, 1], as the paper's
             authors fed them. Normalised, the loss is several times larger.
+        balance: "running-mean" divides each layer's difference by its running mean, "none" adds
+            differences as they are.
 
     Raises:
         LmkitError: If a layer is not known, or the weights cannot be had or lack a layer.
@@ -34,6 +52,7 @@ class Perceptual(Loss):
 
     mean: Tensor
     std: Tensor
+    running_means: Tensor
 
     def __init__(
         self,
@@ -42,9 +61,10 @@ class Perceptual(Loss):
         layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
         weights: str = "download",
         normalise: bool = False,
+        balance: Literal["none", "running-mean"] = "none",
     ) -> None:
         super().__init__()
-        places = relu_places(network)
+        places = {_INPUT: -1, **relu_places(network)}
         if not layers or not set(layers) <= places.keys():
             unknown = [name for name in layers if name not in places]
             raise LmkitError(
@@ -69,6 +89,10 @@ class Perceptual(Loss):
         self.normalise = normalise
         for name, values in (("mean", _IMAGENET_MEAN), ("std", _IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        self.balanced = balance == "running-mean"
+        if self.balanced:
+            # One a layer, in their order from the input on; 0 where there was no value yet.
+            self.register_buffer("running_means", torch.zeros(len(self.places)))
 
     def forward(self, step: Step) -> Tensor:
         """Compare the end of every route with the real picture.
@@ -77,20 +101,35 @@ class Perceptual(Loss):
             step: The record of one step.
 
         Returns:
-            A float32 scalar: for each route and layer the mean over batch, channels and positions;
-            their sum.
+            A float32 scalar: for each route and layer the mean over batch, channels and positions,
+            balanced if so wanted; their sum.
         """
         with torch.no_grad():
             wanted = self._features(step.targets)
         pairs = zip(self._features(step.ends), wanted, strict=True)
         # Squares of large features overflow half precision, which autocast may have chosen.
-        losses = [functional.mse_loss(found.float(), real.float()) for found, real in pairs]
+        losses = torch.stack(
+            [functional.mse_loss(found.float(), real.float()) for found, real in pairs]
+        )
+        if self.balanced:
+            losses = losses / self._update_means(losses.detach()).clamp_min(_TINY)
         # All routes have equally many pictures, so the sum of means is the mean times their number.
-        return torch.stack(losses).sum() * len(step.routes)
+        return losses.sum() * len(step.routes)
+
+    def _update_means(self, losses: Tensor) -> Tensor:
+        """Return what to divide each layer's difference by; in training, after this step's."""
+        means = self.running_means
+        if not self.training:
+            return torch.where(means > 0, means, losses)
+        means = torch.where(means > 0, _MOMENTUM * means + (1 - _MOMENTUM) * losses, losses)
+        # A step that is skipped because it is not finite leaves no trace here either.
+        means = means.where(losses.isfinite(), self.running_means)
+        self.running_means.copy_(means)
+        return means
 
     def _features(self, images: Tensor) -> list[Tensor]:
         x = (images - self.mean) / self.std if self.normalise else images
-        found = []
+        found = [images] if -1 in self.places else []
         for place, layer in enumerate(self.vgg.children()):
             x = layer(x)
             if place in self.places:

@@ -1,4 +1,4 @@
-"""The perceptual loss against VGG written out, and what it says when weights cannot be had."""
+"""The perceptual loss against VGG written out, balanced too, and weights that cannot be had."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from torch.nn import functional
 from torchvision.models import VGG16_Weights, vgg
 
 from lmkit.api import ExitCode, LmkitError, Step
+from lmkit.testing import Check, checks_for
 from lmkit_interintra.pairings import Intra
 from lmkit_interintra.perceptual import Perceptual
 from lmkit_interintra.vgg import Network, build, relu_places
@@ -87,6 +88,77 @@ def test_it_is_a_constant_that_only_pictures_learn_from(shallow: Path) -> None:
     assert target.grad is None
     assert list(loss.parameters()) == []
     assert loss.state_dict() == {}
+
+
+def test_the_input_is_a_layer_and_is_compared_as_it_is() -> None:
+    end, target = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    loss = Perceptual(layers=("input",), weights="random", normalise=True)
+    assert torch.isclose(loss(make_step([end], [target])), (end - target).square().mean())
+
+
+def test_balanced_every_layer_is_divided_by_its_running_mean(shallow: Path) -> None:
+    layers = ("input", *SHALLOW)
+    loss = Perceptual(layers=layers, weights=str(shallow), balance="running-mean").train()
+    target, mean = torch.rand(2, 3, 16, 16), torch.zeros(3)
+
+    def differences(end: Tensor) -> Tensor:
+        found = [end, *written_out(shallow, end)]
+        real = [target, *written_out(shallow, target)]
+        return torch.stack([(a - b).square().mean() for a, b in zip(found, real, strict=True)])
+
+    for number in range(3):
+        end = torch.rand(2, 3, 16, 16, requires_grad=True)
+        d = differences(end)
+        mean = d.detach() if number == 0 else 0.99 * mean + 0.01 * d.detach()
+        value = loss(make_step([end, end], [target, target]))
+        # Twice, for two routes; every layer adds 1 at the start.
+        assert value.item() == pytest.approx(2 * (d / mean).sum().item(), rel=1e-4)
+        assert number or value.item() == pytest.approx(2 * len(layers))
+        (wanted,) = torch.autograd.grad(2 * (d / mean).sum(), end)
+        (slope,) = torch.autograd.grad(value, end)
+        assert torch.allclose(slope, wanted, rtol=1e-3, atol=1e-7)
+    assert torch.allclose(loss.state_dict()["running_means"], mean, rtol=1e-4)
+
+
+def test_running_means_stay_in_eval_mode_and_where_a_step_is_not_finite(shallow: Path) -> None:
+    loss = Perceptual(layers=SHALLOW, weights=str(shallow), balance="running-mean")
+    end, target = torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    step = make_step([end], [target])
+    assert loss.eval()(step).item() == pytest.approx(len(SHALLOW))
+    assert not loss.running_means.any()
+    loss.train()(step)
+    means = loss.running_means.clone()
+    assert not loss(make_step([end * torch.nan], [target])).isfinite()
+    assert torch.equal(loss.running_means, means)
+    halfway = make_step([(end + target) / 2], [target])
+    plain = Perceptual(layers=("relu1_2",), weights=str(shallow))
+    first = Perceptual(layers=("relu1_2",), weights=str(shallow), balance="running-mean")
+    first.load_state_dict({"running_means": means[:1]})
+    assert torch.isclose(first.eval()(halfway), plain(halfway) / means[0])
+    assert torch.equal(first.running_means, means[:1])
+
+
+def test_equal_pictures_cost_nothing_balanced_too(shallow: Path) -> None:
+    loss = Perceptual(layers=SHALLOW, weights=str(shallow), balance="running-mean").train()
+    picture = torch.rand(1, 3, 16, 16)
+    assert loss(make_step([picture], [picture])).item() == 0
+
+
+BALANCED = {"loss perceptual": {"weights": "random", "layers": ["input", "relu1_1"]}}
+BALANCED["loss perceptual"] |= {"image_size": 16, "balance": "running-mean"}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check
+        for check in checks_for("lmkit_interintra", settings=BALANCED, kinds=["loss"])
+        if str(check).startswith("loss perceptual")
+    ],
+    ids=str,
+)
+def test_balanced_it_keeps_a_loss_s_promises(check: Check) -> None:
+    check()
 
 
 def test_differences_are_float32_under_autocast(shallow: Path) -> None:
