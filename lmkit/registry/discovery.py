@@ -28,6 +28,7 @@ BUILT_IN = (
     "lmkit.data.plugin",
     "lmkit.recipes",
     "lmkit_factorized",
+    "lmkit_imm",
     "lmkit_interintra",
     "lmkit_tensorboard",
     "lmkit_timm",
