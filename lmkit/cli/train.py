@@ -57,6 +57,7 @@ def _evaluate(run: "Run") -> dict[str, Any] | None:
     """Measure the finished run on its own held-out pictures, where they are annotated."""
     from lmkit.cli.evaluate import measure
     from lmkit.cli.terminal import NOTES
+    from lmkit.engine.health import WARM_UP
     from lmkit.evaluation.protocol import QUICK
 
     ready = run.prepared()
@@ -72,6 +73,7 @@ def _evaluate(run: "Run") -> dict[str, Any] | None:
         f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
         markup=False,
     )
-    for warning in report.warnings():
+    # In the first steps all landmarks are together at the centre; that is no collapse yet.
+    for warning in report.warnings() if run.step > WARM_UP else ():
         NOTES.print(f"Warning: {warning}", markup=False)
     return report.to_dict()

@@ -24,6 +24,8 @@ MOSTLY = 0.5
 CONSISTENT = 0.1
 """Below this share of explained variance, a landmark moves without regard to the annotation."""
 
+_NAMED = 5  # how many pairs a message names
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -79,7 +81,8 @@ class Health:
             found.append(f"{self._some(still)} {words} in one place whatever the picture shows.")
         if pairs:
             both = sorted({k for pair in pairs for k in pair})
-            named = ", ".join(f"{a} and {b}" for a, b in pairs)
+            named = ", ".join(f"{a} and {b}" for a, b in pairs[:_NAMED])
+            named += f" and {len(pairs) - _NAMED} more pairs" if len(pairs) > _NAMED else ""
             found.append(f"{self._count(both)} lie on one another: {named}.")
         if outside:
             words = "lies" if len(outside) == 1 else "lie"

@@ -77,6 +77,14 @@ def test_landmarks_that_lie_on_one_another(scene):
     assert health.warnings() == ["2 of 4 landmarks lie on one another: 0 and 2."]
 
 
+def test_of_many_pairs_some_are_named(scene):
+    rng, truth, found = scene
+    many = np.repeat(found, 2, axis=1)[:, :, None] + rng.normal(0, 0.003, (COUNT, 8, 1, 2))
+    (warning,) = look(truth, np.repeat(many[:, :, 0], 2, axis=1)).warnings()
+    assert warning.startswith("16 of 16 landmarks lie on one another: 0 and 1, 0 and 2, ")
+    assert warning.endswith(" and 19 more pairs.")
+
+
 def test_landmarks_outside_of_the_face(scene):
     _, truth, found = scene
     found[:, 3] = truth[:, 2] + (0, 0.9)
