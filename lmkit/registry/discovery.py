@@ -30,6 +30,7 @@ BUILT_IN = (
     "lmkit_factorized",
     "lmkit_imm",
     "lmkit_interintra",
+    "lmkit_structure",
     "lmkit_tensorboard",
     "lmkit_timm",
 )

@@ -24,10 +24,12 @@ NAMES = [f"{number:06d}.png" for number in range(1, 7)]
 
 SETTINGS = {
     "detector hourglass": {"features": 16, "depth": 2},
+    "detector structure": {"width": 4, "depth": 1, "image_size": 32},
     "detector timm": {"backbone": "resnet10t", "width": 16, "image_size": 32},
     "generator residual": {"width": 8, "blocks": 2},
     "detector imm": {"width": 8},
     "generator imm": {"width": 4},
+    "generator structure": {"width": 4, "depth": 1, "image_size": 32},
     "loss perceptual": {"weights": "random", "layers": ["relu1_1"], "image_size": 16},
     "dataset faces": {"count": 40},
     "dataset folder": {"path": DATA / "folder"},

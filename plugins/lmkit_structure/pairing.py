@@ -1,0 +1,15 @@
+"""The method's pairing: every picture is redrawn into itself."""
+
+from lmkit.api import Pairing, Route
+
+
+class Itself(Pairing):
+    """A picture and itself, as in an autoencoder (Zhang et al. 2018).
+
+    This asks for landmarks only where the generator sees nothing else of the picture than what the
+    landmarks say, as ``structure`` does; another would copy the picture.
+    """
+
+    def routes(self) -> tuple[Route, ...]:
+        """See [Pairing][lmkit.api.Pairing]."""
+        return (Route("original", (), "original"),)
