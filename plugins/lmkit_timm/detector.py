@@ -93,12 +93,22 @@ class TimmDetector(HeatmapDetector):
         """Score every position.
 
         Args:
-            images: (B, 3, H, W), RGB in [0, 1].
+            images: (B, 3, S, S), RGB in [0, 1], S the ``image_size``.
 
         Returns:
-            (B, K, H / 4, W / 4), any real numbers.
+            (B, K, S / 4, S / 4), any real numbers.
+
+        Raises:
+            LmkitError: If they are of another size.
         """
-        size = (images.shape[-2] // _STRIDE, images.shape[-1] // _STRIDE)
+        if images.shape[-2:] != (self.image_size, self.image_size):
+            height, width = images.shape[-2:]
+            raise LmkitError(
+                f"{self.name} was built for pictures of {self.image_size} x {self.image_size} "
+                f"pixels, and got {height} x {width}.",
+                remedy="Give pictures of that size, or build the detector for another.",
+            )
+        size = (self.image_size // _STRIDE, self.image_size // _STRIDE)
         if self.side != self.image_size:
             side = (self.side, self.side)
             images = functional.interpolate(images, side, mode="bilinear", align_corners=False)

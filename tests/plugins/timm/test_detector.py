@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from lmkit import config
 from lmkit.api import ExitCode, LmkitError
+from lmkit.testing import checks_for
 from lmkit.training import resume, start
 from lmkit_timm.backbones import build
 from lmkit_timm.detector import TimmDetector
@@ -26,6 +27,18 @@ FAMILIES = {
     "eva02_tiny_patch14_224": 64,  # no hierarchy, and patches that do not divide the side
     "ghostnet_050": 40,  # a side that is no multiple of 32
 }
+
+KIT = {
+    "convnext_atto": 32,
+    "efficientnet_lite0": 32,
+    "mobilenetv3_small_050": 32,
+    "regnetx_002": 32,
+    "edgenext_xx_small": 32,
+    "pvt_v2_b0": 32,
+    "mambaout_femto": 32,
+    "vit_tiny_patch16_224": 32,
+}
+"""Families that go through the whole conformance kit; the suite of all plugins takes a ResNet."""
 
 
 def make(backbone="resnet10t", image_size=64, **options):
@@ -206,3 +219,21 @@ def test_a_run_goes_on_and_opens_without_the_file_of_weights(registry, tmp_path)
     resumed, outcome = resume(tmp_path / "run", [config.Layer("more", {"run": {"steps": 3}})])
     assert outcome.step == 3
     assert resumed.predict(run.prepared().dataset.image(0)).shape == (3, 2)
+
+
+def promises():
+    """Every family's checks, those of the plugin itself left to the suite of all plugins."""
+    return [
+        pytest.param(check, id=f"{backbone}: {check}")
+        for backbone, size in KIT.items()
+        for check in checks_for(
+            "lmkit_timm",
+            kinds=["detector"],
+            settings={"detector timm": {"backbone": backbone, "width": 16, "image_size": size}},
+        )
+    ]
+
+
+@pytest.mark.parametrize("check", promises())
+def test_every_family_keeps_a_detector_s_promises(check):
+    check()
