@@ -70,7 +70,7 @@ def check(
     from lmkit.cli.terminal import CountingProgress
     from lmkit.datacheck.check import check as look_over
     from lmkit.datacheck.sheets import write
-    from lmkit.engine.folder import storage
+    from lmkit.engine.folder import made
     from lmkit.preparation import settle
 
     layer = assignments_layer(assignments)
@@ -83,13 +83,12 @@ def check(
     data = config.Layer("SPEC", {"data": config.parse_data(spec, known)})
     settings = settle([*config.read_recipe("paper", known), data, layer], known)
     # Before pictures are read: who cannot write should not wait for that.
-    with storage(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with CountingProgress("reading") as progress:
-        report = look_over(
-            settings, settings.data_label, quick=quick, registry=known, progress=progress
-        )
-    written = write(report, out)
+    with made(out):
+        with CountingProgress("reading") as progress:
+            report = look_over(
+                settings, settings.data_label, quick=quick, registry=known, progress=progress
+            )
+        written = write(report, out)
     if as_json:
         print_json({**report.to_dict(), "files": [str(path) for path in written]})
     else:

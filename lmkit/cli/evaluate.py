@@ -1,5 +1,6 @@
 """``lmkit evaluate``: a run's error on annotated pictures, beside the mean shape's."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def command(
         raise LmkitError(
             f"--out {out} and --no-files exclude each other.", remedy="Leave one of them out."
         )
-    from lmkit.engine.folder import storage
+    from lmkit.engine.folder import made
     from lmkit.evaluation.report import folder_name
     from lmkit.run import other_data
 
@@ -97,13 +98,10 @@ def command(
         own = ready.settings.data == opened.settings.data
         home = opened.path / "evaluation"
         folder = out or (home if own else home / folder_name(ready.settings.to_dict()["data"]))
-        # Before the pictures are looked at: who cannot write should not wait for that. And not
-        # before there is something to measure: a refusal leaves nothing behind.
-        opened.detector.eval()
-        with storage(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-    report = measure(opened, ready, protocol, batch_size)
-    written = [] if folder is None else _write(report, ready, folder)
+    # Before the pictures are looked at: who cannot write should not wait for that.
+    with nullcontext() if folder is None else made(folder):
+        report = measure(opened, ready, protocol, batch_size)
+        written = [] if folder is None else _write(report, ready, folder)
     if as_json:
         print_json(report.to_dict())
         return

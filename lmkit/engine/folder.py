@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,27 @@ def storage(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a folder before the work that fills it, so that nobody works in vain.
+
+    Where the work fails, what was made and is still empty is removed: nothing is left behind.
+
+    Raises:
+        LmkitError: If it cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in missing:
+                path.rmdir()
+        raise
 
 
 def storage_error(path: Path, error: Exception) -> LmkitError:

@@ -56,7 +56,7 @@ def test_the_events_hold_what_the_run_folder_holds(settings, tmp_path):
     start(settings(*SHORT), out)
     events = read(out / "tensorboard")
     lines = metrics(out)
-    assert set(events.Tags()["scalars"]) == set(lines[0]) - {"step"}
+    assert set(events.Tags()["scalars"]) == set(lines[0]) - {"step", "device"}
     for tag in ("loss", "gradient_norm/detector", "learning_rate"):
         wanted = [(line["step"], np.float32(line[tag])) for line in lines]
         assert scalars(events, tag) == wanted
