@@ -11,6 +11,7 @@ from lmkit.data.pictures import Framing
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.train import workers_for
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.evaluation.measures import mean_known
 from lmkit.evaluation.regression import Array
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run import Run
@@ -113,3 +114,47 @@ def detect_all(
         read,
         [dataset.key(index) for index in read],
     )
+
+
+def detect_parts(
+    run: Run,
+    dataset: Dataset,
+    fit: Sequence[int],
+    test: Sequence[int],
+    *,
+    batch_size: int,
+    unreadable: Unreadable,
+    progress: Callable[[int], None],
+) -> tuple[Detections, Detections]:
+    """Find the landmarks of the pictures to fit on, and then of those to test with.
+
+    Args:
+        run: Whose detector.
+        dataset: The pictures.
+        fit: Those to fit on; all annotated.
+        test: Those to test with; all annotated.
+        batch_size: Pictures at a time.
+        unreadable: Collects those that cannot be read.
+        progress: Called with the number of pictures done, of both parts together.
+
+    Raises:
+        LmkitError: If none of either can be read.
+    """
+    fitting, testing = (
+        detect_all(
+            run,
+            dataset,
+            part,
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=lambda done, before=before: progress(before + done),  # type: ignore[misc]
+        )
+        for part, before in ((fit, 0), (test, len(fit)))
+    )
+    return fitting, testing
+
+
+def mean_shape(fitting: Detections, testing: Detections) -> Array:
+    """Return the mean annotated points of some pictures, in pixels of others, (N, P, 2)."""
+    mean = mean_known(fitting.truth_in_square(), axis=0)
+    return testing.to_pixels(np.broadcast_to(mean, testing.truth.shape))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lmkit.data.unreadable import Unreadable
-from lmkit.evaluation.detections import detect_all
+from lmkit.evaluation.detections import detect_parts, mean_shape
 from lmkit.evaluation.measures import mean_known, normalised_errors, picture_errors
 from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation import Prepared
@@ -92,24 +92,18 @@ def measure_direct(
     total = len(fit) + len(test)
     unreadable = Unreadable(ready.settings.loading.max_unreadable)
 
-    def told(before: int) -> Callable[[int], None]:
-        return lambda done: progress(before + done, total)
-
-    fitting, testing = (
-        detect_all(
-            run,
-            dataset,
-            part,
-            batch_size=batch_size,
-            unreadable=unreadable,
-            progress=told(before),
-        )
-        for part, before in ((fit, 0), (test, len(fit)))
+    fitting, testing = detect_parts(
+        run,
+        dataset,
+        fit,
+        test,
+        batch_size=batch_size,
+        unreadable=unreadable,
+        progress=lambda done: progress(done, total),
     )
     unreadable.check(total)
     found = testing.to_pixels(testing.found)
-    mean = mean_known(fitting.truth_in_square(), axis=0)
-    shape = testing.to_pixels(np.broadcast_to(mean, testing.truth.shape))
+    shape = mean_shape(fitting, testing)
     errors = 100 * mean_known(normalised_errors(found, testing.truth, pair), axis=0)
     names = dataset.point_names
     return DirectReport(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import CONVENTIONS, JAKAB2018, LMKIT, Convention
-from lmkit.evaluation.detections import Detections, detect_all
+from lmkit.evaluation.detections import Detections, detect_parts, mean_shape
 from lmkit.evaluation.health import examine, explained_variance
 from lmkit.evaluation.labelled import DRAWS, NUMBERS, few_labelled
 from lmkit.evaluation.measures import (
@@ -114,16 +114,14 @@ def evaluate(
     def told(before: int) -> Callable[[int], None]:
         return lambda done: progress(before + done, total)
 
-    fitting, testing = (
-        detect_all(
-            run,
-            dataset,
-            part,
-            batch_size=batch_size,
-            unreadable=unreadable,
-            progress=told(before),
-        )
-        for part, before in ((fit, 0), (measurable, len(fit)))
+    fitting, testing = detect_parts(
+        run,
+        dataset,
+        fit,
+        measurable,
+        batch_size=batch_size,
+        unreadable=unreadable,
+        progress=told(0),
     )
     unreadable.check(len(fit) + len(measurable))
     stability = None
@@ -165,7 +163,7 @@ def evaluate(
         interval=bootstrap(per_image, seed=derive(protocol.seed, "bootstrap")),
         backward=None if backward is None else float(backward.mean()),
         backward_per_landmark=None if backward is None else backward.tolist(),
-        mean_shape_errors=picture_errors(_mean_shape(fitting, testing), testing.truth, pair),
+        mean_shape_errors=picture_errors(mean_shape(fitting, testing), testing.truth, pair),
         curve=Curve.of(per_image, protocol.threshold),
         stability=stability,
         labelled=few_labelled(
@@ -259,12 +257,6 @@ def _forward(convention: Convention, fitting: Detections, testing: Detections) -
     """Predict the annotated points of the test pictures, in their pixels."""
     predicted = convention.predict(fitting.found, fitting.truth_in_square(), testing.found)
     return testing.to_pixels(predicted)
-
-
-def _mean_shape(fitting: Detections, testing: Detections) -> Array:
-    """Return the mean annotated points of the fitting pictures, in pixels of the test pictures."""
-    mean = mean_known(fitting.truth_in_square(), axis=0)
-    return testing.to_pixels(np.broadcast_to(mean, testing.truth.shape))
 
 
 def _backward(
