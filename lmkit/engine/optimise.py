@@ -57,19 +57,21 @@ class Updater:
             fused=True,
         )
 
-    def update(self, loss: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Take one optimiser step down the gradient of ``loss``.
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a loss to what the parameters have collected."""
+        loss.backward()
+
+    def apply(self, loss: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Take one optimiser step down the collected gradients, and forget them.
 
         Args:
-            loss: A scalar.
+            loss: The scalar they belong to, which must be finite as well.
             step: Its number, from 0.
 
         Returns:
             Each network's gradient norm before clipping, and whether the update was skipped
             (a float: 0 or 1). Both stay on the device.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
         limit = self.settings.clip_norm
         norms = {
             name: clip_grad_norm_(parameters, math.inf if limit is None else limit)
@@ -82,4 +84,10 @@ class Updater:
         # How torch.amp.GradScaler tells a fused optimiser to leave everything as it is.
         self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         return norms, skipped
+
+    def update(self, loss: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Take one optimiser step down the gradient of one loss; see ``apply``."""
+        self.backward(loss)
+        return self.apply(loss, step)

@@ -75,11 +75,29 @@ def test_an_update_that_is_not_finite_changes_nothing(networks, factor):
 
 
 def test_each_network_is_clipped_by_itself(networks):
-    assembly, updater = networks
+    assembly, _ = networks
+    # Without momentum and decay, Adam's first moment is the gradient it was given.
+    settings = OptimizerSettings(clip_norm=0.5, betas=(0.0, 0.9), weight_decay=0.0)
+    updater = Updater(assembly, settings)
     updater.update(loss_of(assembly, 100.0), 0)
+    state = updater.optimizer.state
     for parameters in updater.networks.values():
-        norm = torch.stack([p.grad.norm() for p in parameters]).norm()
+        norm = torch.stack([state[p]["exp_avg"].norm() for p in parameters]).norm()
         assert norm.item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_gradients_of_several_losses_add_up_to_one_update(tiny, registry):
+    states = []
+    for parts in ([1.0], [0.25, 0.75]):
+        assembly = assemble(tiny(), registry)
+        updater = Updater(assembly, OptimizerSettings())
+        for part in parts:
+            loss = loss_of(assembly, part)
+            updater.backward(loss)
+        updater.apply(loss, 0)
+        assert all(p.grad is None for own in updater.networks.values() for p in own)
+        states.append(snapshot(assembly))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*states, strict=True))
 
 
 def test_a_detector_without_trainable_parameters_is_refused(tiny, registry):
