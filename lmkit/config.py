@@ -111,6 +111,8 @@ class LoadingSettings:
     """How pictures become batches.
 
     Args:
+        partner: What the deformed view is made of: the picture itself, or another training picture
+            of its subject.
         crop: What is shown of a picture: all of it, its central window, the box of its annotated
             points, or what a publication showed.
         crop_share: With ``crop`` ``centre``, the window's side as a share of the shorter side.
@@ -124,6 +126,7 @@ class LoadingSettings:
         workers: Processes that read pictures; none chooses by the number of cores.
     """
 
+    partner: Literal["none", "subject"] = "none"
     crop: Literal["none", "centre", "annotated-box", "sanchez2019", "jakab2018", "dve2019"] = "none"
     crop_share: float = 0.8
     crop_margin: float = 0.5

@@ -10,6 +10,7 @@ from lmkit import config
 from lmkit.data.crops import LEAK
 from lmkit.data.loading import TrainingBatches
 from lmkit.data.split import Split, make_split, trained_keys
+from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.engine.assemble import Assembly, assemble, build_dataset, build_framer
 from lmkit.engine.folder import RunFolder, read_json
@@ -30,6 +31,7 @@ class Prepared:
         without_points: How many more are in no part, because they have no annotated points that
             they could be cropped by.
         trained: How many would test, but are left out because the run at hand trained on them.
+        partners: The other pictures of each training picture's subject, where training pairs them.
     """
 
     settings: config.Settings
@@ -38,6 +40,7 @@ class Prepared:
     unreadable: Unreadable
     without_points: int = 0
     trained: int = 0
+    partners: Partners | None = None
 
     def notes(self) -> list[str]:
         """Return what the user should hear about the data, a sentence each."""
@@ -59,6 +62,11 @@ class Prepared:
             pictures = "picture" if self.trained == 1 else "pictures"
             notes.append(
                 f"Left out of testing, because the run trained on them: {self.trained} {pictures}."
+            )
+        if self.partners is not None and self.partners.alone:
+            notes.append(
+                f"Paired with themselves, as the only ones of their subjects: "
+                f"{self.partners.alone} of {len(self.split.train)} pictures."
             )
         return notes
 
@@ -226,6 +234,17 @@ def divide_as_before(folder: RunFolder, settings: config.Settings, registry: Reg
     return Prepared(settings, dataset, split, Unreadable(settings.loading.max_unreadable))
 
 
+def find_partners(ready: Prepared) -> Prepared:
+    """Find the other pictures of each training picture's subject, where training pairs them.
+
+    Raises:
+        LmkitError: If the data does not say who is on its pictures, or each shows another subject.
+    """
+    if ready.settings.loading.partner == "none":
+        return ready
+    return replace(ready, partners=Partners(ready.dataset, ready.split.train))
+
+
 def make_ready(
     settings: config.Settings, registry: Registry | None = None
 ) -> tuple[Prepared, Assembly]:
@@ -240,6 +259,7 @@ def make_ready(
     registry = registry or installed()
     ready = prepare(settings, registry)
     assembly = assemble(settings, registry)
+    ready = find_partners(ready)
     # Asked for no step: it refuses a batch that the data cannot fill, as training would.
     TrainingBatches(
         ready.dataset,

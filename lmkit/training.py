@@ -24,7 +24,7 @@ from lmkit.engine.train import train as run_training
 from lmkit.engine.writers import WriterObserver
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.pictures import PictureWriter
-from lmkit.preparation import Prepared, divide_as_before, make_ready, settle
+from lmkit.preparation import Prepared, divide_as_before, find_partners, make_ready, settle
 from lmkit.registry.discovery import is_strict
 from lmkit.registry.lookup import Registry, installed
 from lmkit.run import Run
@@ -106,7 +106,7 @@ def resume(
             f"{path} is at step {done} already, of {settings.run.steps}.",
             remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
         )
-    ready = divide_as_before(run.folder, settings, run.registry)
+    ready = find_partners(divide_as_before(run.folder, settings, run.registry))
     assembly = assemble(settings, registry)
     if not found:
         _initialise(assembly)
@@ -224,6 +224,7 @@ def _train(
         everyone,
         unreadable=ready.unreadable,
         checkpoint=checkpoint,
+        partners=ready.partners,
     )
 
 

@@ -104,3 +104,34 @@ def test_another_seed_of_the_run_tests_on_the_same_pictures(tmp_path):
     first = held_out()
     assert held_out(run={"seed": 7}) == first
     assert held_out(loading={"split_seed": 7}) != first
+
+
+def test_frames_of_a_folder_each_are_paired_and_those_alone_are_told_of(tmp_path):
+    from lmkit.engine.observer import Observer
+
+    class Notes(Observer):
+        def __init__(self):
+            self.heard = []
+
+        def note(self, text):
+            self.heard.append(text)
+
+    for number, video in enumerate(("a/1", "a/2", "a/3", "b/1", "b/2", "c/1", "plain")):
+        path = tmp_path / "videos" / f"{video}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((32, 32, 3), number, np.uint8)).save(path)
+    data = {"name": "folder", "path": str(tmp_path / "videos"), "subjects": "folder"}
+    paired = {"held_out": 0.0, "partner": "subject"}
+
+    def settings(**data):
+        values = {**TINY, "data": data, "loading": paired}
+        layers = [*config.read_recipe("quickstart", installed()), config.Layer("test", values)]
+        return config.resolve(config.merge(layers), installed())
+
+    notes = Notes()
+    start(settings(**data), tmp_path / "run", [notes])
+    alone = "Paired with themselves, as the only ones of their subjects: 2 of 7 pictures."
+    assert alone in notes.heard
+    with pytest.raises(LmkitError, match="does not say who is on its pictures"):
+        start(settings(**{**data, "subjects": "none"}), tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -200,13 +200,15 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
         for name, network in assembly.networks()
     }
     split = {part: len(getattr(ready.split, part)) for part in ("train", "fit", "test")}
+    alone = {} if ready.partners is None else {"without_partner": ready.partners.alone}
     routes = [str(route) for route in assembly.routes]
     if as_json:
-        plan = {"settings": settings.to_dict(), "pictures": split, "routes": routes}
+        plan = {"settings": settings.to_dict(), "pictures": {**split, **alone}, "routes": routes}
         print_json({**plan, "trainable_parameters": sizes, "device": str(device)})
         return
     rows = [(key, as_typed(value)) for key, value in settings.flat().items()]
     rows += [(f"pictures to {part}", str(count)) for part, count in split.items()]
+    rows += [("pictures to train, without a partner", str(count)) for count in alone.values()]
     rows += [(f"trainable parameters, {name}", f"{size:,}") for name, size in sizes.items() if size]
     rows += [("route", route) for route in routes]
     print_table(("setting", "value"), [*rows, ("device", str(device))])

@@ -70,7 +70,11 @@ class Faces(Dataset):
     def annotation(self, index: int) -> Annotation:
         """Return where the five points were drawn, and who the face is."""
         points = self._chunk(index)[1][index % _CHUNK]
-        return Annotation(points=points, subject=str(index // self._each))
+        return Annotation(points=points, subject=self.subject(index))
+
+    def subject(self, index: int) -> str:
+        """See [Dataset][lmkit.api.Dataset]; without drawing the face."""
+        return str(index // self._each)
 
     def indices(self, part: Part) -> range:
         """See [Dataset][lmkit.api.Dataset]."""

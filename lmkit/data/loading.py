@@ -7,7 +7,6 @@ on any global state, so that a resumed run sees exactly the pictures it would ha
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmkit.data.pictures import Framer, Framing
+from lmkit.data.subjects import Partners, number_subjects
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import read_ahead
 from lmkit.errors import ExitCode, LmkitError
@@ -34,6 +34,10 @@ class Batch:
             known. None unless asked for.
         indices: The B pictures' numbers.
         unreadable: Pictures of this step that could not be read, and why; others stand in.
+        partners: (B, 3, S, S), for each picture another one of its subject, or the picture itself
+            where there is no other; none unless asked for.
+        partner_points: (B, P, 2), as ``points``, those of the partners.
+        partner_indices: The B partners' numbers; empty without partners.
     """
 
     images: Tensor
@@ -41,11 +45,15 @@ class Batch:
     points: Tensor | None
     indices: list[int]
     unreadable: Mapping[int, str]
+    partners: Tensor | None = None
+    partner_points: Tensor | None = None
+    partner_indices: Sequence[int] = ()
 
     def pin_memory(self) -> "Batch":
         """Return the batch with its images and points where the GPU fetches them from."""
-        points = None if self.points is None else self.points.pin_memory()
-        return replace(self, images=self.images.pin_memory(), points=points)
+        moved = ("images", "points", "partners", "partner_points")
+        tensors = {name: getattr(self, name) for name in moved}
+        return replace(self, **{k: v.pin_memory() for k, v in tensors.items() if v is not None})
 
 
 class TrainingBatches:
@@ -67,6 +75,9 @@ class TrainingBatches:
         world: The number of processes that train together.
         workers: The number of processes that read; none are started for data held in memory.
         annotated: Whether batches carry annotated points; unless they do, none is looked at.
+        partners: Whose other pictures batches carry beside each picture; none if not given. Which
+            one is drawn from (seed, step, place in the batch of all processes) alone; where it
+            cannot be read, the next one of the subject is taken.
         pin_memory: Whether to put images where the GPU fetches them from.
 
     Raises:
@@ -88,6 +99,7 @@ class TrainingBatches:
         world: int = 1,
         workers: int = 0,
         annotated: bool = False,
+        partners: Partners | None = None,
         pin_memory: bool = False,
     ) -> None:
         if len(indices) < batch_size * world:
@@ -104,7 +116,7 @@ class TrainingBatches:
                 code=ExitCode.DATA,
             )
         order = _Order(tuple(indices), batch_size, seed, rank, world)
-        self._reader = _TrainingReader(dataset, order, framer, annotated)
+        self._reader = _TrainingReader(dataset, order, framer, annotated, partners)
         self._steps = range(start, max(start, stop))
         self._workers = 0 if dataset.in_memory else workers
         self._pin_memory = pin_memory
@@ -179,9 +191,12 @@ class _Order:
         """
         together = self.batch_size * self.world
         epoch, place = divmod(step, len(self.indices) // together)
-        own = self.rank * self.batch_size
-        position = (place * together + own + slot) % len(self.indices)
+        position = (place * together + self.place(slot)) % len(self.indices)
         return self.indices[int(_permutation(len(self.indices), self.seed, epoch)[position])]
+
+    def place(self, slot: int) -> int:
+        """Return where a slot is in the batch of all processes."""
+        return self.rank * self.batch_size + slot
 
 
 @lru_cache(maxsize=2)
@@ -189,6 +204,10 @@ def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
     order: NDArray[np.int64] = torch.randperm(count, generator=generator).numpy()
     return order
+
+
+_Picture = tuple[int, NDArray[np.uint8], Framing]
+"""A picture's number, the picture as it was framed, and how."""
 
 
 @dataclass(frozen=True)
@@ -199,24 +218,46 @@ class _TrainingReader:
     order: _Order
     framer: Framer
     annotated: bool
+    partners: Partners | None = None
 
     def __call__(self, step: int) -> Batch:
         size = self.order.batch_size
         problems: dict[int, str] = {}
         read = [self._readable(step, slot, problems) for slot in range(size)]
+        indices, images, points = self._joined(read)
+        numbers = number_subjects(self.dataset, indices)
+        subjects = None if numbers is None else torch.from_numpy(numbers)
+        batch = Batch(images, subjects, points, indices, problems)
+        if self.partners is None:
+            return batch
+        others = [
+            self._partner(self.partners, step, slot, own, problems) for slot, own in enumerate(read)
+        ]
+        indices, images, points = self._joined(others)
+        return replace(batch, partners=images, partner_points=points, partner_indices=indices)
+
+    def _joined(self, read: Sequence[_Picture]) -> tuple[list[int], Tensor, Tensor | None]:
+        """Return numbers, pictures, and annotated points if those are asked for."""
         indices = [index for index, _, _ in read]
         framings = [framing for _, _, framing in read]
-        return Batch(
-            images=_stack([image for _, image, _ in read]),
-            subjects=_subjects(self.dataset, indices),
-            points=_points(self.dataset, indices, framings) if self.annotated else None,
-            indices=indices,
-            unreadable=problems,
-        )
+        points = _points(self.dataset, indices, framings) if self.annotated else None
+        return indices, _stack([image for _, image, _ in read]), points
 
-    def _readable(
-        self, step: int, slot: int, problems: dict[int, str]
-    ) -> tuple[int, NDArray[np.uint8], Framing]:
+    def _partner(
+        self, partners: Partners, step: int, slot: int, own: _Picture, problems: dict[int, str]
+    ) -> _Picture:
+        """Read another picture of the subject; where none can be read, give the picture itself."""
+        drawn = derive(self.order.seed, step, self.order.place(slot), "partner")
+        for index in partners.of(own[0], drawn):
+            if index in problems:
+                continue
+            try:
+                return index, *_read(self.dataset, index, self.framer)
+            except OSError as error:
+                problems[index] = str(error)
+        return own
+
+    def _readable(self, step: int, slot: int, problems: dict[int, str]) -> _Picture:
         beyond = self.order.batch_size * self.order.world
         for candidate in (slot, *range(slot + beyond, slot + beyond + len(self.order.indices))):
             index = self.order.picture(step, candidate)
@@ -271,20 +312,6 @@ def _stack(images: Sequence[NDArray[np.uint8]], size: int = 0) -> Tensor:
     if not images:
         return torch.empty((0, 3, size, size), dtype=torch.uint8)
     return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
-
-
-def _subjects(dataset: Dataset, indices: Sequence[int]) -> Tensor | None:
-    """Number the subjects by a hash, which needs no list of all of them; (B,) int64 or none."""
-    names = [dataset.annotation(index).subject for index in indices]
-    if all(name is None for name in names):
-        return None
-    # A picture whose subject is not known is taken for a subject of its own.
-    words = [
-        f"key {dataset.key(index)}" if name is None else f"subject {name}"
-        for index, name in zip(indices, names, strict=True)
-    ]
-    hashes = [blake2b(word.encode("utf-8", "surrogateescape"), digest_size=8) for word in words]
-    return torch.tensor([int.from_bytes(h.digest(), "big") >> 1 for h in hashes])
 
 
 def _points(dataset: Dataset, indices: Sequence[int], framings: Sequence[Framing]) -> Tensor:

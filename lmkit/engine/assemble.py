@@ -234,6 +234,12 @@ def _check_fit(assembly: Assembly, settings: Settings) -> None:
                 f"The loss '{label}' compares reconstructions, but there is no generator or route.",
                 remedy="Choose a generator and a pairing with routes, or another loss.",
             )
+        if loss.needs_warps and settings.loading.partner != "none":
+            raise LmkitError(
+                f"The loss '{label}' compares two views of one picture by their warps, but "
+                f"loading.partner={settings.loading.partner} makes them of two pictures.",
+                remedy="Choose another loss, or --set loading.partner=none.",
+            )
     if assembly.pairing.uses_auxiliary and settings.run.batch_size < 2:
         raise LmkitError(
             f"A batch of {settings.run.batch_size} has no other picture to serve as auxiliary for "

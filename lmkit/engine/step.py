@@ -9,6 +9,7 @@ from torch import Tensor
 from lmkit.engine.assemble import Assembly, blame
 from lmkit.engine.routes import travel
 from lmkit.geometry.warps import Warp
+from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import View
 from lmkit.interfaces.step import Step
@@ -20,6 +21,8 @@ def run_step(
     images: Tensor,
     subjects: Tensor | None,
     truth: Tensor | None = None,
+    partners: Tensor | None = None,
+    partner_truth: Tensor | None = None,
     *,
     number: int,
     seed: int,
@@ -37,22 +40,21 @@ def run_step(
         subjects: (B,) who is on each picture, on the CPU; or none.
         truth: (B, P, 2), annotated points in [-1, 1] of the pictures, NaN where not known, on the
             device of the networks; or none.
+        partners: (B, 3, H, W), as ``images``: another picture of each subject, of which the
+            deformed view is made; or none, where both views are of one picture.
+        partner_truth: (B, P, 2), as ``truth``, of the partners.
         number: The step, from 0.
         seed: The run's seed.
         rank: Of this process.
         autocast: Makes the context in which the networks run.
     """
-    pixels = images.float() / 255
     count = len(images)
-    randomness = torch.Generator(pixels.device)
-    randomness.manual_seed(derive(seed, number, rank, "deformation"))
-    with blame(assembly.names["deformation"]):
-        pair = assembly.deformation(pixels, randomness)
-        for view in (pair.original, pair.deformed):
-            if view.shape != pixels.shape:
-                raise ValueError(
-                    f"returned a view of shape {tuple(view.shape)} instead of {tuple(pixels.shape)}"
-                )
+    draws = derive(seed, number, rank, "deformation")
+    pair = _deform(assembly, images, draws)
+    if partners is not None:
+        # By the same draws, so that who is their own partner gets the pair they would have anyway.
+        other = _deform(assembly, partners, draws)
+        pair = Views(pair.original, other.deformed, pair.original_warp, other.deformed_warp)
     with blame(assembly.names["pairing"]):
         chosen = assembly.pairing.auxiliary(
             count,
@@ -67,20 +69,40 @@ def run_step(
             _check_landmarks(both, 2 * count, assembly.detector.landmarks)
         landmarks: dict[View, Landmarks] = {"original": both[:count], "deformed": both[count:]}
         if chosen is not None:
-            chosen = chosen.to(pixels.device, non_blocking=True)
+            chosen = chosen.to(images.device, non_blocking=True)
             landmarks["auxiliary"] = landmarks["original"][chosen]
             views["auxiliary"] = pair.original[chosen]
         stages: tuple[tuple[Tensor, ...], ...] = ()
         if assembly.generator is not None:
             with blame(assembly.names["generator"]):
                 stages = travel(assembly.routes, views, landmarks, assembly.generator)
-    warps: dict[View, Warp] = {"original": pair.original_warp, "deformed": pair.deformed_warp}
+    warps: dict[View, Warp] = {}
+    if partners is None:
+        warps = {"original": pair.original_warp, "deformed": pair.deformed_warp}
     known: dict[View, Tensor] = {}
     if truth is not None:
-        known = {view: _shown(truth, warp) for view, warp in warps.items()}
+        known["original"] = _shown(truth, pair.original_warp)
+        known["deformed"] = _shown(
+            truth if partner_truth is None else partner_truth, pair.deformed_warp
+        )
         if chosen is not None:
             known["auxiliary"] = known["original"][chosen]
     return Step(number, views, landmarks, warps, assembly.routes, stages, known)
+
+
+def _deform(assembly: Assembly, images: Tensor, draws: int) -> Views:
+    """Make both views of pictures, (B, 3, H, W), uint8, by the draws that follow from a number."""
+    pixels = images.float() / 255
+    randomness = torch.Generator(pixels.device)
+    randomness.manual_seed(draws)
+    with blame(assembly.names["deformation"]):
+        pair = assembly.deformation(pixels, randomness)
+        for view in (pair.original, pair.deformed):
+            if view.shape != pixels.shape:
+                raise ValueError(
+                    f"returned a view of shape {tuple(view.shape)} instead of {tuple(pixels.shape)}"
+                )
+    return pair
 
 
 def weigh(

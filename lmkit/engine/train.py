@@ -12,6 +12,7 @@ from torch import Tensor
 from lmkit.config import Settings
 from lmkit.data.loading import TrainingBatches
 from lmkit.data.split import Split
+from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
@@ -49,6 +50,7 @@ def train(
     *,
     unreadable: Unreadable,
     checkpoint: Path | None = None,
+    partners: Partners | None = None,
 ) -> Outcome:
     """Train until ``settings.run.steps``, from the start or from a checkpoint.
 
@@ -61,6 +63,8 @@ def train(
         observer: Hears of progress.
         unreadable: Collects the pictures that cannot be read.
         checkpoint: Where to go on; from the start if not given.
+        partners: Whose other pictures the deformed views are made of; of each picture itself if
+            not given.
 
     Raises:
         LmkitError: If a component breaks, values stop being finite, or a file cannot be written.
@@ -91,6 +95,7 @@ def train(
         stop=run.steps,
         workers=workers_for(settings.loading.workers, device),
         annotated=assembly.needs_truth,
+        partners=partners,
         pin_memory=device.type == "cuda",
     )
 
@@ -106,12 +111,17 @@ def train(
                 # Dropout and the like draw from the global generator: tie it to the step as well.
                 torch.manual_seed(derive(run.seed, done, 0, "network"))
                 images = batch.images.to(device, non_blocking=True)
-                truth = batch.points
+                truth, others, others_truth = (
+                    None if part is None else part.to(device, non_blocking=True)
+                    for part in (batch.points, batch.partners, batch.partner_points)
+                )
                 step = run_step(
                     assembly,
                     images,
                     batch.subjects,
-                    None if truth is None else truth.to(device, non_blocking=True),
+                    truth,
+                    others,
+                    others_truth,
                     number=done,
                     seed=run.seed,
                     rank=0,

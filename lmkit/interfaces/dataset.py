@@ -63,13 +63,20 @@ class Dataset(ABC):
         """Return what is known about a picture, without reading it."""
         return Annotation()
 
+    def subject(self, index: int) -> str | None:
+        """Return the subject of a picture's annotation; to be overridden where that is costly.
+
+        It is asked of every picture before training where pairs are of one subject.
+        """
+        return self.annotation(index).subject
+
     def group(self, index: int) -> str | None:
         """Name what must not be divided between training and testing: by default the subject.
 
         Pictures of one group are held out together where [indices][lmkit.api.Dataset.indices] does
         not name parts. None if the picture stands alone.
         """
-        return self.annotation(index).subject
+        return self.subject(index)
 
     def indices(self, part: Part) -> Sequence[int] | None:
         """Return the pictures of a part, or none if the data does not say.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 View = Literal["original", "deformed", "auxiliary"]
-"""The pictures of one step: two deformations of the loaded picture, and the picture whose landmarks
-guide it."""
+"""The pictures of one step: two deformations of the loaded picture (or the deformed one of another
+picture of its subject), and the picture whose landmarks guide it."""
 
 VIEWS: tuple[View, ...] = get_args(View)
 

@@ -20,7 +20,8 @@ class Step:
         number: The step, counted from 0.
         views: The pictures of each view, (B, 3, H, W), RGB in [0, 1].
         landmarks: The landmarks found in each view; found once and shared by all routes.
-        warps: From the loaded pictures to each view.
+        warps: From the loaded pictures to each view. Empty where the two views are of two pictures;
+            a loss that reads them [says so][lmkit.api.Loss.needs_warps].
         routes: The routes travelled.
         stages: For every route, the picture after each hop, each (B, 3, H, W); the last is the end.
         truth: The annotated points as they are in each view, (B, P, 2), (x, y) in [-1, 1], float32;

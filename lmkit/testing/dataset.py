@@ -72,6 +72,8 @@ def annotation(subject: Subject) -> None:
             "a subject that is a text or none",
             repr(found.subject),
         )
+        same = data.subject(index) == found.subject
+        expect(same, subject, f"subject() to say {found.subject!r} as well", data.subject(index))
         if found.points is None:
             continue
         shape, came = (names, 2), np.shape(found.points)

@@ -63,6 +63,26 @@ def needs_routes(subject: Subject) -> None:
 
 
 @promise(
+    "needs warps",
+    "loss",
+    remedy="Set needs_warps = True on a loss that reads step.warps, and on no other: it cannot "
+    "train on pairs of two pictures.",
+)
+def needs_warps(subject: Subject) -> None:
+    """It says with needs_warps whether it reads how the views were warped."""
+    loss: Loss = subject.build().eval()
+    (step,) = arguments(subject)
+    if not loss.needs_warps:
+        # As where the views are of two pictures; reading warps fails where they are read.
+        _check(subject, loss(dataclasses.replace(step, warps={})))
+        return
+    exchanged = {"original": step.warps["deformed"], "deformed": step.warps["original"]}
+    with torch.no_grad():
+        before, after = loss(step), loss(dataclasses.replace(step, warps=exchanged))
+    expect(not torch.equal(before, after), subject, "needs_warps = False", "True, and no use of it")
+
+
+@promise(
     "needs truth",
     "loss",
     remedy="Set needs_truth = True on a loss that reads step.truth, and on no other: such a run is "

@@ -33,6 +33,7 @@ class Equivariance(Loss):
     """
 
     needs_routes: ClassVar[bool] = False
+    needs_warps: ClassVar[bool] = True
 
     def forward(self, step: Step) -> Tensor:
         """Compare the landmarks of the original with those of the deformed view.

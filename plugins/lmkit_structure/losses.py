@@ -95,6 +95,7 @@ class Equivariance(Loss):
     """
 
     needs_routes: ClassVar[bool] = False
+    needs_warps: ClassVar[bool] = True
 
     def forward(self, step: Step) -> Tensor:
         """Compare the landmarks of both views where the original view has them.

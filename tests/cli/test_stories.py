@@ -167,6 +167,10 @@ def test_a_dry_run_writes_nothing(here, tmp_path, monkeypatch):
     assert plan["settings"]["run"]["steps"] == 12
     assert plan["pictures"] == {"train": 20, "fit": 20, "test": 4}
     assert plan["device"] == "cpu"
+    odd = ("--set=loading.partner=subject", "--set=data.count=23")
+    plan = json.loads(here("train", *TINY, *odd, "--dry-run", "--json")[0])
+    assert plan["pictures"] == {"train": 20, "fit": 20, "test": 3, "without_partner": 0}
+    assert "train, without a partner" in here("train", *TINY, *odd, "--dry-run")[0]
     assert list(tmp_path.iterdir()) == []
 
 

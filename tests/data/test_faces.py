@@ -55,6 +55,8 @@ def test_nothing_is_drawn_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch
     data = Faces(image_size=16, count=100_000, pictures_per_subject=1)
     make_split(data, held_out=0.1, seed=0)
     assert not drawn
+    assert data.subject(99_999) == data.group(99_999) == "99999"
+    assert not drawn
     data.image(99_999)
     data.annotation(99_998)
     assert 99_999 in drawn

@@ -10,6 +10,7 @@ import torch
 
 from lmkit.data.loading import Batch, TrainingBatches, read_pictures
 from lmkit.data.pictures import Framer, Framing
+from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset
@@ -159,6 +160,100 @@ def test_no_points_unless_asked_for() -> None:
 def test_no_subjects_where_the_data_knows_none() -> None:
     (batch,) = batches(Shades(12, subjects=False), stop=1)
     assert batch.subjects is None
+
+
+def subject_of(index: int) -> int:
+    return index // 4
+
+
+class Frames(Marked):
+    """Four pictures a subject; the last picture of an odd number stands alone."""
+
+    def annotation(self, index: int) -> Annotation:
+        points = super().annotation(index).points
+        return Annotation(points, subject=None if index == 20 else f"{subject_of(index)}")
+
+
+def paired(data: Frames, **changes: Any) -> list[Batch]:
+    partners = Partners(data, range(len(data)))
+    return list(batches(data, partners=partners, annotated=True, **changes))
+
+
+def equal(first: Batch, second: Batch) -> bool:
+    assert first.partners is not None
+    assert second.partners is not None
+    assert first.partner_points is not None
+    assert second.partner_points is not None
+    return (
+        same(first, second)
+        and first.partner_indices == second.partner_indices
+        and torch.equal(first.partners, second.partners)
+        and torch.equal(first.partner_points.nan_to_num(9), second.partner_points.nan_to_num(9))
+    )
+
+
+def test_partners_are_other_pictures_of_the_subject_with_points_of_their_own() -> None:
+    seen = set()
+    for batch in paired(Frames(21), stop=100):
+        assert batch.partners is not None
+        assert batch.partner_points is not None
+        assert batch.partners[:, 0, 0, 0].tolist() == batch.partner_indices
+        for own, other in zip(batch.indices, batch.partner_indices, strict=True):
+            assert (own == other) == (own == 20)
+            assert own == 20 or subject_of(own) == subject_of(other)
+        (alone,) = batches(Frames(21), annotated=True, indices=batch.partner_indices, stop=1)
+        assert alone.points is not None
+        for index, points in zip(batch.partner_indices, batch.partner_points, strict=True):
+            expected = alone.points[alone.indices.index(index)]
+            torch.testing.assert_close(points, expected, equal_nan=True)
+        seen |= set(zip(batch.indices, batch.partner_indices, strict=True))
+    assert len(seen) == 20 * 3 + 1, "in time, each other one"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_partners_do_not_depend_on_earlier_steps_or_workers(workers: int) -> None:
+    data = Frames(22, bad=(3, 11))
+    long = paired(data)
+    resumed = paired(data, start=5, workers=workers)
+    assert all(equal(*pair) for pair in zip(long[5:], resumed, strict=True))
+    assert not any(equal(*pair) for pair in zip(long, paired(data, seed=1), strict=True))
+
+
+def test_partners_leave_the_pictures_as_they_are() -> None:
+    without = list(batches(Frames(21)))
+    assert all(batch.partners is None and not batch.partner_indices for batch in without)
+    assert all(same(*pair) for pair in zip(paired(Frames(21)), without, strict=True))
+
+
+def test_processes_share_the_partners_of_one() -> None:
+    whole = [batch.partner_indices for batch in paired(Frames(24), batch_size=6, stop=6)]
+    parts = [
+        [batch.partner_indices for batch in paired(Frames(24), batch_size=2, rank=rank, world=3)]
+        for rank in range(3)
+    ]
+    joined = [[i for part in ranks for i in part] for ranks in zip(*parts, strict=True)]
+    assert joined[:6] == whole
+
+
+def test_the_next_one_stands_in_for_a_partner_that_cannot_be_read() -> None:
+    data = Frames(16, bad=(1, 4, 5, 6))
+    for batch in paired(data, stop=20):
+        for own, other in zip(batch.indices, batch.partner_indices, strict=True):
+            assert other not in data.bad
+            assert (own == other) == (own == 7), "all others of its subject are damaged"
+    reported = {index for batch in paired(data, stop=20) for index in batch.unreadable}
+    assert reported == set(data.bad)
+
+
+def test_pinned_batches_have_their_partners_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    (batch,) = paired(Frames(8), stop=1)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor + 1)
+    pinned = batch.pin_memory()
+    for name in ("images", "points", "partners", "partner_points"):
+        before, after = getattr(batch, name), getattr(pinned, name)
+        torch.testing.assert_close(after, before + 1, equal_nan=True)
+    (plain,) = batches(Frames(8), stop=1)
+    assert plain.pin_memory().partners is None
 
 
 def test_unreadable_pictures_are_replaced_from_beyond_the_step() -> None:

@@ -11,12 +11,13 @@ from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
 
 
-def take(assembly, images, number=0, seed=0, subjects=None, truth=None):
+def take(assembly, images, number=0, seed=0, subjects=None, truth=None, others=(None, None)):
     return run_step(
         assembly,
         images,
         subjects,
         truth,
+        *others,
         number=number,
         seed=seed,
         rank=0,
@@ -204,6 +205,33 @@ def test_points_that_are_not_known_or_not_shown_are_not_there(tiny, registry, im
     # What lies beyond the picture is not shown, even where a smaller picture leaves it room.
     assert shown["original"] == [True, False, True, False, True]
     assert shown["deformed"] == [True, False, False, False, False]
+
+
+def test_the_deformed_view_is_of_the_partner_and_so_are_its_points(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    truth, partner_truth = (torch.full((4, 1, 2), place) for place in (0.1, -0.2))
+    partners = torch.cat((images[:1], images[1:].flip(0)))
+    plain = take(assembly, images, truth=truth)
+    step = take(assembly, images, truth=truth, others=(partners, partner_truth))
+    swapped = take(assembly, partners)
+    for view, expected in (("original", plain), ("deformed", swapped)):
+        assert torch.equal(step.views[view], expected.views[view])
+    # Who is their own partner gets the pair they would have without.
+    assert torch.equal(step.views["deformed"][0], plain.views["deformed"][0])
+    assert not torch.equal(step.views["deformed"][1], plain.views["deformed"][1])
+    assert step.warps == {}
+    assert torch.equal(step.truth["original"], plain.truth["original"])
+    moved = plain.warps["deformed"].map_points(partner_truth)
+    assert torch.equal(step.truth["deformed"], moved)
+    assert torch.equal(step.views["auxiliary"], plain.views["auxiliary"])
+
+
+@pytest.mark.parametrize("loss", ["structure-equivariance", "factorized-equivariance"])
+def test_losses_that_follow_the_deformation_take_pairs_of_one_picture(tiny, registry, loss):
+    assemble(tiny(f"loss.{loss}.weight=1"), registry)
+    with pytest.raises(LmkitError, match=f"The loss '{loss}' compares two views") as caught:
+        assemble(tiny(f"loss.{loss}.weight=1", "loading.partner=subject"), registry)
+    assert "loading.partner=none" in caught.value.remedy
 
 
 def test_without_annotation_a_step_knows_no_truth(tiny, registry, images):

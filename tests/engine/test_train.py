@@ -61,6 +61,18 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tiny, tmp_path):
     assert [json.loads(line)["step"] for line in lines] == [2, 3, 4, 6]
 
 
+def test_a_run_on_pairs_of_pictures_resumes_exactly(tiny, tmp_path):
+    pairs = ("loading.partner=subject", "loss.points.weight=1", "run.landmarks=5")
+    start(tiny("run.steps=4", *pairs), tmp_path / "whole")
+    start(tiny("run.steps=2", *pairs), tmp_path / "parts")
+    with pytest.raises(LmkitError, match=r"loading\.partner was subject and is to be none"):
+        resume(tmp_path / "parts", [read_assignments(["run.steps=4", "loading.partner=none"])])
+    resume(tmp_path / "parts", [read_assignments(["run.steps=4"])])
+    assert same(weights(tmp_path / "whole", 4), weights(tmp_path / "parts", 4))
+    start(tiny("run.steps=4", *pairs[1:]), tmp_path / "single")
+    assert not same(weights(tmp_path / "whole", 4), weights(tmp_path / "single", 4))
+
+
 def test_a_picture_changes_nothing(tiny, tmp_path):
     start(tiny("run.picture_every=0"), tmp_path / "few")
     start(tiny("run.picture_every=1"), tmp_path / "many")

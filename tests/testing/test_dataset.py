@@ -155,6 +155,13 @@ class BadPair(Good):
     normalising_pair = (1, 1)
 
 
+class Disagreeing(Good):
+    """Says twice who is on a picture, and otherwise each time."""
+
+    def subject(self, index):
+        return str(index)
+
+
 class Leaking(Good):
     """Trains on what tests."""
 
@@ -207,6 +214,7 @@ BAD = [
     ("annotation", HalfKnown, "in x and y or in neither"),
     ("annotation", Nothing, "no points where none is known"),
     ("annotation", BadPair, "normalising_pair"),
+    ("annotation", Disagreeing, "subject() to say '0' as well"),
     ("parts", Leaking, "for training and for testing"),
     ("parts", Beyond, "test from 0 to 19"),
     ("pickle", Unpicklable, "pickle"),

@@ -81,6 +81,28 @@ class SaysTooLittle(Good):
     needs_routes: ClassVar[bool] = False
 
 
+class SaysItFollows(Good):
+    """Asks for the warps and does not read them."""
+
+    needs_warps: ClassVar[bool] = True
+
+
+class Follows(Central):
+    """Compares the views' landmarks in the loaded picture, and does not ask for the warps."""
+
+    def forward(self, step):
+        first, second = (
+            warp.sample_points(step.landmarks[view].points) for view, warp in step.warps.items()
+        )
+        return (first - second).square().mean()
+
+
+class Equivariant(Follows):
+    """The same, and says so."""
+
+    needs_warps: ClassVar[bool] = True
+
+
 class SaysItKnows(Good):
     """Asks for annotated points and does not read them."""
 
@@ -136,6 +158,8 @@ BAD = [
     ("gradients arrive", Steep, "landmarks.original.points"),
     ("needs routes", SaysTooMuch, "needs_routes = False"),
     ("needs routes", SaysTooLittle, "needs_routes = True"),
+    ("needs warps", SaysItFollows, "needs_warps = False"),
+    ("needs warps", Follows, "ValueError"),
     ("needs truth", SaysItKnows, "needs_truth = False"),
     ("needs truth", Peeks, "KeyError"),
     ("needs truth", KnowsAll, "a finite number"),
@@ -157,6 +181,6 @@ def test_no_check_is_without_a_bad_one():
     assert {name for name, _, _ in BAD} == first_met
 
 
-@pytest.mark.parametrize("cls", [Good, Central, Supervised])
+@pytest.mark.parametrize("cls", [Good, Central, Equivariant, Supervised])
 def test_a_good_one_keeps_all(assert_keeps_all, cls):
     assert_keeps_all("loss", cls)
