@@ -9,12 +9,14 @@ from lmkit import drawing
 from lmkit.config import Settings
 from lmkit.data.loading import read_pictures
 from lmkit.data.split import Split
+from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.device import autocast_for
 from lmkit.engine.folder import RunFolder, storage
 from lmkit.engine.observer import Observer
 from lmkit.engine.step import run_step
+from lmkit.errors import LmkitError
 from lmkit.geometry.coordinates import to_pixels
 from lmkit.interfaces.dataset import Dataset
 
@@ -50,10 +52,11 @@ class PictureWriter(Observer):
         self._folder = folder
         self._settings = settings
         self._dataset = dataset
-        pool = split.test or split.train
+        self._pool = pool = split.test or split.train
         count = min(len(pool), FACES)
         self._chosen = [pool[number * len(pool) // count] for number in range(count)]
         self._images: Tensor | None = None
+        self._others: Tensor | None = None
 
     def picture(self, step: int, assembly: Assembly) -> None:
         """Draw both sheets with the networks in eval mode."""
@@ -70,16 +73,36 @@ class PictureWriter(Observer):
 
     def _read(self) -> Tensor:
         if self._images is None:
-            batches = read_pictures(
-                self._dataset,
-                self._chosen,
-                framer=build_framer(self._settings),
-                batch_size=FACES,
-                unreadable=Unreadable(1.0),
-            )
-            found = [batch.images for batch in batches]
-            self._images = torch.cat(found) if found else torch.empty(0)
+            found = self._pictures(self._chosen)
+            self._images = torch.stack([*found.values()]) if found else torch.empty(0)
+            if self._settings.loading.partner != "none":
+                self._others = self._paired(dict([*found.items()][:ROUTES]))
         return self._images
+
+    def _paired(self, shown: dict[int, Tensor]) -> Tensor | None:
+        """Return another picture of each one's subject, of those it is shown among."""
+        try:
+            partners = Partners(self._dataset, self._pool)
+        except LmkitError:
+            return None  # Training has pairs, and these pictures have none.
+        others = {index: next(partners.of(index, 0), index) for index in shown}
+        found = self._pictures([*others.values()]) | shown
+        return torch.stack([found.get(others[index], own) for index, own in shown.items()])
+
+    def _pictures(self, indices: list[int]) -> dict[int, Tensor]:
+        """Return those that can be read, (3, S, S), uint8, by number."""
+        batches = read_pictures(
+            self._dataset,
+            indices,
+            framer=build_framer(self._settings),
+            batch_size=FACES,
+            unreadable=Unreadable(1.0),
+        )
+        return {
+            index: image
+            for batch in batches
+            for index, image in zip(batch.indices, batch.images, strict=True)
+        }
 
     def _draw_landmarks(self, step: int, assembly: Assembly, images: Tensor) -> None:
         with autocast_for(images.device, self._settings.run.precision)():
@@ -89,10 +112,12 @@ class PictureWriter(Observer):
 
     def _draw_routes(self, step: int, assembly: Assembly, images: Tensor) -> None:
         """One row a picture: for each route its source, every stage, and the target."""
+        others = self._others
         record = run_step(
             assembly,
             images[:ROUTES],
             None,
+            partners=None if others is None else others.to(images.device),
             number=0,
             seed=self._settings.run.seed,
             rank=0,

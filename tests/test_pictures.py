@@ -46,6 +46,25 @@ def test_the_sheet_of_routes_begins_and_ends_with_views(tiny, registry, tmp_path
     assert not np.array_equal(cell[1], cell[2])
 
 
+def test_routes_are_drawn_on_pairs_as_training_has_them(tiny, registry, tmp_path):
+    still = ("deformation.rotation=0,0", "deformation.scale=0", "deformation.shift=0")
+    plain = ("pairing.name=intra", "data.count=64", *still)
+    for name, pictures in (("none", "2"), ("subject", "2"), ("subject", "1")):
+        settings = tiny(*plain, f"loading.partner={name}", f"data.pictures_per_subject={pictures}")
+        out = tmp_path / f"{name}-{pictures}"
+        ready, _, sheets = write(settings, registry, out)
+        sheet = load_image(sheets["routes-000012.png"])
+        # original, stage, deformed
+        first, _, last = (sheet[:96, i * (96 + GAP) : i * (96 + GAP) + 96] for i in range(3))
+        paired = name == "subject" and pictures == "2"
+        assert np.array_equal(first, last) != paired
+        if paired:
+            index = ready.split.test[0]
+            assert ready.dataset.subject(index) == ready.dataset.subject(index + 1)
+            shown = np.kron(ready.dataset.image(index + 1), np.ones((3, 3, 1), np.uint8))
+            assert np.abs(last.astype(int) - shown).max() <= 1
+
+
 def test_the_same_pictures_are_shown_each_time(tiny, registry, tmp_path):
     _, _, first = write(tiny(), registry, tmp_path / "a")
     _, _, second = write(tiny(), registry, tmp_path / "b")
