@@ -1,6 +1,7 @@
 """Travels the routes of a step: all hops of equal rank as one batched generator call."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -32,6 +33,8 @@ def travel(
     Raises:
         ValueError: If the generator returns pictures of another size.
     """
+    if generator.needs_images:
+        landmarks = {view: replace(own, images=views[view]) for view, own in landmarks.items()}
     stages: dict[Route, list[Tensor]] = {route: [] for route in routes}
     for length in sorted({len(route.stops) for route in routes}):
         together = [route for route in routes if len(route.stops) == length]

@@ -1,6 +1,7 @@
 """The generator: redraws a picture so that its landmarks move."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,11 @@ class Generator(nn.Module, ABC):
     Args:
         landmarks: The number of landmarks K.
     """
+
+    needs_images: ClassVar[bool] = False
+    """Whether the generator looks at the pictures that landmarks were found in: ``source.images``
+    and ``target.images``, which are there for such generators alone. The target's may be the very
+    picture that is to be drawn."""
 
     def __init__(self, *, landmarks: int) -> None:
         super().__init__()

@@ -22,6 +22,8 @@ class Landmarks:
             generators that read more than points.
         probability_maps: (B, K, h, w), float32, or none: how likely each landmark is in each cell;
             each map sums to 1, and the points are their means.
+        images: (B, 3, H, W), RGB in [0, 1], or none: the pictures that they were found in; put
+            here for generators that [need them][lmkit.api.Generator.needs_images].
     """
 
     points: Tensor
@@ -30,6 +32,7 @@ class Landmarks:
     descriptors: Tensor | None = None
     features: Tensor | None = None
     probability_maps: Tensor | None = None
+    images: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)

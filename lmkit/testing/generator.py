@@ -1,5 +1,6 @@
 """What generators promise."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -65,8 +66,8 @@ def batch_independence(subject: Subject) -> None:
 def target_trains(subject: Subject) -> None:
     """Gradients reach the landmarks of the target, every one of them."""
     _, _, target = _slopes(subject)
-    # Features are of the whole picture, and say nothing of one landmark or another.
-    own = {name: slope for name, slope in target.items() if name != "features"}
+    # These are of the whole picture, and say nothing of one landmark or another.
+    own = {name: slope for name, slope in target.items() if name not in ("features", "images")}
     known = {name: slope for name, slope in own.items() if slope is not None}
     expect(bool(known), subject, "gradients for the target's landmarks", "none at all")
     # A landmark may act through its point, its score map or its descriptor.
@@ -84,6 +85,28 @@ def target_trains(subject: Subject) -> None:
         objective(generator.redraw(arguments(subject)[0], heatmaps)).backward()
         passed = heatmaps.grad is not None and bool(heatmaps.grad.any())
         expect(passed, subject, "gradients for the heatmaps", "none")
+
+
+@promise(
+    "needs images",
+    "generator",
+    remedy="Set needs_images = True on a generator that reads the pictures that landmarks were "
+    "found in, and on no other.",
+)
+def needs_images(subject: Subject) -> None:
+    """It says with needs_images whether it looks at the pictures that landmarks were found in."""
+    generator, (images, source, target) = subject.build().eval(), arguments(subject)
+    if not generator.needs_images:
+        # There are none; reading them fails where they are read.
+        _check(subject, generator(images, source, target), images)
+        return
+    with torch.no_grad():
+        drawn = [
+            generator(images, replace(source, images=first), replace(target, images=second))
+            for first, second in ((source.images, target.images), (target.images, source.images))
+        ]
+    change = (drawn[0] - drawn[1]).abs().max().item()
+    expect(change > 0, subject, "needs_images = False", "True, and no use of them")
 
 
 @promise(

@@ -33,7 +33,9 @@ def pictures(batch: int, height: int, width: int | None = None, *, word: str = "
     return torch.rand(shape, generator=seeded("pictures", word))
 
 
-def landmarks(batch: int, count: int, side: int, *, word: str = "") -> Landmarks:
+def landmarks(
+    batch: int, count: int, side: int, *, word: str = "", images: Tensor | None = None
+) -> Landmarks:
     """Return random landmarks with everything that a detector may find.
 
     Args:
@@ -41,6 +43,7 @@ def landmarks(batch: int, count: int, side: int, *, word: str = "") -> Landmarks
         count: The number of landmarks K.
         side: Of the score maps, whose maxima are at the points.
         word: Another word gives others.
+        images: The pictures that they are of, if their generator needs them.
     """
     random = seeded("landmarks", word)
     points = torch.rand(batch, count, 2, generator=random) * 1.6 - 0.8
@@ -53,6 +56,7 @@ def landmarks(batch: int, count: int, side: int, *, word: str = "") -> Landmarks
         descriptors=torch.randn(batch, count, 8, generator=random),
         features=torch.randn(batch, 8, side, side, generator=random),
         probability_maps=spatial_softmax(scores),
+        images=images,
     )
 
 
@@ -100,8 +104,13 @@ def arguments(subject: Subject, batch: int = BATCH) -> tuple[Any, ...]:
     if subject.kind == "detector":
         return (pictures(batch, size),)
     if subject.kind == "generator":
-        source = landmarks(batch, count, size // 4, word="source")
-        return pictures(batch, size), source, landmarks(batch, count, size // 4, word="target")
+        pictured = bool(getattr(subject.load(), "needs_images", False))
+        images = {word: pictures(batch, size, word=word) for word in ("", "target")}
+        source, target = (
+            landmarks(batch, count, size // 4, word=word, images=images[of] if pictured else None)
+            for word, of in (("source", ""), ("target", "target"))
+        )
+        return images[""], source, target
     annotated = bool(getattr(subject.load(), "needs_truth", False))
     return (step(batch, count, size, annotated=annotated),)
 

@@ -55,3 +55,24 @@ def test_the_generator_is_told_where_the_landmarks_are_now():
 
     travel((Route("original", ("auxiliary",), "deformed"),), *scene(), Spy())
     assert seen == [(1.0, 4.0), (4.0, 2.0)]
+
+
+def test_a_generator_that_needs_pictures_gets_those_of_both_landmarks():
+    seen = []
+
+    class Curious(Ledger):
+        needs_images = True
+
+        def forward(self, images, source, target):
+            seen.append((source.images.mean().item(), target.images.mean().item()))
+            return images
+
+    travel((Route("original", ("auxiliary",), "deformed"),), *scene(), Curious())
+    assert seen == [(0.0, 100.0), (100.0, 10.0)]
+
+    class Plain(Ledger):
+        def forward(self, images, source, target):
+            assert source.images is target.images is None
+            return images
+
+    travel((Route("original", (), "deformed"),), *scene(), Plain())

@@ -114,6 +114,25 @@ class PictureDetached(Good):
         return super().redraw(images.detach(), heatmaps)
 
 
+class SaysItLooks(Good):
+    """Asks for the pictures that landmarks were found in, and does not look at them."""
+
+    needs_images = True
+
+
+class Peeks(Good):
+    """Looks at the picture to be drawn, and does not say so."""
+
+    def forward(self, images, source, target):
+        return (super().forward(images, source, target) + target.images) / 2
+
+
+class Looks(Peeks):
+    """The same, and says so."""
+
+    needs_images = True
+
+
 class Rounded(Good):
     """Adds and subtracts what half precision cannot hold."""
 
@@ -130,6 +149,8 @@ BAD = [
     ("target trains", Blind, "none for 0, 1, 2, 3, 4"),
     ("target trains", BlindToOne, "none for 1"),
     ("target trains", DeafRedraw, "gradients for the heatmaps"),
+    ("needs images", SaysItLooks, "needs_images = False"),
+    ("needs images", Peeks, "TypeError"),
     ("source trains", SourceDetached, "source's landmarks, which it uses"),
     ("picture trains", PictureDetached, "the picture it starts from"),
     ("bf16", Rounded, "within 0.05"),
@@ -148,5 +169,6 @@ def test_no_check_is_without_a_bad_one():
     assert {name for name, _, _ in BAD} == first_met
 
 
-def test_a_good_one_keeps_all(assert_keeps_all):
-    assert_keeps_all("generator", Good)
+@pytest.mark.parametrize("cls", [Good, Looks])
+def test_a_good_one_keeps_all(assert_keeps_all, cls):
+    assert_keeps_all("generator", cls)
