@@ -33,6 +33,7 @@ BUILT_IN = (
     "lmkit_structure",
     "lmkit_tensorboard",
     "lmkit_timm",
+    "lmkit_transporter",
 )
 """The modules of the plugins that lmkit's own distribution ships."""
 

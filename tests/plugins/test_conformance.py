@@ -30,6 +30,7 @@ SETTINGS = {
     "detector imm": {"width": 8},
     "generator imm": {"width": 4},
     "generator structure": {"width": 4, "depth": 1, "image_size": 32},
+    "generator transporter": {"width": 16},
     "loss perceptual": {"weights": "random", "layers": ["relu1_1"], "image_size": 16},
     "dataset faces": {"count": 40},
     "dataset folder": {"path": DATA / "folder"},
@@ -42,7 +43,9 @@ SETTINGS = {
 }
 """Beside options also the run's landmarks and image_size. What is not here is built as it is."""
 
-EXPECTED_FAILURES: dict[str, str] = {}
+EXPECTED_FAILURES: dict[str, str] = {
+    "generator transporter: source trains": "the method stops gradients there (stop_source)"
+}
 """Why a check fails that is known to: by its name, as pytest shows it."""
 
 

@@ -20,6 +20,7 @@ SMALL = {
     "generator residual": {"width": 4, "blocks": 1},
     "generator imm": {"width": 4},
     "generator structure": {"width": 4, "depth": 1},
+    "generator transporter": {"width": 4},
 }
 """What keeps a component small. What is not here is built as it is."""
 
