@@ -27,6 +27,7 @@ GROUP = "lmkit"
 BUILT_IN = (
     "lmkit.data.plugin",
     "lmkit.recipes",
+    "lmkit_dve",
     "lmkit_factorized",
     "lmkit_imm",
     "lmkit_interintra",

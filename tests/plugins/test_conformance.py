@@ -23,6 +23,7 @@ DATA = Path(tempfile.gettempdir()) / f"lmkit-conformance-{os.getpid()}"
 NAMES = [f"{number:06d}.png" for number in range(1, 7)]
 
 SETTINGS = {
+    "detector dve": {"descriptor": 8, "width": 8, "depth": 1, "blocks": 1},
     "detector hourglass": {"features": 16, "depth": 2},
     "detector structure": {"width": 4, "depth": 1, "image_size": 32},
     "detector timm": {"backbone": "resnet10t", "width": 16, "image_size": 32},

@@ -13,6 +13,7 @@ from lmkit.engine.step import run_step, weigh
 from lmkit.registry.lookup import installed
 
 SMALL = {
+    "detector dve": {"descriptor": 8, "width": 4, "depth": 1, "blocks": 1},
     "detector hourglass": {"features": 8, "depth": 1},
     "detector timm": {"backbone": "resnet10t", "width": 8},
     "detector structure": {"width": 4, "depth": 1},
