@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lmkit import __version__, config, provenance
+from lmkit.caching import make_cache, tell_repairs
 from lmkit.engine import checkpoint as checkpoints
 from lmkit.engine.assemble import Assembly, assemble, blame
 from lmkit.engine.device import choose_device
@@ -38,6 +39,7 @@ MAY_CHANGE = (
     "run.picture_every",
     "loading.workers",
     "loading.max_unreadable",
+    "loading.cache",
     "data.path",
     "writer.*",
 )
@@ -66,6 +68,8 @@ def start(
     choose_device(settings.run.device)
     ready, assembly = make_ready(settings, registry)
     _initialise(assembly)
+    RunFolder.refuse_taken(out)
+    ready = make_cache(ready, registry, Observers(observers))
     folder = RunFolder.create(out)
     write_json(folder.split, ready.split.to_json(ready.dataset))
     if ready.unreadable:
@@ -110,6 +114,7 @@ def resume(
     assembly = assemble(settings, registry)
     if not found:
         _initialise(assembly)
+    ready = make_cache(ready, registry, Observers(observers))
     # Before training, so that a run that is interrupted again knows how far it was to go.
     record = {**run.record, "settings": settings.to_dict()}
     now = provenance.origins(settings, registry)
@@ -209,23 +214,25 @@ def _train(
         for label, writer in assembly.writers.items()
     ]
     listening.observers = [*observers, *writers]
-    pictures = PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)
-    everyone = Observers([listening, pictures])
     for text in ready.notes():
-        everyone.note(text)
+        listening.note(text)
     if ready.unreadable:
-        everyone.note(f"{folder.unreadable} lists them.")
-    return run_training(
-        ready.settings,
-        assembly,
-        ready.dataset,
-        ready.split,
-        folder,
-        everyone,
-        unreadable=ready.unreadable,
-        checkpoint=checkpoint,
-        partners=ready.partners,
-    )
+        listening.note(f"{folder.unreadable} lists them.")
+    pictures = PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)
+    try:
+        return run_training(
+            ready.settings,
+            assembly,
+            ready.dataset,
+            ready.split,
+            folder,
+            Observers([listening, pictures]),
+            unreadable=ready.unreadable,
+            checkpoint=checkpoint,
+            partners=ready.partners,
+        )
+    finally:
+        tell_repairs(ready, listening)
 
 
 def _with_writers(run: Run, layers: Sequence[config.Layer]) -> list[config.Layer]:
