@@ -44,7 +44,8 @@ def paint(canvas: NDArray[np.uint8], at: Array, mark: Mark, colour: Colour) -> N
     bottom = min(height, int(np.ceil(at[1] + reach)) + 1)
     if left >= right or top >= bottom:
         return
-    dx, dy = np.meshgrid(np.arange(left, right) - at[0], np.arange(top, bottom) - at[1])
+    dx = np.arange(left, right) - at[0]
+    dy = np.arange(top, bottom)[:, None] - at[1]
     share = np.clip(0.5 - mark.distance(dx, dy), 0, 1)[..., None]
     patch = canvas[top:bottom, left:right]
     patch[...] = np.rint(patch * (1 - share) + np.asarray(colour) * share).astype(np.uint8)

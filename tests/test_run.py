@@ -163,6 +163,16 @@ def test_the_detector_is_the_trained_one(run, trained):
     assert run.step == 4
 
 
+def test_the_detector_is_laid_out_as_in_training_whoever_asks_first(trained):
+    with torch.inference_mode():
+        detector = open_run(trained, device="cpu").detector
+    weights = [weight for weight in detector.parameters() if weight.dim() == 4]
+    assert weights
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    # Tensors of inference mode could not serve whoever goes on without it.
+    assert not any(weight.is_inference() for weight in detector.parameters())
+
+
 def test_a_projection_run_carries_its_core(tiny, trained, faces, tmp_path):
     core = tmp_path / "core.safetensors"
     save_file(load_file(trained / "checkpoints" / "step-4" / "detector.safetensors"), core)

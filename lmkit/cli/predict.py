@@ -13,6 +13,7 @@ from lmkit.cli.common import (
     print_json,
     registry,
 )
+from lmkit.errors import ExitCode
 
 
 @click.command("predict", short_help="Find landmarks in pictures and draw them.")
@@ -25,6 +26,9 @@ from lmkit.cli.common import (
 @click.option("--no-overlays", is_flag=True, help="Write the landmarks alone, no drawings.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N",
               help="Pictures at a time.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(0), metavar="N",
+              help="Processes that read, and as many that draw; 0 for none. By default as many "
+              "read as in training, and each core draws, up to 8.")  # fmt: skip
 @device_option
 @json_option
 def command(
@@ -34,38 +38,55 @@ def command(
     form: str,
     no_overlays: bool,
     batch_size: int,
+    workers: int | None,
     device: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Find the landmarks of PICTURES (files, or folders of them) with the detector of RUN.
 
     Writes DIR/landmarks.csv or .json, in pixels of each picture, the centre of its first pixel at
     (0, 0), and DIR/overlays with the landmarks drawn. A picture that cannot be read is skipped and
-    named.
+    named in DIR/unreadable.csv.
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
-    from lmkit.prediction import OVERLAYS, find_pictures, predict_files
+    from lmkit.prediction.album import find_pictures
+    from lmkit.prediction.predict import OVERLAYS, predict_files
 
     opened = open_run(run, device)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
     found = find_pictures(pictures, without=out / OVERLAYS)
-    with CountingProgress("predicting") as progress:
-        result = predict_files(
-            opened,
-            found,
-            out,
-            form=form,
-            overlays=not no_overlays,
-            batch_size=batch_size,
-            progress=progress,
-        )
-    for name, reason in result.unreadable.items():
+    with CountingProgress("predicting", unit="pictures") as progress:
+        try:
+            result = predict_files(
+                opened,
+                found,
+                out,
+                form=form,
+                overlays=not no_overlays,
+                batch_size=batch_size,
+                workers=workers,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            progress.stop()
+            landmarks = out / f"landmarks.{form}"
+            state = "is still that of before" if landmarks.exists() else "was not written"
+            NOTES.print(
+                f"Stopped after {progress.done} of {count_of(len(found), 'picture')}: {landmarks} "
+                f"{state}.",
+                markup=False,
+            )
+            return ExitCode.INTERRUPTED
+    for name, reason in result.reasons.items():
         NOTES.print(f"Skipped {name}: {reason}", markup=False)
+    if more := result.unreadable - len(result.reasons):
+        NOTES.print(f"Skipped {more} more; {result.unreadable_file} names all.", markup=False)
     if as_json:
         print_json(result.to_dict())
-        return
+        return ExitCode.OK
     click.echo(f"{count_of(result.pictures, 'picture')}: {result.landmarks}")
     if not no_overlays:
         click.echo(f"Drawn in {out / OVERLAYS}")
+    return ExitCode.OK

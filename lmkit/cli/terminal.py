@@ -120,26 +120,38 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
 
 
 class CountingProgress(AbstractContextManager["CountingProgress"]):
-    """Shows how many of something are done; quiet where stderr is no terminal.
+    """Shows how many of something are done.
+
+    Where stderr is no terminal, that is a line from time to time: nothing for what takes seconds.
 
     Args:
         what: What is being done.
+        unit: What is counted, in the plural, if their number a second is to be shown.
     """
 
-    def __init__(self, what: str) -> None:
+    EVERY = 30.0
+    """Seconds between two lines."""
+
+    def __init__(self, what: str, unit: str = "") -> None:
+        self.done = 0
+        self._what = what
+        self._unit = unit
+        self._began = self._said = time.monotonic()
         self._progress = Progress(
             TextColumn(what),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
+            TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(compact=True),
             console=NOTES,
             disable=not NOTES.is_terminal,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=None)
+        self._task = self._progress.add_task("", total=None, speed="")
 
     def __enter__(self) -> "CountingProgress":
         self._progress.start()
+        self._began = self._said = time.monotonic()
         return self
 
     def __exit__(
@@ -149,11 +161,25 @@ class CountingProgress(AbstractContextManager["CountingProgress"]):
         traceback: TracebackType | None,
     ) -> None:
         """Leave the terminal as it was."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Show nothing more, and leave the terminal as it was."""
         self._progress.stop()
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show that ``done`` of ``total`` are done."""
-        self._progress.update(self._task, completed=done, total=total)
+        self.done = done
+        now = time.monotonic()
+        rate = done / max(now - self._began, 1e-9)
+        speed = f"{rate:.{0 if rate >= 10 else 1}f} {self._unit}/s" if self._unit else ""
+        self._progress.update(self._task, completed=done, total=total, speed=speed)
+        if NOTES.is_terminal or now - self._said < self.EVERY:
+            return
+        self._said = now
+        left = f"{_clock((total - done) / rate)} left" if total and done else ""
+        count = f"{done}/{total}" if total else f"{done}"
+        NOTES.print("  ".join(filter(None, [f"{self._what} {count}", speed, left])), markup=False)
 
 
 def _metrics_text(metrics: Mapping[str, float]) -> str:

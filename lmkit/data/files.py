@@ -1,6 +1,7 @@
 """What the data sets of picture files share: the pictures of a list, with what is known of each."""
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,9 +34,12 @@ class Strings:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
-        self._ends = np.cumsum([0, *map(len, encoded)])
-        self._block = b"".join(encoded)
+        block, ends = bytearray(), array("q", [0])
+        for text in texts:
+            block += text.encode("utf-8", "surrogateescape")
+            ends.append(len(block))
+        self._ends = np.frombuffer(ends, np.int64)
+        self._block = bytes(block)
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -168,10 +172,13 @@ def find_files(root: Path, suffixes: Iterable[str]) -> Iterator[str]:
             subfolders.clear()
             continue
         entered.add(real)
+        # Once a folder and not once a file, which would take longer than the listing.
+        within = Path(folder).relative_to(root).as_posix()
+        prefix = "" if within == "." else f"{within}/"
         for name in files:
-            path = Path(folder, name)
-            if path.suffix.lower() in wanted and not name.startswith("."):
-                yield path.relative_to(root).as_posix()
+            suffix = name[name.rfind(".") :].lower()
+            if suffix in wanted and not name.startswith("."):
+                yield prefix + name
 
 
 def need_folder(path: Path, what: str, remedy: str) -> None:

@@ -6,7 +6,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 def read_ahead(
     read: Callable[[Request], Result],
-    requests: Sequence[Request],
+    requests: Iterable[Request],
     workers: int,
     pin_memory: bool = False,
 ) -> Iterator[Result]:
@@ -30,7 +30,8 @@ def read_ahead(
 
     Args:
         read: A function of its argument alone.
-        requests: What to read.
+        requests: What to read; taken two a worker ahead of the results, so that they may be
+            computed meanwhile.
         workers: The number of processes that read; with 0, this one does.
         pin_memory: Whether to put results where the GPU fetches them from, by their method
             ``pin_memory``.
@@ -38,12 +39,16 @@ def read_ahead(
     Raises:
         LmkitError: As ``read`` raises it, from whichever process.
         RuntimeError: If ``read`` raises anything else in a worker, with the worker's traceback.
+        Exception: As the requests raise it, after the results of those before.
     """
     if workers == 0:
         for request in requests:
             result: Any = read(request)
             yield result.pin_memory() if pin_memory else result
         return
+    if isinstance(requests, Sized):
+        workers = min(workers, len(requests))
+    asked = _Requests(requests)
     with warnings.catch_warnings():
         # Remarks on forking beside threads, and on more workers than cores (which is right where
         # the disk is slow). The workers use neither threads nor devices, so forking is safe; the
@@ -51,9 +56,9 @@ def read_ahead(
         warnings.simplefilter("ignore")
         loader: data.DataLoader[Any] = data.DataLoader(
             _Guarded(read),
-            sampler=_Requests(requests),
+            sampler=asked,
             batch_size=None,
-            num_workers=min(workers, len(requests)),
+            num_workers=workers,
             collate_fn=_as_is,
             pin_memory=pin_memory,
             worker_init_fn=_leave_signals_to_main,
@@ -68,6 +73,8 @@ def read_ahead(
             if isinstance(result, _Breakdown):
                 raise RuntimeError(f"A worker process could not read on.\n\n{result.traceback}")
             yield result
+        if asked.error is not None:
+            raise asked.error
     finally:
         # The loader ends its workers when it is let go of. Whoever keeps an exception keeps this
         # frame, but must not keep the workers waiting.
@@ -119,16 +126,20 @@ class _Guarded(data.Dataset[Any]):
 
 
 class _Requests(data.Sampler[Any]):
-    """The requests themselves, in order."""
+    """The requests themselves, in order.
 
-    def __init__(self, requests: Sequence[Any]) -> None:
+    What they raise ends them and is kept: raised through the loader, it would hold on to it.
+    """
+
+    def __init__(self, requests: Iterable[Any]) -> None:
         self._requests = requests
+        self.error: Exception | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._requests)
-
-    def __len__(self) -> int:
-        return len(self._requests)
+        try:
+            yield from self._requests
+        except Exception as error:
+            self.error = error
 
 
 def _as_is(result: Result) -> Result:

@@ -5,6 +5,7 @@ Whatever is compared bit by bit was computed by processes started alike.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -155,6 +156,26 @@ def test_prediction(whole, here, tmp_path, monkeypatch):
     assert report["landmarks"] == "pred/landmarks.json"
     entries = json.loads((tmp_path / "pred" / "landmarks.json").read_text())
     assert [entry["width"] for entry in entries] == [70, 70, 70]
+
+
+def test_prediction_says_how_far_it_got(whole, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(noise).save(tmp_path / "photos" / "0.png")
+    for number in range(1, 5000):
+        (tmp_path / "photos" / f"{number}.png").hardlink_to(tmp_path / "photos" / "0.png")
+    out = tmp_path / "pred"
+    process = begin("predict", whole[0], tmp_path / "photos", "--out", out, "--workers=2")
+    while not (out / "overlays").is_dir():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stdout == ""
+    said = f"Stopped after ([0-9]+) of 5000 pictures: {out}/landmarks.csv was not written."
+    assert int(re.fullmatch(said, stderr.strip())[1]) < 5000
+    assert [path.name for path in out.iterdir()] == ["overlays"]
 
 
 def test_a_dry_run_writes_nothing(here, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 
 import pytest
 
@@ -53,6 +54,40 @@ def test_errors_keep_their_message(workers: int) -> None:
     assert (error.problem, error.remedy, error.code) == ("It is refused.", "Ask for less.", 3)
     with pytest.raises((KeyError, RuntimeError), match="a bug with 1"):
         list(read_ahead(break_down, [1], workers))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_requests_are_taken_as_they_are_needed(workers: int) -> None:
+    taken: list[int] = []
+
+    def requests() -> Iterator[int]:
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    ahead = [len(taken) - done for done, _ in enumerate(read_ahead(square, requests(), workers))]
+    assert len(ahead) == 20
+    assert max(ahead) <= 2 * workers + 1
+
+
+def test_what_was_asked_before_a_request_fails_is_read() -> None:
+    def requests() -> Iterator[int]:
+        yield from range(3)
+        raise KeyError("a request")
+
+    results = read_ahead(square, requests(), 2)
+    assert [next(results)[0] for _ in range(3)] == [0, 1, 4]
+    with pytest.raises(KeyError, match="a request") as kept:
+        next(results)
+    assert not multiprocessing.active_children()
+    assert kept.value.args == ("a request",)
+
+
+def test_readers_read_for_readers() -> None:
+    inner = (value for value, _ in read_ahead(square, range(9), 2))
+    results = list(read_ahead(square, inner, 2))
+    assert [value for value, _ in results] == [number**4 for number in range(9)]
+    assert not multiprocessing.active_children()
 
 
 def test_errors_end_the_workers_at_once() -> None:

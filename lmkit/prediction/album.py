@@ -1,0 +1,132 @@
+"""Picture files by name, however many: what ``lmkit predict`` was given."""
+
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, overload
+
+from lmkit.data.files import Strings
+from lmkit.data.folder import Folder
+from lmkit.errors import ExitCode, LmkitError
+
+
+class Place(NamedTuple):
+    """A folder that pictures lie in or below."""
+
+    root: str
+    """Its absolute path."""
+    prefix: str
+    """What the names of its pictures start with."""
+
+
+class _Entry(NamedTuple):
+    place: Place
+    key: str
+    """The picture's path within the folder."""
+    absolute: bool
+    """Whether it goes by its absolute path, because its name is another's."""
+
+
+class Album(Sequence[tuple[str, Path]]):
+    """Picture files, each with a name that tells it apart.
+
+    They are kept as text in one block, a few dozen bytes a picture, and handed to worker processes
+    at once; paths are made as they are asked for.
+
+    Args:
+        entries: Where the pictures lie, in order.
+    """
+
+    def __init__(self, entries: Iterator[_Entry]) -> None:
+        self._places: list[Place] = []
+        self._place_of = array("I")
+        self._absolute = bytearray()
+        self._keys = Strings(self._take(entries))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, Path]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[str, Path]]: ...
+
+    def __getitem__(self, index: int | slice) -> tuple[str, Path] | list[tuple[str, Path]]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        place = self._places[self._place_of[index]]
+        key = self._keys[index % len(self)]
+        file = Path(place.root, key)
+        return file.as_posix() if self._absolute[index] else place.prefix + key, file
+
+    def _take(self, entries: Iterator[_Entry]) -> Iterator[str]:
+        numbers: dict[Place, int] = {}
+        for place, key, absolute in entries:
+            number = numbers.setdefault(place, len(self._places))
+            if number == len(self._places):
+                self._places.append(place)
+            self._place_of.append(number)
+            self._absolute.append(absolute)
+            yield key
+
+
+def find_pictures(paths: Sequence[Path], *, without: Path | None = None) -> Album:
+    """Return every picture of files and folders once, by a name that tells them apart.
+
+    A file goes by its name, a folder's by their paths within; of several paths, a folder's names
+    start with its own. Where that is taken, a picture goes by its absolute path.
+
+    Args:
+        paths: Files, or folders that are searched with all below them.
+        without: A folder whose pictures are left out where they lie in one that is searched: the
+            drawings of an earlier call.
+
+    Raises:
+        LmkitError: If a path does not exist, or a folder has no picture.
+    """
+    drawings = None if without is None else os.path.join(without.resolve(), "")  # noqa: PTH118
+    found = (entry for path in paths for entry in _search(path, len(paths) == 1, drawings))
+    # What a single path holds differs already.
+    return Album(found if len(paths) == 1 else _told_apart(found))
+
+
+def _search(path: Path, alone: bool, drawings: str | None) -> Iterator[_Entry]:
+    """Yield the pictures of a file or folder, by names that may still clash."""
+    real = path.resolve()
+    if path.is_dir():
+        folder = Folder(path=path)
+        # The real name, since "." and ".." have none of their own.
+        place = Place(str(real), "" if alone else f"{real.name}/")
+        for index in range(len(folder)):
+            key = folder.key(index)
+            if drawings is None or not _path(place, key).startswith(drawings):
+                yield _Entry(place, key, False)
+    elif path.exists():
+        yield _Entry(Place(str(path.parent.resolve()), ""), path.name, False)
+    else:
+        raise LmkitError(
+            f"{path} does not exist.",
+            remedy="Give picture files, or folders of them.",
+            code=ExitCode.DATA,
+        )
+
+
+def _told_apart(entries: Iterator[_Entry]) -> Iterator[_Entry]:
+    """Leave out files that came before, and name by their absolute paths those whose name did."""
+    files: set[str] = set()
+    names: set[str] = set()
+    for place, key, _ in entries:
+        file, name = _path(place, key), place.prefix + key
+        if file in files:
+            continue
+        files.add(file)
+        yield _Entry(place, key, name in names)
+        names.add(name)
+
+
+def _path(place: Place, key: str) -> str:
+    return os.path.join(place.root, key)  # noqa: PTH118

@@ -1,0 +1,143 @@
+"""What prediction writes: each file entry by entry, aside, and in its place when it is complete."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from numpy.typing import NDArray
+
+from lmkit.engine.folder import storage
+
+Write = Callable[[str, tuple[int, int], NDArray[Any]], None]
+"""Takes a picture's name, its width and height, and (K, 2) points in its pixels."""
+
+NAMED = 10
+"""How many of the pictures that were left out are kept in memory."""
+
+
+@contextmanager
+def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
+    """Write a file of landmarks, which appears when it is complete; until then, an old one stays.
+
+    Args:
+        path: The file.
+        form: ``csv`` or ``json``.
+        count: The number K of landmarks.
+
+    Yields:
+        What takes each picture's landmarks; it keeps none of them.
+
+    Raises:
+        LmkitError: If the file cannot be written.
+    """
+    start = _csv if form == "csv" else _json
+    with _aside(path) as file:
+        write, end = start(file, count)
+        yield write
+        file.write(end)
+
+
+class Skipped:
+    """The pictures that were left out, and why: all in a file, the first few in memory as well.
+
+    After a ``with`` block that ended well, the file is there if any picture was left out, and none
+    of an earlier call is.
+
+    Args:
+        path: The file, a table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.first: dict[str, str] = {}
+        self._aside = _name_aside(path)
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> "Skipped":
+        return self
+
+    def add(self, name: str, reason: str) -> None:
+        """Note a picture.
+
+        Raises:
+            LmkitError: If the file cannot be written.
+        """
+        with storage(self.path):
+            if self._file is None:
+                self._file = _open(self._aside)
+                csv.writer(self._file).writerow(["file", "reason"])
+            csv.writer(self._file).writerow([name, reason])
+        self.count += 1
+        if len(self.first) < NAMED:
+            self.first[name] = reason
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Put the file in its place, or remove it if the block failed."""
+        with storage(self.path):
+            if self._file is None:
+                if kind is None:
+                    self.path.unlink(missing_ok=True)
+                return
+            self._file.close()
+            if kind is None:
+                self._aside.replace(self.path)
+            else:
+                self._aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[TextIO]:
+    """Write a file under another name, and rename it once it is complete."""
+    aside = _name_aside(path)
+    with storage(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with _open(aside) as file:
+                yield file
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+
+def _name_aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _open(path: Path) -> TextIO:
+    # A file's name may be any bytes, and is written as it is.
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _csv(file: TextIO, count: int) -> tuple[Write, str]:
+    table = csv.writer(file)
+    axes = [f"{axis}{k}" for k in range(count) for axis in "xy"]
+    table.writerow(["file", "width", "height", *axes])
+
+    def write(name: str, size: tuple[int, int], points: NDArray[Any]) -> None:
+        table.writerow([name, *size, *(f"{value:.3f}" for value in points.ravel().tolist())])
+
+    return write, ""
+
+
+def _json(file: TextIO, count: int) -> tuple[Write, str]:
+    before = "[\n"
+
+    def write(name: str, size: tuple[int, int], points: NDArray[Any]) -> None:
+        nonlocal before
+        rounded = [[round(value, 3) for value in point] for point in points.tolist()]
+        entry = {"file": name, "width": size[0], "height": size[1], "points": rounded}
+        file.write(before + json.dumps(entry))
+        before = ",\n"
+
+    return write, "\n]\n"
