@@ -38,11 +38,15 @@ class RunSettings:
 
     Args:
         steps: Steps of training in total; a resumed run goes on up to this number.
-        batch_size: Pictures a step.
+        batch_size: Pictures a step, of all processes together.
+        accumulate: Passes in which each process computes its share of a batch, one after the other:
+            less memory for the same gradient.
         landmarks: Number of landmarks K.
         image_size: Side of the square pictures the networks see, in pixels.
         seed: Everything random follows from it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        sync_batch_norm: Where several processes train together, whether BatchNorm goes by the
+            pictures of all of them or by each one's own.
         precision: Of the networks; ``auto`` is bfloat16 autocast on CUDA and float32 elsewhere.
             Geometry and losses are float32 always.
         checkpoint_every: Steps between checkpoints.
@@ -53,10 +57,12 @@ class RunSettings:
 
     steps: int = 1000
     batch_size: int = 32
+    accumulate: int = 1
     landmarks: int = 10
     image_size: int = 128
     seed: int = 0
     device: str = "auto"
+    sync_batch_norm: bool = True
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_every: int = 500
     keep: int = 2
@@ -65,6 +71,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "batch_size": 1, "landmarks": 1, "image_size": 16, "seed": 0}
+        at_least |= {"accumulate": 1}
         at_least |= {"checkpoint_every": 1, "keep": 1, "log_every": 1, "picture_every": 0}
         _check_at_least("run", self, at_least)
 
@@ -124,8 +131,6 @@ class LoadingSettings:
             on the same pictures.
         max_unreadable: Share of pictures that may be unreadable before the run stops.
         workers: Processes that read pictures; none chooses by the number of cores.
-        cache: Where pictures lie that were read once: a folder; ``auto`` for the user's, where it
-            pays; ``none`` for nowhere.
     """
 
     partner: Literal["none", "subject"] = "none"
@@ -137,13 +142,8 @@ class LoadingSettings:
     split_seed: int = 0
     max_unreadable: float = 0.05
     workers: int | None = None
-    cache: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.cache not in ("auto", "none"):
-            # A run is opened from anywhere.
-            place = str(Path(self.cache).expanduser().absolute())
-            object.__setattr__(self, "cache", place)
         for name in ("held_out", "max_unreadable"):
             if not 0 <= getattr(self, name) < 1:
                 raise LmkitError(

@@ -31,6 +31,8 @@ class ExitCode(IntEnum):
     """Training produced values that are not finite."""
     STORAGE = 7
     """A file could not be written: disk full, no permission."""
+    LOST = 8
+    """One of the processes that train together was killed or cut off."""
     INTERRUPTED = 130
     """Stopped by SIGINT (Ctrl-C) after saving."""
     TERMINATED = 143
@@ -58,6 +60,10 @@ class LmkitError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions pickle their positional arguments alone; this one crosses processes whole.
         return partial(type(self), remedy=self.remedy, code=self.code), (self.problem,)
+
+
+class ToldElsewhereError(LmkitError):
+    """What another of the processes that train together reports; this one ends in silence."""
 
 
 def did_you_mean(given: str, known: Iterable[str], *, all_of_them: str = "Known") -> str:

@@ -120,7 +120,6 @@ class PictureWriter(Observer):
             partners=None if others is None else others.to(images.device),
             number=0,
             seed=self._settings.run.seed,
-            rank=0,
             autocast=autocast_for(images.device, self._settings.run.precision),
         )
         columns: list[Tensor] = []

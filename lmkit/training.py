@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from lmkit import __version__, config, provenance
-from lmkit.caching import make_cache, tell_repairs
 from lmkit.engine import checkpoint as checkpoints
 from lmkit.engine.assemble import Assembly, assemble, blame
 from lmkit.engine.device import choose_device
-from lmkit.engine.folder import RunFolder, write_json
+from lmkit.engine.distributed import Processes, together
+from lmkit.engine.folder import Bystander, RunFolder, write_json
+from lmkit.engine.learner import divide
 from lmkit.engine.observer import Observer, Observers
 from lmkit.engine.train import Outcome
 from lmkit.engine.train import train as run_training
@@ -39,7 +40,6 @@ MAY_CHANGE = (
     "run.picture_every",
     "loading.workers",
     "loading.max_unreadable",
-    "loading.cache",
     "data.path",
     "writer.*",
 )
@@ -65,18 +65,22 @@ def start(
         LmkitError: If anything is wrong. Before training starts, nothing is left behind.
     """
     registry = registry or installed()
-    choose_device(settings.run.device)
-    ready, assembly = make_ready(settings, registry)
-    _initialise(assembly)
-    RunFolder.refuse_taken(out)
-    ready = make_cache(ready, registry, Observers(observers))
-    folder = RunFolder.create(out)
-    write_json(folder.split, ready.split.to_json(ready.dataset))
-    if ready.unreadable:
-        write_json(folder.unreadable, ready.unreadable.report())
-    # Last, since it is what makes the folder a run.
-    write_json(folder.settings, _describe(settings, registry))
-    outcome = _train(ready, assembly, folder, observers, None)
+    with together() as processes:
+        choose_device(settings.run.device)
+        divide(settings.run.batch_size, settings.run.accumulate, processes)
+        ready, assembly = make_ready(settings, registry)
+        _initialise(assembly)
+        # A name that is made of the time is not the same everywhere.
+        out = Path(processes.exchange(str(out))[0])
+        folder: RunFolder = Bystander(out)
+        if processes.write:
+            folder = RunFolder.create(out)
+            write_json(folder.split, ready.split.to_json(ready.dataset))
+            if ready.unreadable:
+                folder.write_unreadable(ready.unreadable.report())
+            # Last, since it is what makes the folder a run.
+            write_json(folder.settings, _describe(settings, registry, processes))
+        outcome = _train(ready, assembly, folder, observers, None, processes)
     return Run(folder, registry), outcome
 
 
@@ -99,31 +103,36 @@ def resume(
         LmkitError: If the run is damaged or finished, or the settings differ.
     """
     registry = registry or installed()
-    run = Run(RunFolder.open(path), registry)
-    former = run.settings
-    settings = settle(_with_writers(run, layers), registry)
-    refuse_changes(former, settings, path)
-    found = checkpoints.list_checkpoints(run.folder)
-    done = max(found, default=0)
-    if done >= settings.run.steps:
-        raise LmkitError(
-            f"{path} is at step {done} already, of {settings.run.steps}.",
-            remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
-        )
-    ready = find_partners(divide_as_before(run.folder, settings, run.registry))
-    assembly = assemble(settings, registry)
-    if not found:
-        _initialise(assembly)
-    ready = make_cache(ready, registry, Observers(observers))
-    # Before training, so that a run that is interrupted again knows how far it was to go.
-    record = {**run.record, "settings": settings.to_dict()}
-    now = provenance.origins(settings, registry)
-    record["components"] = run.origins + [each for each in now if each["kind"] == "writer"]
-    write_json(run.folder.settings, record)
-    for text in run.notes():
-        Observers(observers).note(text)
-    outcome = _train(ready, assembly, run.folder, observers, found.get(done))
-    return Run(run.folder, registry), outcome
+    with together() as processes:
+        run = Run(RunFolder.open(path), registry)
+        former = run.settings
+        settings = settle(_with_writers(run, layers), registry)
+        refuse_changes(former, settings, path)
+        divide(settings.run.batch_size, settings.run.accumulate, processes)
+        found = checkpoints.list_checkpoints(run.folder)
+        done = max(found, default=0)
+        if done >= settings.run.steps:
+            raise LmkitError(
+                f"{path} is at step {done} already, of {settings.run.steps}.",
+                remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
+            )
+        ready = find_partners(divide_as_before(run.folder, settings, run.registry))
+        assembly = assemble(settings, registry)
+        if not found:
+            _initialise(assembly)
+        # Before training, so that a run that is interrupted again knows how far it was to go; and
+        # once all have read what it was.
+        processes.exchange(None)
+        if processes.write:
+            record = {**run.record, "settings": settings.to_dict(), "processes": processes.world}
+            now = provenance.origins(settings, registry)
+            record["components"] = run.origins + [each for each in now if each["kind"] == "writer"]
+            write_json(run.folder.settings, record)
+            for text in run.notes():
+                Observers(observers).note(text)
+        folder = run.folder if processes.write else Bystander(path)
+        outcome = _train(ready, assembly, folder, observers, found.get(done), processes)
+    return Run(folder, registry), outcome
 
 
 def train(
@@ -200,7 +209,29 @@ def _train(
     folder: RunFolder,
     observers: Sequence[Observer],
     checkpoint: Path | None,
+    processes: Processes,
 ) -> Outcome:
+    everyone = Observer()
+    if processes.write:
+        everyone = _audience(ready, assembly, folder, observers)
+    return run_training(
+        ready.settings,
+        assembly,
+        ready.dataset,
+        ready.split,
+        folder,
+        everyone,
+        unreadable=ready.unreadable,
+        checkpoint=checkpoint,
+        partners=ready.partners,
+        processes=processes,
+    )
+
+
+def _audience(
+    ready: Prepared, assembly: Assembly, folder: RunFolder, observers: Sequence[Observer]
+) -> Observer:
+    """Return all who hear of a run, after they have heard of its data."""
     listening = Observers(observers)
     writers = [
         WriterObserver(
@@ -214,25 +245,13 @@ def _train(
         for label, writer in assembly.writers.items()
     ]
     listening.observers = [*observers, *writers]
-    for text in ready.notes():
-        listening.note(text)
-    if ready.unreadable:
-        listening.note(f"{folder.unreadable} lists them.")
     pictures = PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)
-    try:
-        return run_training(
-            ready.settings,
-            assembly,
-            ready.dataset,
-            ready.split,
-            folder,
-            Observers([listening, pictures]),
-            unreadable=ready.unreadable,
-            checkpoint=checkpoint,
-            partners=ready.partners,
-        )
-    finally:
-        tell_repairs(ready, listening)
+    everyone = Observers([listening, pictures])
+    for text in ready.notes():
+        everyone.note(text)
+    if ready.unreadable:
+        everyone.note(f"{folder.unreadable} lists them.")
+    return everyone
 
 
 def _with_writers(run: Run, layers: Sequence[config.Layer]) -> list[config.Layer]:
@@ -254,13 +273,16 @@ def _with_writers(run: Run, layers: Sequence[config.Layer]) -> list[config.Layer
     return [stored, *layers]
 
 
-def _describe(settings: config.Settings, registry: Registry) -> dict[str, Any]:
+def _describe(
+    settings: config.Settings, registry: Registry, processes: Processes
+) -> dict[str, Any]:
     """Return what ``run.json`` holds."""
     versions = {"lmkit": __version__, "python": platform.python_version()}
     versions |= {"torch": torch.__version__, "numpy": np.__version__}
     return {
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": versions,
+        "processes": processes.world,
         "components": provenance.origins(settings, registry),
         "settings": settings.to_dict(),
     }

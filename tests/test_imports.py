@@ -19,6 +19,7 @@ PLUGINS = sorted((ROOT / "plugins").glob("lmkit_*/**/*.py"))
 
 LAYERS = {
     "errors": "",
+    "launch": "errors",
     "seeds": "",
     "registry": "errors",
     "config": "errors registry",
@@ -27,7 +28,7 @@ LAYERS = {
     "api": "errors registry geometry interfaces",
     "recipes": "registry",
     "data": "errors seeds registry geometry interfaces",
-    "engine": "errors seeds registry config geometry interfaces data",
+    "engine": "errors launch seeds registry config geometry interfaces data",
     "__main__": "cli",
 }
 """What each part of lmkit may import of lmkit, beside itself. A part that is not here stands above
@@ -35,7 +36,8 @@ all of these and may import anything but the command line."""
 
 HEAVY = {"PIL", "numpy", "rich", "safetensors", "timm", "torch", "torchvision"}
 LIGHT = [
-    *("lmkit", "lmkit.__main__", "lmkit.api", "lmkit.config", "lmkit.errors", "lmkit.seeds"),
+    *("lmkit", "lmkit.__main__", "lmkit.api", "lmkit.config", "lmkit.errors"),
+    *("lmkit.launch", "lmkit.seeds"),
     *("lmkit.cli", "lmkit.registry", "lmkit.recipes", "lmkit.data.plugin"),
 ]
 """What is imported by ``lmkit --help`` and ``lmkit list``: these modules, and all below them."""

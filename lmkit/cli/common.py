@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lmkit.launch import place
+
 if TYPE_CHECKING:
     from lmkit.config import Layer
     from lmkit.registry.lookup import Registry
@@ -67,8 +69,9 @@ def registry() -> "Registry":
     """Return the installed components, after naming broken plugins on stderr."""
     from lmkit.registry.lookup import installed
 
-    for line in plugin_notes():
-        click.echo(line, err=True)
+    if place().is_first:
+        for line in plugin_notes():
+            click.echo(line, err=True)
     return installed()
 
 

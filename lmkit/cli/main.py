@@ -15,7 +15,8 @@ import click
 
 from lmkit import __version__
 from lmkit.cli import plugin_commands
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
+from lmkit.launch import place
 
 COMMANDS = {
     "train": "Train a detector on pictures without annotation.",
@@ -26,7 +27,6 @@ COMMANDS = {
     "predict": "Find landmarks in pictures and draw them.",
     "reproduce": "Train and measure the rows of a table of the paper.",
     "data": "Look a data set over before training on it.",
-    "cache": "List or remove the caches of pictures that were read once.",
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",
@@ -35,6 +35,10 @@ COMMANDS = {
     "doctor": "Check this installation and this machine.",
 }
 """The commands and their one-line descriptions; each is ``command`` in a module of its name."""
+
+
+TOGETHER = ("train", "pretrain")
+"""The commands that several processes carry out together, started by torchrun."""
 
 
 @contextmanager
@@ -69,6 +73,17 @@ class LazyGroup(click.Group):
                 if not name or name in COMMANDS or not plugin_commands.is_unexpected(error):
                     raise
                 raise plugin_commands.failure(name, error) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is asked for.
+
+        Raises:
+            LmkitError: If it is for one process, and there are several.
+        """
+        _refuse_company(args[0])
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order a new user meets them, then those of plugins."""
@@ -119,11 +134,14 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         result = cli.main(args=arguments, prog_name="lmkit", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        if _is_first():
+            error.show()
         sys.exit(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped.", err=True)
         sys.exit(ExitCode.INTERRUPTED)
+    except ToldElsewhereError as error:
+        sys.exit(error.code)
     except LmkitError as error:
         if _wants_traceback():
             raise
@@ -140,6 +158,29 @@ def main(arguments: list[str] | None = None) -> None:
         )
         sys.exit(ExitCode.STORAGE)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _refuse_company(name: str) -> None:
+    """Refuse to do N times what one process does.
+
+    Raises:
+        LmkitError: If torchrun has started several processes for a command of one.
+    """
+    if name not in COMMANDS or name in TOGETHER or place().world == 1:
+        return
+    if not place().is_first:
+        sys.exit(ExitCode.USAGE)
+    raise LmkitError(
+        f"lmkit {name} is done by one process, and torchrun has started {place().world}.",
+        remedy=f"Start it without torchrun; {' and '.join(TOGETHER)} are for several.",
+    )
+
+
+def _is_first() -> bool:
+    try:
+        return place().is_first
+    except LmkitError:
+        return True
 
 
 def _wants_traceback() -> bool:

@@ -1,7 +1,8 @@
 """What ``lmkit train`` and ``lmkit pretrain`` share: options, and the way to a finished run."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from lmkit.cli.common import (
     set_option,
 )
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.launch import place
 from lmkit.registry.values import as_typed
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def run_options(function: F) -> F:
     options = (
         click.option("--image-size", help="Side of the pictures the networks see.", **number),
         click.option("--steps", help="Steps in total, also when resuming.", **number),
-        click.option("--batch-size", help="Pictures a step.", **number),
+        click.option("--batch-size", help="Pictures a step, of all processes.", **number),
         click.option("--checkpoint-every", help="Steps between checkpoints.", **number),
         click.option("--seed", help="Everything random follows from it.", **number),
         device_option,
@@ -134,12 +136,58 @@ def carry_out(
         flags: The flags of ``RUN_FLAGS`` and ``PART_FLAGS`` that the command has, none where not
             given.
     """
+    with _together():
+        trained = _train(
+            kind,
+            data=data,
+            out=out,
+            losses=losses,
+            writers=writers,
+            recipe=recipe,
+            config=config,
+            assignments=assignments,
+            resume=resume,
+            dry_run=dry_run,
+            as_json=as_json,
+            flags={name: value for name, value in flags.items() if value is not None},
+        )
+    if trained is not None:
+        _finish(kind, *trained, as_json)
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """Join the other processes, if torchrun has started any; they hear of every error from here."""
+    if place().world == 1:
+        yield
+        return
+    from lmkit.engine.distributed import together
+
+    with together():
+        yield
+
+
+def _train(
+    kind: Kind,
+    *,
+    data: str | None,
+    out: Path | None,
+    losses: tuple[str, ...],
+    writers: tuple[str, ...],
+    recipe: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    resume: Path | None,
+    dry_run: bool,
+    as_json: bool,
+    flags: dict[str, Any],
+) -> "tuple[Run, Outcome] | None":
+    """Train, or go on with a run, or only show what would be done."""
     known = registry()
     from lmkit import config as settings_module
 
-    given = {name: value for name, value in flags.items() if value is not None}
-    sections: dict[str, Any] = {part: {"name": given[part]} for part in PART_FLAGS if part in given}
-    sections["run"] = {name: given[name] for name in RUN_FLAGS if name in given}
+    sections: dict[str, Any] = {part: {"name": flags[part]} for part in PART_FLAGS if part in flags}
+    sections["run"] = {name: flags[name] for name in RUN_FLAGS if name in flags}
     if data is not None:
         sections["data"] = settings_module.parse_data(data, known)
     layers: list[Layer] = [] if config is None else settings_module.read_config_file(config, known)
@@ -154,18 +202,20 @@ def carry_out(
     if resume is not None:
         _refuse_with_resume(recipe=recipe, out=out, dry_run=dry_run or None)
         with TrainingProgress() as progress:
-            _finish(kind, *training.resume(resume, layers, [progress], known), as_json)
+            return training.resume(resume, layers, [progress], known)
     if recipe is None and config is None:
         recipe = training.default_recipe(*kind.recipes)
-        NOTES.print(_explain(recipe, *kind.recipes), markup=False)
+        if place().is_first:
+            NOTES.print(_explain(recipe, *kind.recipes), markup=False)
     base = [] if recipe is None else settings_module.read_recipe(recipe, known)
     settings = kind.settle(base, layers, known)
     if dry_run:
-        _show_plan(settings, as_json)
-        return
+        if place().is_first:
+            _show_plan(settings, as_json)
+        return None
     out = out or training.default_out()
     with TrainingProgress() as progress:
-        _finish(kind, *training.start(settings, out, [progress], known), as_json)
+        return training.start(settings, out, [progress], known)
 
 
 def _explain(recipe: str, full: str, quick: str) -> str:
@@ -218,6 +268,9 @@ def _finish(kind: Kind, run: "Run", outcome: "Outcome", as_json: bool) -> None:
     """Report the end of a run, and end the process as its stop demands."""
     from lmkit.cli.terminal import NOTES
 
+    code = outcome.stop.code if outcome.stop else ExitCode.OK
+    if not place().is_first:
+        sys.exit(code)
     report: dict[str, Any] = {"run": str(run.path), "step": outcome.step}
     steps = run.settings.run.steps
     finished = outcome.step == steps
@@ -236,4 +289,4 @@ def _finish(kind: Kind, run: "Run", outcome: "Outcome", as_json: bool) -> None:
         )
     if as_json:
         print_json(report)
-    sys.exit(outcome.stop.code if outcome.stop else ExitCode.OK)
+    sys.exit(code)

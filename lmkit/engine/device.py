@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from lmkit.errors import LmkitError
+from lmkit.launch import Place, place
 
 
 def choose_device(name: str) -> torch.device:
@@ -13,10 +14,15 @@ def choose_device(name: str) -> torch.device:
 
     Args:
         name: ``auto`` (CUDA, else MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            Of several processes that train together each has the GPU of its own number under
+            ``cuda`` and, where there is one, under ``auto``.
 
     Raises:
-        LmkitError: If there is no such device.
+        LmkitError: If there is no such device, or not one for each process.
     """
+    here = place()
+    if here.world > 1:
+        name = _own_device(name, here)
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
@@ -31,17 +37,45 @@ def choose_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if not present.get(device.type, False):
-        here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        here += ["mps"] if torch.backends.mps.is_available() else []
+        found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        found += ["mps"] if torch.backends.mps.is_available() else []
         raise LmkitError(
             f"--device {name}: there is no such device here.",
-            remedy=f"Choose one of: auto, {', '.join(here)}.",
+            remedy=f"Choose one of: auto, {', '.join(found)}.",
         )
     return device
 
 
-def describe_device(device: torch.device) -> str:
-    """Return what to call a device where speeds on it are compared with those on others."""
+def _own_device(name: str, here: Place) -> str:
+    """Return the device of one of several processes; no two may share a GPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        if here.local_world > count:
+            raise LmkitError(
+                f"{here.local_world} processes were started on a machine with {count} "
+                f"GPU{'' if count == 1 else 's'}.",
+                remedy=f"Give torchrun --nproc-per-node {count}, or lmkit --device cpu.",
+            )
+        return f"cuda:{here.local_rank}"
+    if name == "mps" or (name.startswith("cuda:") and here.local_world > 1):
+        raise LmkitError(
+            f"--device {name} is one device, and {here.local_world} processes were started here.",
+            remedy="Give --device cuda, with which each process takes a GPU of its own, or cpu.",
+        )
+    return name
+
+
+def describe_device(device: torch.device, count: int = 1) -> str:
+    """Return what to call a device where speeds on it are compared with those on others.
+
+    Args:
+        device: The device.
+        count: How many processes train on one each.
+    """
+    if count > 1:
+        return f"{count} x {describe_device(device)}"
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":

@@ -40,21 +40,6 @@ class RunFolder:
         Raises:
             LmkitError: If there is something there already, or it cannot be written.
         """
-        cls.refuse_taken(path)
-        folder = cls(path)
-        with storage(path):
-            folder.path.mkdir(parents=True, exist_ok=True)
-            folder.checkpoints.mkdir()
-            folder.pictures.mkdir()
-        return folder
-
-    @classmethod
-    def refuse_taken(cls, path: Path) -> None:
-        """Refuse to begin a run in a folder that holds anything.
-
-        Raises:
-            LmkitError: If it does, or is no folder.
-        """
         folder = cls(path)
         if folder.settings.exists():
             raise LmkitError(
@@ -63,12 +48,16 @@ class RunFolder:
                 code=ExitCode.RUN,
             )
         with storage(path):
-            if folder.path.exists() and any(folder.path.iterdir()):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            if any(folder.path.iterdir()):
                 raise LmkitError(
                     f"--out {path} is not empty and holds no run.",
                     remedy="Give a folder that is empty or does not exist.",
                     code=ExitCode.RUN,
                 )
+            folder.checkpoints.mkdir()
+            folder.pictures.mkdir()
+        return folder
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -87,10 +76,17 @@ class RunFolder:
             )
         return folder
 
-    def write_status(self, state: str, step: int, steps: int, note: str = "") -> None:
+    def write_status(
+        self, state: str, step: int, steps: int, note: str = "", *, processes: int = 1
+    ) -> None:
         """Say how the run stands: ``running``, ``finished``, ``stopped`` or ``failed``."""
         status = {"state": state, "step": step, "steps": steps, "note": note}
+        status["processes"] = processes
         write_json(self.status, {**status, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+
+    def write_unreadable(self, report: list[dict[str, str]]) -> None:
+        """List the pictures that could not be read, and why."""
+        write_json(self.unreadable, report)
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``."""
@@ -111,6 +107,24 @@ class RunFolder:
             if line["step"] <= step:
                 kept.append(text + "\n")
         write_text(self.metrics, "".join(kept))
+
+
+class Bystander(RunFolder):
+    """The folder of a run as a process has it that trains with another one, which writes."""
+
+    def write_status(
+        self, state: str, step: int, steps: int, note: str = "", *, processes: int = 1
+    ) -> None:
+        """Write nothing."""
+
+    def write_unreadable(self, report: list[dict[str, str]]) -> None:
+        """Write nothing."""
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def cut_metrics(self, step: int) -> None:
+        """Write nothing."""
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lmkit.engine.assemble import Assembly, blame
+from lmkit.engine.parts import Part, deform, join_landmarks
 from lmkit.engine.routes import travel
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
@@ -26,13 +27,13 @@ def run_step(
     *,
     number: int,
     seed: int,
-    rank: int,
     autocast: Callable[[], AbstractContextManager[object]],
+    part: Part | None = None,
 ) -> Step:
-    """Run one step up to its record.
+    """Run one step, or a part of it, up to its record.
 
-    Both views go through the detector in one call; the auxiliary's landmarks are the original's,
-    permuted, and cost nothing.
+    All views go through the detector in one call; the auxiliary's landmarks are the original's,
+    permuted, and cost nothing, unless they are in a part that is computed at another time.
 
     Args:
         assembly: The components.
@@ -45,33 +46,47 @@ def run_step(
         partner_truth: (B, P, 2), as ``truth``, of the partners.
         number: The step, from 0.
         seed: The run's seed.
-        rank: Of this process.
         autocast: Makes the context in which the networks run.
+        part: Which pictures the record is to be of; all if not given.
     """
-    count = len(images)
-    draws = derive(seed, number, rank, "deformation")
-    pair = _deform(assembly, images, draws)
-    if partners is not None:
-        # By the same draws, so that who is their own partner gets the pair they would have anyway.
-        other = _deform(assembly, partners, draws)
-        pair = Views(pair.original, other.deformed, pair.original_warp, other.deformed_warp)
+    # Drawn for the whole batch, whoever computes it: the 0 would be the number of a process.
+    draws = derive(seed, number, 0, "deformation")
+    with blame(assembly.names["deformation"]):
+        pair, original_warp, original = deform(assembly.deformation, images, draws, part)
+        if partners is not None:
+            # By the same draws, so that who is their own partner gets the pair they would have.
+            other = deform(assembly.deformation, partners, draws, part).views
+            pair = Views(pair.original, other.deformed, pair.original_warp, other.deformed_warp)
     with blame(assembly.names["pairing"]):
         chosen = assembly.pairing.auxiliary(
-            count,
+            len(images),
             subjects,
-            torch.Generator().manual_seed(derive(seed, number, rank, "auxiliary")),
+            torch.Generator().manual_seed(derive(seed, number, 0, "auxiliary")),
         )
-        _check_auxiliary(chosen, count, assembly)
+        _check_auxiliary(chosen, len(images), assembly)
     views: dict[View, Tensor] = {"original": pair.original, "deformed": pair.deformed}
+    again = chosen is not None and part is not None and part.join is None
+    if chosen is not None:
+        own = chosen if part is None else chosen[part.rows]
+        chosen = own.to(images.device, non_blocking=True)
+        views["auxiliary"] = original(chosen)
+    count = len(pair.original)
     with autocast():
         with blame(assembly.names["detector"]):
-            both = assembly.detector(torch.cat((pair.original, pair.deformed)))
-            _check_landmarks(both, 2 * count, assembly.detector.landmarks)
-        landmarks: dict[View, Landmarks] = {"original": both[:count], "deformed": both[count:]}
-        if chosen is not None:
-            chosen = chosen.to(images.device, non_blocking=True)
-            landmarks["auxiliary"] = landmarks["original"][chosen]
-            views["auxiliary"] = pair.original[chosen]
+            seen = [pair.original, pair.deformed, *([views["auxiliary"]] if again else [])]
+            found = assembly.detector(torch.cat(seen))
+            _check_landmarks(found, len(seen) * count, assembly.detector.landmarks)
+        landmarks: dict[View, Landmarks] = {
+            "original": found[:count],
+            "deformed": found[count : 2 * count],
+        }
+        if again:
+            landmarks["auxiliary"] = found[2 * count :]
+        elif chosen is not None:
+            everybody = landmarks["original"]
+            if part is not None and part.join is not None:
+                everybody = join_landmarks(everybody, part.join)
+            landmarks["auxiliary"] = everybody[chosen]
         stages: tuple[tuple[Tensor, ...], ...] = ()
         if assembly.generator is not None:
             with blame(assembly.names["generator"]):
@@ -81,28 +96,13 @@ def run_step(
         warps = {"original": pair.original_warp, "deformed": pair.deformed_warp}
     known: dict[View, Tensor] = {}
     if truth is not None:
-        known["original"] = _shown(truth, pair.original_warp)
-        known["deformed"] = _shown(
-            truth if partner_truth is None else partner_truth, pair.deformed_warp
-        )
+        moved = truth if partner_truth is None else partner_truth
+        rows = slice(None) if part is None else part.rows
+        known["original"] = _shown(truth[rows], pair.original_warp)
+        known["deformed"] = _shown(moved[rows], pair.deformed_warp)
         if chosen is not None:
-            known["auxiliary"] = known["original"][chosen]
+            known["auxiliary"] = _shown(truth, original_warp)[chosen]
     return Step(number, views, landmarks, warps, assembly.routes, stages, known)
-
-
-def _deform(assembly: Assembly, images: Tensor, draws: int) -> Views:
-    """Make both views of pictures, (B, 3, H, W), uint8, by the draws that follow from a number."""
-    pixels = images.float() / 255
-    randomness = torch.Generator(pixels.device)
-    randomness.manual_seed(draws)
-    with blame(assembly.names["deformation"]):
-        pair = assembly.deformation(pixels, randomness)
-        for view in (pair.original, pair.deformed):
-            if view.shape != pixels.shape:
-                raise ValueError(
-                    f"returned a view of shape {tuple(view.shape)} instead of {tuple(pixels.shape)}"
-                )
-    return pair
 
 
 def weigh(

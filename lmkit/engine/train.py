@@ -17,12 +17,14 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
 from lmkit.engine.device import autocast_for, choose_device, describe_device
-from lmkit.engine.folder import RunFolder, write_json
+from lmkit.engine.distributed import ALONE, Processes
+from lmkit.engine.folder import RunFolder
 from lmkit.engine.health import CollapseWatch
+from lmkit.engine.learner import Learner, Objective
+from lmkit.engine.norm import synchronise
 from lmkit.engine.observer import Observer
 from lmkit.engine.optimise import Updater, learning_rate
 from lmkit.engine.signals import Stop, stop_on_signals
-from lmkit.engine.step import run_step, weigh
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.geometry.health import summary
 from lmkit.interfaces.dataset import Dataset
@@ -51,6 +53,7 @@ def train(
     unreadable: Unreadable,
     checkpoint: Path | None = None,
     partners: Partners | None = None,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Train until ``settings.run.steps``, from the start or from a checkpoint.
 
@@ -65,6 +68,7 @@ def train(
         checkpoint: Where to go on; from the start if not given.
         partners: Whose other pictures the deformed views are made of; of each picture itself if
             not given.
+        processes: Those that train together, of which the first one writes.
 
     Raises:
         LmkitError: If a component breaks, values stop being finite, or a file cannot be written.
@@ -72,7 +76,7 @@ def train(
     """
     run = settings.run
     device = choose_device(run.device)
-    device_name = describe_device(device)
+    device_name = describe_device(device, processes.world)
     autocast = autocast_for(device, run.precision)
     assembly.to(device)
     updater = Updater(assembly, settings.optimizer)
@@ -80,8 +84,16 @@ def train(
     if checkpoint is not None:
         done = load_checkpoint(checkpoint, assembly, updater, device=device)
     folder.cut_metrics(done)
-    remove_leftovers(folder)
+    if processes.write:
+        remove_leftovers(folder)
     assembly.train()
+    objective = Objective(assembly, run.seed, autocast)
+    learner = Learner(
+        objective, updater, processes, batch_size=run.batch_size, accumulate=run.accumulate
+    )
+    if run.sync_batch_norm and processes.world > 1:
+        for kind in synchronise(objective, processes):
+            observer.note(f"{kind} is no plain BatchNorm, and not synchronised between processes.")
     meter = Meter(device)
     watch = CollapseWatch(run.batch_size)
     saved = done if checkpoint is not None else -1
@@ -89,18 +101,20 @@ def train(
         dataset,
         split.train,
         framer=build_framer(settings),
-        batch_size=run.batch_size,
+        batch_size=run.batch_size // processes.world,
         seed=run.seed,
         start=done,
         stop=run.steps,
-        workers=workers_for(settings.loading.workers, device),
+        rank=processes.rank,
+        world=processes.world,
+        workers=workers_for(settings.loading.workers, device, processes.place.local_world),
         annotated=assembly.needs_truth,
         partners=partners,
         pin_memory=device.type == "cuda",
     )
 
     state = "failed"
-    folder.write_status("running", done, run.steps)
+    folder.write_status("running", done, run.steps, processes=processes.world)
     forked = [device] if device.type == "cuda" else []
     try:
         observer.started(step=done, steps=run.steps)
@@ -109,40 +123,25 @@ def train(
         with stop_on_signals() as stop, torch.random.fork_rng(devices=forked):
             for batch in batches:
                 # Dropout and the like draw from the global generator: tie it to the step as well.
-                torch.manual_seed(derive(run.seed, done, 0, "network"))
-                images = batch.images.to(device, non_blocking=True)
-                truth, others, others_truth = (
-                    None if part is None else part.to(device, non_blocking=True)
-                    for part in (batch.points, batch.partners, batch.partner_points)
-                )
-                step = run_step(
-                    assembly,
-                    images,
-                    batch.subjects,
-                    truth,
-                    others,
-                    others_truth,
-                    number=done,
-                    seed=run.seed,
-                    rank=0,
-                    autocast=autocast,
-                )
-                loss, terms = weigh(assembly, step, autocast)
-                norms, skipped = updater.update(loss, done)
-                points = step.landmarks["original"].points.detach()
+                torch.manual_seed(derive(run.seed, done, processes.rank, "network"))
+                whole = learner.take_in(batch, dataset, device)
+                loss, terms, points = learner.learn(whole, done)
+                norms, skipped = updater.apply(loss, done)
                 meter.add(loss, terms, norms, skipped, summary(points))
                 done += 1
                 observer.progressed(done)
 
                 objection = observer.objection()
-                last = done == run.steps or bool(stop) or objection is not None
-                if batch.unreadable:
-                    for index, reason in batch.unreadable.items():
+                news = processes.tell(stop.signal, objection is not None, batch.unreadable)
+                stop.signal = news.signal
+                last = done == run.steps or bool(stop) or news.objection
+                if news.unreadable:
+                    for index, reason in news.unreadable.items():
                         unreadable.add(dataset.key(index), reason)
-                    write_json(folder.unreadable, unreadable.report())
+                    folder.write_unreadable(unreadable.report())
                     unreadable.check(len(split.train))
                 if last or done % run.log_every == 0:
-                    metrics = meter.read(len(images))
+                    metrics = meter.read(run.batch_size, processes)
                     metrics["learning_rate"] = learning_rate(settings.optimizer, done - 1)
                     folder.append_metrics({"step": done, "device": device_name, **metrics})
                     observer.logged(done, metrics)
@@ -150,26 +149,29 @@ def train(
                         observer.note(advice)
                     _check_finite(metrics, done, folder)
                 if last or done % run.checkpoint_every == 0:
-                    path = save_checkpoint(folder, done, assembly, updater, keep=run.keep)
-                    folder.write_status("running", done, run.steps)
+                    learner.settle()
+                    if processes.write:
+                        path = save_checkpoint(folder, done, assembly, updater, keep=run.keep)
+                        observer.saved(done, path)
+                    folder.write_status("running", done, run.steps, processes=processes.world)
                     saved = done
-                    observer.saved(done, path)
                 if last or (run.picture_every and done % run.picture_every == 0):
+                    learner.settle()
                     observer.picture(done, assembly)
                     assembly.train()
                     meter.restart_clock()
                 if objection is not None:
                     raise objection
-                if stop:
+                if stop or news.objection:
                     break
         state = "stopped" if stop and done < run.steps else "finished"
     except Exception as error:
         note = error.problem if isinstance(error, LmkitError) else repr(error)
-        _try_write_status(folder, max(saved, 0), run.steps, note)
+        _try_write_status(folder, max(saved, 0), run.steps, note, processes.world)
         raise
     finally:
         observer.ended(done, state)
-    folder.write_status(state, done, run.steps)
+    folder.write_status(state, done, run.steps, processes=processes.world)
     if objection := observer.objection():
         raise objection
     return Outcome(done, stop)
@@ -212,9 +214,15 @@ class Meter:
         self._steps += 1
         self._timed_steps += 1
 
-    def read(self, batch_size: int) -> dict[str, float]:
-        """Return the averages since the last reading, and start over."""
+    def read(self, batch_size: int, processes: Processes = ALONE) -> dict[str, float]:
+        """Return the averages since the last reading over all processes, and start over.
+
+        Args:
+            batch_size: Pictures a step.
+            processes: Those whose readings count.
+        """
         assert self._sum is not None
+        processes.average([self._sum])
         totals = self._sum.tolist()
         metrics = {
             name: total / self._steps for name, total in zip(self._names, totals, strict=True)
@@ -234,14 +242,19 @@ class Meter:
         self._timed_steps = 0
 
 
-def workers_for(workers: int | None, device: torch.device) -> int:
-    """Return how many processes read pictures, if the settings leave it open.
+def workers_for(workers: int | None, device: torch.device, together: int = 1) -> int:
+    """Return how many processes read pictures for this one, if the settings leave it open.
 
     On the CPU none: they would take the cores that train.
+
+    Args:
+        workers: The settings.
+        device: Where this process trains.
+        together: How many that train share the machine.
     """
     if workers is not None:
         return workers
-    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+    return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) // together))
 
 
 def _check_finite(metrics: Mapping[str, float], step: int, folder: RunFolder) -> None:
@@ -257,9 +270,9 @@ def _check_finite(metrics: Mapping[str, float], step: int, folder: RunFolder) ->
     )
 
 
-def _try_write_status(folder: RunFolder, step: int, steps: int, note: str) -> None:
+def _try_write_status(folder: RunFolder, step: int, steps: int, note: str, processes: int) -> None:
     try:
-        folder.write_status("failed", step, steps, note)
+        folder.write_status("failed", step, steps, note, processes=processes)
     except LmkitError:
         # The disk may be what failed; the error being raised is the one that matters.
         return

@@ -9,6 +9,7 @@ half precision and CUDA may round them to TF32, which would move points by pixel
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -78,6 +79,14 @@ class Warp(ABC):
         sampled = functional.grid_sample(images.to(dtype), grid, align_corners=False)
         return sampled.to(images.dtype)
 
+    def __getitem__(self, rows: Tensor | slice) -> "Warp":
+        """Return the warp of some of the pictures.
+
+        Args:
+            rows: Their places in the batch: a slice, or (N,) whole numbers.
+        """
+        return _SomeRows(self, rows)
+
     @property
     @abstractmethod
     def batch(self) -> int:
@@ -92,6 +101,46 @@ class Warp(ABC):
     def dtype(self) -> torch.dtype:
         """What the warp computes in: float32, unless it was made of float64."""
         return torch.float32
+
+
+class _SomeRows(Warp):
+    """Some rows of any warp, by way of all of them.
+
+    Args:
+        warp: The warp.
+        rows: Places in its batch; none may come twice unless points there are alike.
+    """
+
+    def __init__(self, warp: Warp, rows: Tensor | slice) -> None:
+        self._warp = warp
+        self._rows = torch.arange(warp.batch, device=warp.device)[rows]
+
+    def sample_points(self, points: Tensor) -> Tensor:
+        """See [Warp][lmkit.api.Warp]."""
+        return self._of_some(self._warp.sample_points, points)
+
+    def map_points(self, points: Tensor) -> Tensor:
+        """See [Warp][lmkit.api.Warp]."""
+        return self._of_some(self._warp.map_points, points)
+
+    def _of_some(self, function: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+        everywhere = points.new_zeros((self._warp.batch, *points.shape[1:]))
+        return function(everywhere.index_copy(0, self._rows, points))[self._rows]
+
+    @property
+    def batch(self) -> int:
+        """The number of pictures B."""
+        return len(self._rows)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the warp computes."""
+        return self._warp.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the warp computes in."""
+        return self._warp.dtype
 
 
 class AffineWarp(Warp):
@@ -131,6 +180,10 @@ class AffineWarp(Warp):
         """See [Warp][lmkit.api.Warp]."""
         return _apply(self.matrix[:, :, :2], points) + self.matrix[:, None, :, 2]
 
+    def __getitem__(self, rows: Tensor | slice) -> "AffineWarp":
+        """See [Warp][lmkit.api.Warp]."""
+        return AffineWarp(self.matrix[rows])
+
     @property
     def batch(self) -> int:
         """The number of pictures B."""
@@ -167,7 +220,7 @@ class ThinPlateWarp(Warp):
         if side * side != targets.shape[1] or side < 2:
             raise ValueError(f"{targets.shape[1]} control points are not a square grid")
         self._side = side
-        targets = at_least_float32(targets)
+        self._targets = targets = at_least_float32(targets)
         self._system = spline_system(side, targets.device, targets.dtype)
         # The closest affine map is taken out first: the spline through what is left is the same
         # map, and its weights, which cancel one another, are as small as they can be.
@@ -202,6 +255,10 @@ class ThinPlateWarp(Warp):
             jacobian = self._jacobian(guess)
         # One more step that gradients pass through: the derivative of the inverse function.
         return guess - _solve(jacobian, self.sample_points(guess) - points)
+
+    def __getitem__(self, rows: Tensor | slice) -> "ThinPlateWarp":
+        """See [Warp][lmkit.api.Warp]."""
+        return ThinPlateWarp(self._targets[rows])
 
     @property
     def batch(self) -> int:

@@ -18,6 +18,7 @@ from lmkit.errors import ExitCode
 from lmkit.registry import hookspecs
 from lmkit.registry.component import KINDS
 from lmkit.registry.lookup import Registry
+from lmkit.registry.values import as_typed
 from lmkit.testing.check import PROMISES
 from lmkit.training import MAY_CHANGE
 
@@ -208,7 +209,7 @@ def test_every_setting_is_told_with_its_default():
     for section, cls in CORE_SECTIONS.items():
         for each in fields(cls):
             values = each.default if isinstance(each.default, tuple) else (each.default,)
-            shown = ",".join("none" if value is None else str(value) for value in values)
+            shown = ",".join(as_typed(value) for value in values)
             assert told.pop(f"`{section}.{each.name}`") == f"`{shown}`"
     assert not [key for key in told if key.startswith(("`run.", "`optimizer.", "`loading."))]
 

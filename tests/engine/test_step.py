@@ -20,7 +20,6 @@ def take(assembly, images, number=0, seed=0, subjects=None, truth=None, others=(
         *others,
         number=number,
         seed=seed,
-        rank=0,
         autocast=contextlib.nullcontext,
     )
 
@@ -246,7 +245,7 @@ def test_the_step_runs_on_cuda_in_half_precision_with_points_in_float32(tiny, re
     assembly = assemble(tiny(), registry)
     assembly.to(device)
     autocast = autocast_for(device, "auto")
-    step = run_step(assembly, images.to(device), None, number=0, seed=0, rank=0, autocast=autocast)
+    step = run_step(assembly, images.to(device), None, number=0, seed=0, autocast=autocast)
     loss, _ = weigh(assembly, step, autocast)
     assert step.landmarks["original"].points.dtype == torch.float32
     assert loss.dtype == torch.float32

@@ -120,7 +120,7 @@ def test_a_run_without_a_checkpoint_resumes_from_the_start(tiny, tmp_path):
 def test_values_that_stay_not_finite_end_the_run_and_keep_what_was_saved(
     tiny, tmp_path, monkeypatch
 ):
-    from lmkit.engine import train as module
+    from lmkit.engine import learner as module
 
     honest = module.weigh
 

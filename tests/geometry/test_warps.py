@@ -320,3 +320,27 @@ def test_a_warp_needs_only_its_two_maps():
     found = from_pixels(torch.stack((top % 64, top // 64), dim=-1), 64, 64)
     wanted = swirl.map_points(torch.tensor([[[0.4, 0.0]]] * 2))[:, 0]
     assert (found - wanted).norm(dim=-1).max() < 2 / 64
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), torch.tensor([3, 0])])
+def test_some_rows_of_a_warp_are_the_warps_of_those_pictures(rows):
+    generator = torch.Generator().manual_seed(0)
+    affine = AffineWarp.from_similarity(
+        angle=torch.randn(4, generator=generator) / 3,
+        scale=1 + torch.rand(4, generator=generator) / 5,
+        shift=torch.randn(4, 2, generator=generator) / 9,
+    )
+    line = torch.linspace(-1, 1, 3)
+    control = torch.cartesian_prod(line, line).flip(1)
+    spline = ThinPlateWarp(control + torch.randn(4, 9, 2, generator=generator) / 20)
+    images = torch.rand(4, 3, 8, 8, generator=generator)
+    points = torch.rand(4, 5, 2, generator=generator) - 0.5
+    for warp in (affine, spline):
+        # As a warp of its own, and by way of all rows, as any foreign one is taken.
+        for some in (warp[rows], Warp.__getitem__(warp, rows)):
+            assert (some.batch, some.device, some.dtype) == (2, warp.device, warp.dtype)
+            close = {"rtol": 0, "atol": 1e-5}
+            torch.testing.assert_close(some(images[rows]), warp(images)[rows], **close)
+            for name in ("map_points", "sample_points"):
+                found = getattr(some, name)(points[rows])
+                torch.testing.assert_close(found, getattr(warp, name)(points)[rows], **close)

@@ -57,7 +57,6 @@ def train_two_steps(**parts: str) -> None:
             batch.subjects,
             number=number,
             seed=0,
-            rank=0,
             autocast=contextlib.nullcontext,
         )
         loss, _ = weigh(assembly, step, contextlib.nullcontext)

@@ -1,0 +1,96 @@
+"""Parts of a step's batch: what one process, or one of several passes, computes.
+
+What is drawn at random is drawn for the whole batch, and each part takes its own. So a step does
+not depend on how its batch is divided.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lmkit.geometry.warps import Warp
+from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
+from lmkit.interfaces.landmarks import Landmarks
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The pictures of a batch that are computed at once.
+
+    Args:
+        rows: Their places in the batch.
+        join: From something of these pictures to the same of the whole batch, with gradients,
+            where the other parts are computed at the same time. Where they are not, it is none, and
+            auxiliaries go through the detector once more.
+    """
+
+    rows: slice
+    join: Callable[[Tensor], Tensor] | None = None
+
+
+class Deformed(NamedTuple):
+    """A batch after its deformation, as one part needs it."""
+
+    views: Views
+    """Of the part's pictures."""
+    original_warp: Warp
+    """Of all pictures of the batch."""
+    original: Callable[[Tensor], Tensor]
+    """From the places of any pictures in the batch to their original views."""
+
+
+def deform(
+    deformation: Deformation, images: Tensor, draws: int, part: Part | None = None
+) -> Deformed:
+    """Make the views of a part.
+
+    Args:
+        deformation: Makes them.
+        images: (B, 3, H, W), uint8, the whole batch.
+        draws: The number that all randomness of the whole batch follows from.
+        part: Which pictures; all if not given.
+
+    Raises:
+        ValueError: If a view is of another size than the pictures.
+    """
+    randomness = torch.Generator(images.device)
+    randomness.manual_seed(draws)
+    only_moves = type(deformation).__call__ is GeometricDeformation.__call__
+    if part is not None and isinstance(deformation, GeometricDeformation) and only_moves:
+        warp, other = deformation.warps(len(images), randomness)
+        own, own_other, pixels = warp[part.rows], other[part.rows], _pixels(images[part.rows])
+        views = Views(own(pixels), own_other(pixels), own, own_other)
+        return Deformed(views, warp, lambda rows: warp[rows](_pixels(images[rows])))
+    pair = deformation(_pixels(images), randomness)
+    for view in (pair.original, pair.deformed):
+        if view.shape != images.shape:
+            raise ValueError(
+                f"returned a view of shape {tuple(view.shape)} instead of {tuple(images.shape)}"
+            )
+    views = pair if part is None else _some(pair, part.rows)
+    return Deformed(views, pair.original_warp, lambda rows: pair.original[rows])
+
+
+def join_landmarks(landmarks: Landmarks, join: Callable[[Tensor], Tensor]) -> Landmarks:
+    """Return the landmarks of the whole batch from those of a part."""
+    others = {}
+    for field in fields(landmarks)[1:]:
+        value = getattr(landmarks, field.name)
+        others[field.name] = None if value is None else join(value)
+    return Landmarks(join(landmarks.points), **others)
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return images.float() / 255
+
+
+def _some(pair: Views, rows: slice) -> Views:
+    return Views(
+        pair.original[rows],
+        pair.deformed[rows],
+        pair.original_warp[rows],
+        pair.deformed_warp[rows],
+    )
