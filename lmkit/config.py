@@ -131,6 +131,8 @@ class LoadingSettings:
             on the same pictures.
         max_unreadable: Share of pictures that may be unreadable before the run stops.
         workers: Processes that read pictures; none chooses by the number of cores.
+        cache: Where pictures lie that were read once: a folder; ``auto`` for the user's, where it
+            pays; ``none`` for nowhere.
     """
 
     partner: Literal["none", "subject"] = "none"
@@ -142,8 +144,13 @@ class LoadingSettings:
     split_seed: int = 0
     max_unreadable: float = 0.05
     workers: int | None = None
+    cache: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.cache not in ("auto", "none"):
+            # A run is opened from anywhere.
+            place = str(Path(self.cache).expanduser().absolute())
+            object.__setattr__(self, "cache", place)
         for name in ("held_out", "max_unreadable"):
             if not 0 <= getattr(self, name) < 1:
                 raise LmkitError(

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmkit import config, provenance
+from lmkit.caching import use_cache
 from lmkit.data.conversion import Picture, is_single, to_array
 from lmkit.data.pictures import Framer, Framing
 from lmkit.engine import checkpoint as checkpoints
@@ -91,7 +92,8 @@ class Run:
 
     def prepared(self) -> Prepared:
         """Open the data the run was trained on, divided as it was then."""
-        return divide_as_before(self.folder, self.settings, self.registry)
+        ready = divide_as_before(self.folder, self.settings, self.registry)
+        return use_cache(ready, self.registry)
 
     @torch.inference_mode()
     def detect(self, images: torch.Tensor) -> Landmarks:
@@ -222,8 +224,8 @@ def other_data(run: "Run", layers: Sequence[config.Layer]) -> Prepared:
                 remedy=f"Leave it out; {free} may be set here.",
             )
     if settings.data == run.settings.data:
-        return divide_as_before(run.folder, settings, run.registry)
-    ready = prepare(settings, run.registry)
+        return use_cache(divide_as_before(run.folder, settings, run.registry), run.registry)
+    ready = use_cache(prepare(settings, run.registry), run.registry)
     if settings.data_source == run.settings.data_source:
         return without_trained(ready, run.folder)
     return ready

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lmkit import __version__, config, provenance
+from lmkit.caching import make_cache, tell_repairs
 from lmkit.engine import checkpoint as checkpoints
 from lmkit.engine.assemble import Assembly, assemble, blame
 from lmkit.engine.device import choose_device
@@ -40,6 +41,7 @@ MAY_CHANGE = (
     "run.picture_every",
     "loading.workers",
     "loading.max_unreadable",
+    "loading.cache",
     "data.path",
     "writer.*",
 )
@@ -73,6 +75,9 @@ def start(
         # A name that is made of the time is not the same everywhere.
         out = Path(processes.exchange(str(out))[0])
         folder: RunFolder = Bystander(out)
+        if processes.write:
+            RunFolder.refuse_taken(out)
+        ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
         if processes.write:
             folder = RunFolder.create(out)
             write_json(folder.split, ready.split.to_json(ready.dataset))
@@ -120,6 +125,7 @@ def resume(
         assembly = assemble(settings, registry)
         if not found:
             _initialise(assembly)
+        ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
         # Before training, so that a run that is interrupted again knows how far it was to go; and
         # once all have read what it was.
         processes.exchange(None)
@@ -214,18 +220,22 @@ def _train(
     everyone = Observer()
     if processes.write:
         everyone = _audience(ready, assembly, folder, observers)
-    return run_training(
-        ready.settings,
-        assembly,
-        ready.dataset,
-        ready.split,
-        folder,
-        everyone,
-        unreadable=ready.unreadable,
-        checkpoint=checkpoint,
-        partners=ready.partners,
-        processes=processes,
-    )
+    try:
+        return run_training(
+            ready.settings,
+            assembly,
+            ready.dataset,
+            ready.split,
+            folder,
+            everyone,
+            unreadable=ready.unreadable,
+            checkpoint=checkpoint,
+            partners=ready.partners,
+            processes=processes,
+        )
+    finally:
+        if processes.write:
+            tell_repairs(ready, everyone)
 
 
 def _audience(

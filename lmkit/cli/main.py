@@ -27,6 +27,7 @@ COMMANDS = {
     "predict": "Find landmarks in pictures and draw them.",
     "reproduce": "Train and measure the rows of a table of the paper.",
     "data": "Look a data set over before training on it.",
+    "cache": "List or remove the caches of pictures that were read once.",
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",

@@ -43,6 +43,7 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
+        self._counting: CountingProgress | None = None
         self._live = NOTES.is_terminal
         self._steps = 0
         self._first = 0
@@ -55,6 +56,9 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
         traceback: TracebackType | None,
     ) -> None:
         """Leave the terminal as it was, whatever happened."""
+        if self._counting is not None:
+            self._counting.__exit__(None, None, None)
+            self._counting = None
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
@@ -78,6 +82,15 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
     def note(self, text: str) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""
         NOTES.print(text, markup=False)
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        if self._counting is None:
+            self._counting = CountingProgress(what).__enter__()
+        self._counting(done, total)
+        if done == total:
+            self._counting.__exit__(None, None, None)
+            self._counting = None
 
     def progressed(self, step: int) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""

@@ -134,6 +134,16 @@ class Files(Dataset):
         chosen: list[int] = np.flatnonzero(self._parts[part]).tolist()
         return chosen
 
+    def stamp(self, index: int) -> str:
+        """See [Dataset][lmkit.api.Dataset]."""
+        try:
+            status = self._path(index).stat()
+        except OSError:
+            return "missing"
+        box = "" if self._boxes is None else self._boxes[index].tolist()
+        size = "" if self._sizes is None else self._sizes[index].tolist()
+        return f"{status.st_size} {status.st_mtime_ns} {box} {size}"
+
     def problem(self, index: int) -> str | None:
         """See [Dataset][lmkit.api.Dataset]."""
         return quick_problem(self._path(index))

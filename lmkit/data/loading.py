@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lmkit.data.kept import Kept
 from lmkit.data.pictures import Framer, Framing
 from lmkit.data.subjects import Partners, number_subjects
 from lmkit.data.unreadable import Unreadable
@@ -206,7 +207,7 @@ def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return order
 
 
-_Picture = tuple[int, NDArray[np.uint8], Framing]
+_Picture = tuple[int, Tensor, Framing]
 """A picture's number, the picture as it was framed, and how."""
 
 
@@ -298,20 +299,23 @@ class _Reader:
         return Pictures(_stack(images, self.framer.size), indices, framings), problems
 
 
-def _read(dataset: Dataset, index: int, framer: Framer) -> tuple[NDArray[np.uint8], Framing]:
-    """Read and frame a picture.
+def _read(dataset: Dataset, index: int, framer: Framer) -> tuple[Tensor, Framing]:
+    """Read and frame a picture, (3, S, S), or take it from where it is kept so.
 
     Raises:
         OSError: If it cannot be read, or not be cropped by the framer's rule.
     """
-    return framer(dataset.image(index), dataset.annotation(index))
+    if isinstance(dataset, Kept) and (kept := dataset.framed(index, framer)):
+        return kept
+    square, framing = framer(dataset.image(index), dataset.annotation(index))
+    return torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1))), framing
 
 
-def _stack(images: Sequence[NDArray[np.uint8]], size: int = 0) -> Tensor:
-    """Join pictures (S, S, 3) to (B, 3, S, S)."""
+def _stack(images: Sequence[Tensor], size: int = 0) -> Tensor:
+    """Join pictures (3, S, S) to (B, 3, S, S)."""
     if not images:
         return torch.empty((0, 3, size, size), dtype=torch.uint8)
-    return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
+    return torch.stack(list(images))
 
 
 def _points(dataset: Dataset, indices: Sequence[int], framings: Sequence[Framing]) -> Tensor:

@@ -14,6 +14,8 @@ from torch.utils import data
 
 from lmkit.errors import ExitCode, LmkitError
 
+_FEW = 256  # pictures that are read sooner than processes are started
+
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
@@ -77,6 +79,18 @@ def read_ahead(
         # The loader ends its workers when it is let go of. Whoever keeps an exception keeps this
         # frame, but must not keep the workers waiting.
         del results
+
+
+def workers_to_read_all(workers: int | None, pictures: int) -> int:
+    """Return how many processes read every picture once, while nothing else is to be done.
+
+    Args:
+        workers: What the settings say; none leaves it open.
+        pictures: How many there are.
+    """
+    if workers is not None:
+        return workers
+    return 0 if pictures <= _FEW else min(16, os.cpu_count() or 1)
 
 
 class _Refusal(NamedTuple):

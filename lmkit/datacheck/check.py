@@ -1,6 +1,5 @@
 """Looks a data set over: counts, sizes, and whatever would spoil training or testing."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 
@@ -12,13 +11,12 @@ from lmkit.data.fingerprints import NEAR, near_pairs
 from lmkit.data.scan import Look, scan
 from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable, find_unreadable
+from lmkit.data.workers import workers_to_read_all
 from lmkit.datacheck.report import Alike, Finding, Range, Report, Sizes
 from lmkit.engine.assemble import build_dataset, build_framer
 from lmkit.errors import LmkitError
 from lmkit.preparation import divide
 from lmkit.registry.lookup import Registry, installed
-
-_FEW = 256  # so few pictures are read sooner than other processes start
 
 
 def check(
@@ -52,9 +50,8 @@ def check(
     _count(report)
     if not quick:
         rest = [index for index in range(len(dataset)) if index not in problems]
-        looks, found = scan(
-            dataset, rest, framer, workers=_workers(settings, len(rest)), progress=progress
-        )
+        workers = workers_to_read_all(settings.loading.workers, len(rest))
+        looks, found = scan(dataset, rest, framer, workers=workers, progress=progress)
         problems = {**problems, **found}
         _measure(report, looks)
         if report.split is not None:
@@ -62,12 +59,6 @@ def check(
     _count_unreadable(report, problems)
     report.findings.sort(key=lambda finding: not finding.problem)
     return report
-
-
-def _workers(settings: Settings, pictures: int) -> int:
-    if settings.loading.workers is not None:
-        return settings.loading.workers
-    return 0 if pictures <= _FEW else min(8, os.cpu_count() or 1)
 
 
 def _divide(report: Report, settings: Settings, problems: Mapping[int, str]) -> None:

@@ -40,6 +40,21 @@ class RunFolder:
         Raises:
             LmkitError: If there is something there already, or it cannot be written.
         """
+        cls.refuse_taken(path)
+        folder = cls(path)
+        with storage(path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.checkpoints.mkdir()
+            folder.pictures.mkdir()
+        return folder
+
+    @classmethod
+    def refuse_taken(cls, path: Path) -> None:
+        """Refuse to begin a run in a folder that holds anything.
+
+        Raises:
+            LmkitError: If it does, or is no folder.
+        """
         folder = cls(path)
         if folder.settings.exists():
             raise LmkitError(
@@ -48,16 +63,12 @@ class RunFolder:
                 code=ExitCode.RUN,
             )
         with storage(path):
-            folder.path.mkdir(parents=True, exist_ok=True)
-            if any(folder.path.iterdir()):
+            if folder.path.exists() and any(folder.path.iterdir()):
                 raise LmkitError(
                     f"--out {path} is not empty and holds no run.",
                     remedy="Give a folder that is empty or does not exist.",
                     code=ExitCode.RUN,
                 )
-            folder.checkpoints.mkdir()
-            folder.pictures.mkdir()
-        return folder
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":

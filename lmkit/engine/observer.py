@@ -16,6 +16,9 @@ class Observer:
     def note(self, text: str) -> None:
         """Something the user should know, once."""
 
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """Something that comes before training, called by what is done, is at ``done``."""
+
     def progressed(self, step: int) -> None:
         """A step was handed to the device; called every step, so it must be cheap."""
 
@@ -58,6 +61,11 @@ class Observers(Observer):
         """See [Observer][lmkit.engine.observer.Observer]."""
         for observer in self.observers:
             observer.note(text)
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """See [Observer][lmkit.engine.observer.Observer]."""
+        for observer in self.observers:
+            observer.prepared(what, done, total)
 
     def progressed(self, step: int) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""

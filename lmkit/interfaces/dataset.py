@@ -86,6 +86,14 @@ class Dataset(ABC):
         """
         return None
 
+    def stamp(self, index: int) -> str | None:
+        """Return a text that changes whenever the picture may have, without reading it; or none.
+
+        For a file that is its size and the time of its last change. Pictures of data that says none
+        are never kept in a cache, where a change would go unnoticed.
+        """
+        return None
+
     def problem(self, index: int) -> str | None:
         """Say what is wrong with a picture's file, quickly and without decoding it; or none."""
         return None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lmkit.data.workers import read_ahead
+from lmkit.data.workers import read_ahead, workers_to_read_all
 from lmkit.errors import ExitCode, LmkitError
 
 
@@ -121,3 +121,10 @@ def test_workers_in_use_do_not_keep_the_program_from_ending() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (5, "0\n", "")
+
+
+def test_many_pictures_are_read_once_by_all_cores_but_few_by_none(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert workers_to_read_all(None, 256) == 0
+    assert workers_to_read_all(None, 257) == 16
+    assert workers_to_read_all(3, 10) == 3

@@ -257,13 +257,6 @@ def test_workers_change_nothing(table, workers):
     assert kinds(report) == ["duplicate"]
 
 
-def test_many_are_read_in_other_processes(monkeypatch):
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 64)
-    settings = settings_for("faces")
-    assert module._workers(settings, 256) == 0
-    assert module._workers(settings, 257) == 8
-
-
 def test_a_line_names_the_first_few():
     assert str(Finding("x", "Five are wrong.", list("abcde"))) == (
         "Five are wrong: a; b; c; and 2 more"
