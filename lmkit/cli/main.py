@@ -25,6 +25,7 @@ COMMANDS = {
     "sweep": "Train combinations under equal settings and compare them.",
     "compare": "Compare runs: settings, errors, cost, the same faces.",
     "predict": "Find landmarks in pictures and draw them.",
+    "bench": "Measure speed beside a plain way of doing the same.",
     "reproduce": "Train and measure the rows of a table of the paper.",
     "data": "Look a data set over before training on it.",
     "cache": "List or remove the caches of pictures that were read once.",

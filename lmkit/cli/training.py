@@ -184,20 +184,19 @@ def _train(
 ) -> "tuple[Run, Outcome] | None":
     """Train, or go on with a run, or only show what would be done."""
     known = registry()
-    from lmkit import config as settings_module
-
-    sections: dict[str, Any] = {part: {"name": flags[part]} for part in PART_FLAGS if part in flags}
-    sections["run"] = {name: flags[name] for name in RUN_FLAGS if name in flags}
-    if data is not None:
-        sections["data"] = settings_module.parse_data(data, known)
-    layers: list[Layer] = [] if config is None else settings_module.read_config_file(config, known)
-    layers.append(
-        settings_module.Layer("the command line", sections, losses or None, writers or None)
+    layers = layers_of(
+        known,
+        data=data,
+        losses=losses,
+        config=config,
+        assignments=assignments,
+        flags=flags,
+        writers=writers,
     )
-    layers.append(assignments_layer(assignments))
 
     from lmkit import training
     from lmkit.cli.terminal import NOTES, TrainingProgress
+    from lmkit.config import read_recipe
 
     if resume is not None:
         _refuse_with_resume(recipe=recipe, out=out, dry_run=dry_run or None)
@@ -207,7 +206,7 @@ def _train(
         recipe = training.default_recipe(*kind.recipes)
         if place().is_first:
             NOTES.print(_explain(recipe, *kind.recipes), markup=False)
-    base = [] if recipe is None else settings_module.read_recipe(recipe, known)
+    base = [] if recipe is None else read_recipe(recipe, known)
     settings = kind.settle(base, layers, known)
     if dry_run:
         if place().is_first:
@@ -216,6 +215,39 @@ def _train(
     out = out or training.default_out()
     with TrainingProgress() as progress:
         return training.start(settings, out, [progress], known)
+
+
+def layers_of(
+    known: "Registry",
+    *,
+    data: str | None,
+    losses: tuple[str, ...],
+    config: Path | None,
+    assignments: tuple[str, ...],
+    flags: dict[str, Any],
+    writers: tuple[str, ...] = (),
+) -> "list[Layer]":
+    """Return what was asked for on top of a recipe: the file, then flags, then ``--set``.
+
+    Args:
+        known: Where components are looked up.
+        data: ``--data``.
+        losses: Every ``--loss``.
+        config: ``--config``.
+        assignments: Every ``--set``.
+        flags: Some of ``RUN_FLAGS`` and ``PART_FLAGS``, none where not given.
+        writers: Every ``--writer``.
+    """
+    from lmkit import config as settings
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    sections: dict[str, Any] = {part: {"name": given[part]} for part in PART_FLAGS if part in given}
+    sections["run"] = {name: given[name] for name in RUN_FLAGS if name in given}
+    if data is not None:
+        sections["data"] = settings.parse_data(data, known)
+    layers = [] if config is None else settings.read_config_file(config, known)
+    layers.append(settings.Layer("the command line", sections, losses or None, writers or None))
+    return [*layers, assignments_layer(assignments)]
 
 
 def _explain(recipe: str, full: str, quick: str) -> str:

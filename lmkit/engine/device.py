@@ -1,7 +1,7 @@
 """Where a run computes, and in which precision."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -97,3 +97,21 @@ def autocast_for(
     if not half:
         return contextlib.nullcontext
     return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+@contextlib.contextmanager
+def tuned(device: torch.device) -> Iterator[None]:
+    """Let cuDNN try its algorithms and keep the fastest, as pays where all batches have one size.
+
+    Args:
+        device: Where networks run; nothing changes unless it is a CUDA device.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

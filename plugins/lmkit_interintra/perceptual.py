@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lmkit.api import LmkitError, Loss, Step, freeze, load_weights
@@ -86,6 +86,9 @@ class Perceptual(Loss):
                 network, last, load_weights(weights, option=option), origin=f"{option}={weights}"
             )
         self.vgg = freeze(vgg)
+        self.network = network
+        # In a list, so that it is no part of this module: it is never saved.
+        self._trainable: list[nn.Module] = []
         self.normalise = normalise
         for name, values in (("mean", _IMAGENET_MEAN), ("std", _IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
@@ -105,16 +108,29 @@ class Perceptual(Loss):
             balanced if so wanted; their sum.
         """
         with torch.no_grad():
-            wanted = self._features(step.targets)
-        pairs = zip(self._features(step.ends), wanted, strict=True)
+            wanted = self._features(self.vgg, step.targets)
+        return self._compare(self._features(self.vgg, step.ends), wanted, len(step.routes))
+
+    def plain(self, step: Step) -> Tensor:
+        """Compare as released code does: the whole network, in a graph with its own gradients.
+
+        See [Loss.plain][lmkit.api.Loss.plain].
+        """
+        vgg = self._whole(step.ends.device)
+        wanted = [found.detach() for found in self._features(vgg, step.targets)]
+        return self._compare(self._features(vgg, step.ends), wanted, len(step.routes))
+
+    def _compare(self, found: list[Tensor], wanted: list[Tensor], routes: int) -> Tensor:
+        """Return the loss of features."""
+        pairs = zip(found, wanted, strict=True)
         # Squares of large features overflow half precision, which autocast may have chosen.
         losses = torch.stack(
-            [functional.mse_loss(found.float(), real.float()) for found, real in pairs]
+            [functional.mse_loss(end.float(), real.float()) for end, real in pairs]
         )
         if self.balanced:
             losses = losses / self._update_means(losses.detach()).clamp_min(_TINY)
         # All routes have equally many pictures, so the sum of means is the mean times their number.
-        return losses.sum() * len(step.routes)
+        return losses.sum() * routes
 
     def _update_means(self, losses: Tensor) -> Tensor:
         """Return what to divide each layer's difference by; in training, after this step's."""
@@ -127,10 +143,21 @@ class Perceptual(Loss):
         self.running_means.copy_(means)
         return means
 
-    def _features(self, images: Tensor) -> list[Tensor]:
+    def _whole(self, device: torch.device) -> nn.Module:
+        """Return the network to its last layer, with trainable weights.
+
+        Those beyond the last layer in use are random, since nothing reads what comes out there.
+        """
+        if not self._trainable:
+            vgg = untrained(self.network, max(relu_places(self.network).values()))
+            vgg.load_state_dict(dict(self.vgg.named_buffers()), strict=False)
+            self._trainable.append(vgg.to(device))
+        return self._trainable[0]
+
+    def _features(self, vgg: nn.Module, images: Tensor) -> list[Tensor]:
         x = (images - self.mean) / self.std if self.normalise else images
         found = [images] if -1 in self.places else []
-        for place, layer in enumerate(self.vgg.children()):
+        for place, layer in enumerate(vgg.children()):
             x = layer(x)
             if place in self.places:
                 found.append(x)

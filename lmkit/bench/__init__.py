@@ -1,0 +1,1 @@
+"""How fast a step and a detection are, beside the same written the straightforward way."""
