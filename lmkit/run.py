@@ -15,6 +15,7 @@ from lmkit.data.conversion import Picture, is_single, to_array
 from lmkit.data.pictures import Framer, Framing
 from lmkit.engine import checkpoint as checkpoints
 from lmkit.engine.assemble import blame, build_detector, build_framer
+from lmkit.engine.detection import detect, ready_to_detect
 from lmkit.engine.device import autocast_for, choose_device
 from lmkit.engine.folder import RunFolder, read_json
 from lmkit.errors import ExitCode, LmkitError
@@ -82,8 +83,7 @@ class Run:
         with torch.inference_mode(mode=False):
             detector = build_detector(self.settings, self.registry)
             checkpoints.load_detector(path, detector, device=torch.device("cpu"))
-            detector.to(self.device).to(memory_format=torch.channels_last)
-        return detector.eval()
+            return ready_to_detect(detector, self.device)
 
     @cached_property
     def framer(self) -> Framer:
@@ -95,7 +95,6 @@ class Run:
         ready = divide_as_before(self.folder, self.settings, self.registry)
         return use_cache(ready, self.registry)
 
-    @torch.inference_mode()
     def detect(self, images: torch.Tensor) -> Landmarks:
         """Find the landmarks of pictures that are framed already.
 
@@ -106,9 +105,9 @@ class Run:
             Points in [-1, 1] of the square picture, on the CPU.
         """
         autocast = autocast_for(self.device, self.settings.run.precision)
-        with autocast(), blame(f"detector '{self.settings.detector['name']}'"):
-            found = self.detector(images.to(self.device, non_blocking=True).float() / 255)
-        return Landmarks(points=found.points.float().cpu())
+        with blame(f"detector '{self.settings.detector['name']}'"):
+            points = detect(self.detector, images, self.device, autocast)
+        return Landmarks(points=points.cpu())
 
     def predict(self, images: "Picture | Sequence[Picture]") -> NDArray[np.float32]:
         """Find the landmarks of pictures of any size.

@@ -13,7 +13,7 @@ from lmkit.config import Settings
 from lmkit.data.loading import read_pictures
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import build_detector, build_framer
-from lmkit.engine.detection import detect, make_ready
+from lmkit.engine.detection import detect, ready_to_detect
 from lmkit.engine.device import autocast_for, choose_device, describe_device
 from lmkit.evaluation.cost import count_operations
 from lmkit.preparation import prepare
@@ -101,7 +101,7 @@ def measure_inference(
         )
     ).images
     plain = build_detector(settings, registry).to(device).eval()
-    fast = make_ready(build_detector(settings, registry), device)
+    fast = ready_to_detect(build_detector(settings, registry), device)
     autocast = autocast_for(device, settings.run.precision)
 
     def detect_plainly() -> Tensor:

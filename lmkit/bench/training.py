@@ -26,7 +26,7 @@ from lmkit.engine.train import workers_for
 from lmkit.errors import LmkitError
 from lmkit.interfaces.deformation import Deformation, Views
 from lmkit.interfaces.step import Step
-from lmkit.preparation import Prepared, prepare
+from lmkit.preparation import Prepared, find_partners, prepare
 from lmkit.registry.lookup import Registry
 
 PARTS = ("deformation", "detector", "generator", "losses", "backward", "optimiser")
@@ -247,7 +247,7 @@ def measure_training(
         LmkitError: If the run could not start, or a component breaks.
     """
     device = choose_device(settings.run.device)
-    ready = prepare(settings, registry)
+    ready = find_partners(prepare(settings, registry))
     batches, loading = _read_batches(ready, device)
     ways: dict[str, Way] = {
         "plain": PlainWay(settings, registry, device),
@@ -307,6 +307,7 @@ def _read_batches(ready: Prepared, device: torch.device) -> tuple[list[Batch], f
         start=0,
         stop=2 * _BATCHES,
         workers=workers_for(settings.loading.workers, device),
+        partners=ready.partners,
         pin_memory=device.type == "cuda",
     )
     batches, seconds = [], []

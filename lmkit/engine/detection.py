@@ -10,7 +10,7 @@ from lmkit.engine.device import tuned
 from lmkit.interfaces.detector import Detector
 
 
-def make_ready(detector: Detector, device: torch.device) -> Detector:
+def ready_to_detect(detector: Detector, device: torch.device) -> Detector:
     """Put a detector where it is to compute, in eval mode and the layout it is fastest in."""
     detector.to(device).to(memory_format=torch.channels_last)
     return detector.eval()

@@ -16,7 +16,7 @@ from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
-from lmkit.engine.device import autocast_for, choose_device, describe_device
+from lmkit.engine.device import autocast_for, choose_device, describe_device, tuned
 from lmkit.engine.distributed import ALONE, Processes
 from lmkit.engine.folder import RunFolder
 from lmkit.engine.health import CollapseWatch
@@ -120,7 +120,7 @@ def train(
         observer.started(step=done, steps=run.steps)
         if objection := observer.objection():
             raise objection
-        with stop_on_signals() as stop, torch.random.fork_rng(devices=forked):
+        with stop_on_signals() as stop, torch.random.fork_rng(devices=forked), tuned(device):
             for batch in batches:
                 # Dropout and the like draw from the global generator: tie it to the step as well.
                 torch.manual_seed(derive(run.seed, done, processes.rank, "network"))
