@@ -133,6 +133,8 @@ class LoadingSettings:
         workers: Processes that read pictures; none chooses by the number of cores.
         cache: Where pictures lie that were read once: a folder; ``auto`` for the user's, where it
             pays; ``none`` for nowhere.
+        resident: Whether the pictures that train are kept on the device; ``auto`` does on a GPU,
+            where they take at most a quarter of its free memory and it pays.
     """
 
     partner: Literal["none", "subject"] = "none"
@@ -145,6 +147,7 @@ class LoadingSettings:
     max_unreadable: float = 0.05
     workers: int | None = None
     cache: str = "auto"
+    resident: Literal["auto", "always", "never"] = "auto"
 
     def __post_init__(self) -> None:
         if self.cache not in ("auto", "none"):

@@ -42,6 +42,7 @@ MAY_CHANGE = (
     "loading.workers",
     "loading.max_unreadable",
     "loading.cache",
+    "loading.resident",
     "data.path",
     "writer.*",
 )

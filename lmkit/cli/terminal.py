@@ -18,6 +18,8 @@ from rich.table import Table
 
 from lmkit.engine.observer import Observer
 
+_WORTH_TELLING = 0.02  # of the time
+
 NOTES = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -187,7 +189,10 @@ def _metrics_text(metrics: Mapping[str, float]) -> str:
     parts = [f"loss {metrics['loss']:.4f}"]
     if len(terms) > 1:
         parts += [f"{name.removeprefix('loss/')} {metrics[name]:.4f}" for name in terms]
-    return "  ".join([*parts, f"{metrics['images_per_second']:.0f} images/s"])
+    parts.append(f"{metrics['images_per_second']:.0f} images/s")
+    if metrics["data_wait"] >= _WORTH_TELLING:
+        parts.append(f"{metrics['data_wait']:.0%} waiting for data")
+    return "  ".join(parts)
 
 
 def _clock(seconds: float) -> str:

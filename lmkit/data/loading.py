@@ -29,7 +29,7 @@ class Batch:
     """The pictures of one step, as one process trains on them.
 
     Args:
-        images: (B, 3, S, S), RGB, uint8.
+        images: (B, 3, S, S), RGB, uint8; on the device where the pictures are kept there.
         subjects: (B,) int64, equal where the subject is; on the CPU. None if no subject is known.
         points: (B, P, 2), the annotated points in [-1, 1] of the squares, float32; NaN where not
             known. None unless asked for.
@@ -54,7 +54,8 @@ class Batch:
         """Return the batch with its images and points where the GPU fetches them from."""
         moved = ("images", "points", "partners", "partner_points")
         tensors = {name: getattr(self, name) for name in moved}
-        return replace(self, **{k: v.pin_memory() for k, v in tensors.items() if v is not None})
+        here = {k: v for k, v in tensors.items() if v is not None and v.device.type == "cpu"}
+        return replace(self, **{name: tensor.pin_memory() for name, tensor in here.items()})
 
 
 class TrainingBatches:

@@ -24,7 +24,9 @@ from lmkit.engine.learner import Learner, Objective
 from lmkit.engine.norm import synchronise
 from lmkit.engine.observer import Observer
 from lmkit.engine.optimise import Updater, learning_rate
+from lmkit.engine.resident import keep_on_device
 from lmkit.engine.signals import Stop, stop_on_signals
+from lmkit.engine.waiting import Waiting
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.geometry.health import summary
 from lmkit.interfaces.dataset import Dataset
@@ -94,11 +96,12 @@ def train(
     if run.sync_batch_norm and processes.world > 1:
         for kind in synchronise(objective, processes):
             observer.note(f"{kind} is no plain BatchNorm, and not synchronised between processes.")
+    pictures = keep_on_device(dataset, split.train, settings, device, observer)
     meter = Meter(device)
     watch = CollapseWatch(run.batch_size)
     saved = done if checkpoint is not None else -1
     batches = TrainingBatches(
-        dataset,
+        pictures,
         split.train,
         framer=build_framer(settings),
         batch_size=run.batch_size // processes.world,
@@ -121,7 +124,7 @@ def train(
         if objection := observer.objection():
             raise objection
         with stop_on_signals() as stop, torch.random.fork_rng(devices=forked), tuned(device):
-            for batch in batches:
+            for batch in meter.waiting.over(batches):
                 # Dropout and the like draw from the global generator: tie it to the step as well.
                 torch.manual_seed(derive(run.seed, done, processes.rank, "network"))
                 whole = learner.take_in(batch, dataset, device)
@@ -182,6 +185,9 @@ class Meter:
 
     Args:
         device: Where the steps run.
+
+    Attributes:
+        waiting: Times the fetching of batches.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -191,6 +197,7 @@ class Meter:
         self._skipped = torch.zeros((), device=device)
         self._streak = torch.zeros((), device=device)
         self._steps = 0
+        self.waiting = Waiting(device)
         self.restart_clock()
 
     def add(
@@ -229,6 +236,7 @@ class Meter:
         }
         elapsed = time.perf_counter() - self._started
         metrics["images_per_second"] = self._timed_steps * batch_size / max(elapsed, 1e-9)
+        metrics["data_wait"] = min(1.0, self.waiting.seconds() / max(elapsed, 1e-9))
         metrics["skipped_updates"] = self._skipped.item()
         metrics["skipped_in_a_row"] = self._streak.item()
         self._sum, self._steps = None, 0
@@ -240,6 +248,7 @@ class Meter:
         """Leave the time until now out of the speed."""
         self._started = time.perf_counter()
         self._timed_steps = 0
+        self.waiting.restart()
 
 
 def workers_for(workers: int | None, device: torch.device, together: int = 1) -> int:
