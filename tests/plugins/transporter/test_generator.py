@@ -60,8 +60,8 @@ def test_features_and_gaussians_are_transported_as_the_paper_says(
         return given[0]
 
     monkeypatch.setattr(module, "transport", watched)
-    generator = build(landmarks=1, image_size=128, width=1).eval()
-    images = torch.rand(2, 3, 128, 128)
+    generator = build(landmarks=1, image_size=32, blocks=1, width=1).eval()
+    images = torch.rand(2, 3, 32, 32)
     # On the centre of a cell, with the centre of the next one 2 / 32 away.
     here, there = torch.full((1, 1, 2), 1 / 32), torch.full((1, 1, 2), -1 / 32)
     generator(images[:1], Landmarks(here), Landmarks(there, images=images[1:]))
