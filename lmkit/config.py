@@ -49,6 +49,8 @@ class RunSettings:
             pictures of all of them or by each one's own.
         precision: Of the networks; ``auto`` is bfloat16 autocast on CUDA and float32 elsewhere.
             Geometry and losses are float32 always.
+        compile: Whether torch.compile makes kernels for the networks, and in which of its modes;
+            where that fails, they run as they are.
         checkpoint_every: Steps between checkpoints.
         keep: How many of the newest checkpoints are kept.
         log_every: Steps between lines of metrics.
@@ -64,6 +66,7 @@ class RunSettings:
     device: str = "auto"
     sync_batch_norm: bool = True
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
     checkpoint_every: int = 500
     keep: int = 2
     log_every: int = 20

@@ -35,6 +35,7 @@ from lmkit.run import Run
 MAY_CHANGE = (
     "run.steps",
     "run.device",
+    "run.compile",
     "run.checkpoint_every",
     "run.keep",
     "run.log_every",

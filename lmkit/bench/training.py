@@ -19,6 +19,7 @@ from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, pe
 from lmkit.config import Settings
 from lmkit.data.loading import Batch, TrainingBatches
 from lmkit.engine.assemble import Assembly, assemble, build_framer
+from lmkit.engine.compiling import compile_networks
 from lmkit.engine.device import autocast_for, choose_device, describe_device, tuned
 from lmkit.engine.optimise import Updater
 from lmkit.engine.step import run_step, weigh
@@ -258,9 +259,12 @@ def measure_training(
             "A loss learns from annotated points, and lmkit bench measures steps without.",
             remedy="Choose losses without annotation: --loss mse.",
         )
-    # First, since steps in training mode move the statistics of normalisations.
-    agreement = _compare(ways, batches[0])
     operations = {name: _count_operations(way, batches[0]) for name, way in ways.items()}
+    # After the operations, which are not seen in compiled networks; before steps in training mode,
+    # which move the statistics of normalisations.
+    for problem in compile_networks(ways["fast"].assembly, settings.run.compile, device):
+        raise LmkitError(problem, remedy="Measure without: --set run.compile=none.")
+    agreement = _compare(ways, batches[0])
     peaks = {name: _peak(way, batches[0], device) for name, way in ways.items()}
     # One warm-up is done: the step whose memory was watched.
     times = _time(ways, batches, device, rounds, max(warm_up - 1, 0), progress)
@@ -330,6 +334,7 @@ def _run(_: str, work: Callable[[], Any]) -> Any:
 
 def _count_operations(way: Way, batch: Batch) -> int:
     """Count the operations of a step, forward and backward, as PyTorch's counter does."""
+    _evaluating(way)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         way.backward(way.forward(way.assembly, batch, 0, _run))
     _forget(way)
@@ -337,16 +342,21 @@ def _count_operations(way: Way, batch: Batch) -> int:
     return total
 
 
+def _evaluating(way: Way) -> None:
+    for _, network in way.assembly.networks():
+        network.eval()
+
+
 def _forget(way: Way) -> None:
     for _, network in way.assembly.networks():
         network.zero_grad()
+    way.assembly.train()
 
 
 def _compare(ways: Mapping[str, Way], batch: Batch) -> Agreement:
     losses, gradients = {}, {}
     for name, way in ways.items():
-        for _, network in way.assembly.networks():
-            network.eval()
+        _evaluating(way)
         loss = way.forward(way.assembly, batch, 0, _run)
         way.backward(loss)
         losses[name] = loss.item()
@@ -359,7 +369,6 @@ def _compare(ways: Mapping[str, Way], batch: Batch) -> Agreement:
             ]
         )
         _forget(way)
-        way.assembly.train()
     difference = (gradients["fast"] - gradients["plain"]).norm() / gradients["plain"].norm()
     return Agreement(
         loss=abs(losses["fast"] - losses["plain"]) / max(abs(losses["plain"]), 1e-12),

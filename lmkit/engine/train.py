@@ -16,6 +16,7 @@ from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import Assembly, build_framer
 from lmkit.engine.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
+from lmkit.engine.compiling import compile_networks, forgiving
 from lmkit.engine.device import autocast_for, choose_device, describe_device, tuned
 from lmkit.engine.distributed import ALONE, Processes
 from lmkit.engine.folder import RunFolder
@@ -97,6 +98,8 @@ def train(
         for kind in synchronise(objective, processes):
             observer.note(f"{kind} is no plain BatchNorm, and not synchronised between processes.")
     pictures = keep_on_device(dataset, split.train, settings, device, observer)
+    for text in compile_networks(assembly, run.compile, device):
+        observer.note(text)
     meter = Meter(device)
     watch = CollapseWatch(run.batch_size)
     saved = done if checkpoint is not None else -1
@@ -123,7 +126,12 @@ def train(
         observer.started(step=done, steps=run.steps)
         if objection := observer.objection():
             raise objection
-        with stop_on_signals() as stop, torch.random.fork_rng(devices=forked), tuned(device):
+        with (
+            stop_on_signals() as stop,
+            torch.random.fork_rng(devices=forked),
+            tuned(device),
+            forgiving(run.compile),
+        ):
             for batch in meter.waiting.over(batches):
                 # Dropout and the like draw from the global generator: tie it to the step as well.
                 torch.manual_seed(derive(run.seed, done, processes.rank, "network"))

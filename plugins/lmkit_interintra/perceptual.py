@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lmkit.api import LmkitError, Loss, Step, freeze, load_weights
-from lmkit_interintra.vgg import Network, downloaded, relu_places, untrained, with_weights
+from lmkit_interintra.vgg import Features, Network, downloaded, relu_places, untrained, with_weights
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -85,7 +85,7 @@ class Perceptual(Loss):
             vgg = with_weights(
                 network, last, load_weights(weights, option=option), origin=f"{option}={weights}"
             )
-        self.vgg = freeze(vgg)
+        self.vgg = freeze(Features(vgg, self.places))
         self.network = network
         # In a list, so that it is no part of this module: it is never saved.
         self._trainable: list[nn.Module] = []
@@ -149,7 +149,8 @@ class Perceptual(Loss):
         Those beyond the last layer in use are random, since nothing reads what comes out there.
         """
         if not self._trainable:
-            vgg = untrained(self.network, max(relu_places(self.network).values()))
+            whole = untrained(self.network, max(relu_places(self.network).values()))
+            vgg = Features(whole, self.places)
             vgg.load_state_dict(dict(self.vgg.named_buffers()), strict=False)
             self._trainable.append(vgg.to(device))
         return self._trainable[0]
@@ -157,8 +158,5 @@ class Perceptual(Loss):
     def _features(self, vgg: nn.Module, images: Tensor) -> list[Tensor]:
         x = (images - self.mean) / self.std if self.normalise else images
         found = [images] if -1 in self.places else []
-        for place, layer in enumerate(vgg.children()):
-            x = layer(x)
-            if place in self.places:
-                found.append(x)
+        found += vgg(x)
         return found

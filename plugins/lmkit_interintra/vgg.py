@@ -1,5 +1,6 @@
 """The convolutional part of VGG networks (Simonyan and Zisserman 2015), and its weights."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import torch
@@ -23,6 +24,29 @@ def relu_places(network: Network) -> dict[str, int]:
             number += 2
         number += 1
     return places
+
+
+class Features(nn.Module):
+    """What comes out of some layers.
+
+    Args:
+        layers: All layers, numbered from 0.
+        places: The numbers of those wanted; any below 0 are left out.
+    """
+
+    def __init__(self, layers: nn.Sequential, places: Collection[int]) -> None:
+        super().__init__()
+        self.layers = layers
+        self.places = frozenset(places)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the wanted outputs, (B, C, h, w) each, in the order of the layers."""
+        found = []
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if place in self.places:
+                found.append(x)
+        return found
 
 
 def build(network: Network, last: int) -> nn.Sequential:

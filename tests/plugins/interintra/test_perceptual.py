@@ -193,7 +193,7 @@ def test_the_paper_s_layers_have_their_numbers() -> None:
 def test_random_weights_come_from_the_seed_and_only_if_asked_for() -> None:
     def drawn(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return Perceptual(layers=("relu1_1",), weights="random").vgg[0].weight
+        return Perceptual(layers=("relu1_1",), weights="random").vgg.layers[0].weight
 
     assert torch.equal(drawn(1), drawn(1))
     assert not torch.equal(drawn(1), drawn(2))
@@ -239,7 +239,7 @@ def test_a_download_is_used(monkeypatch: pytest.MonkeyPatch, shallow: Path) -> N
     weights = weights_of("vgg16", 6)
     monkeypatch.setattr(VGG16_Weights, "get_state_dict", lambda *args, **kwargs: weights)
     loss = Perceptual(layers=SHALLOW)
-    assert torch.equal(loss.vgg[5].weight, weights["features.5.weight"])
+    assert torch.equal(loss.vgg.layers[5].weight, weights["features.5.weight"])
 
 
 @pytest.mark.parametrize(
