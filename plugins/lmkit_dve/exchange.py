@@ -123,7 +123,8 @@ def _auxiliary(step: Step, described: Tensor) -> Tensor:
         return _descriptors(step, "auxiliary")
     if len(described) < 2:
         raise LmkitError(
-            "A batch of 1 has no other picture to exchange descriptors with.",
-            remedy="Give --batch-size 2 or more, or --set loss.dve-exchange.exchange=false.",
+            "A single picture has no other one to exchange descriptors with.",
+            remedy="Give --batch-size 2 or more for each process and pass, or "
+            "--set loss.dve-exchange.exchange=false.",
         )
     return described.roll(-1, dims=0)

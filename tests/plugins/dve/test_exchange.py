@@ -175,7 +175,7 @@ def test_a_detector_without_features_is_refused() -> None:
 
 def test_a_picture_alone_is_refused_unless_nothing_is_exchanged() -> None:
     features = random_features(1)
-    with pytest.raises(LmkitError, match="no other picture") as caught:
+    with pytest.raises(LmkitError, match="no other one to exchange") as caught:
         Exchange()(make_step(features, features))
     assert "exchange=false" in caught.value.remedy
     assert Exchange(exchange=False)(make_step(features, features)).isfinite()
