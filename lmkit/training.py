@@ -76,10 +76,10 @@ def start(
         _initialise(assembly)
         # A name that is made of the time is not the same everywhere.
         out = Path(processes.exchange(str(out))[0])
-        folder: RunFolder = Bystander(out)
         if processes.write:
             RunFolder.refuse_taken(out)
-        ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
+        ready = _cached(ready, registry, observers, processes)
+        folder: RunFolder = Bystander(out)
         if processes.write:
             folder = RunFolder.create(out)
             write_json(folder.split, ready.split.to_json(ready.dataset))
@@ -127,7 +127,7 @@ def resume(
         assembly = assemble(settings, registry)
         if not found:
             _initialise(assembly)
-        ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
+        ready = _cached(ready, registry, observers, processes)
         # Before training, so that a run that is interrupted again knows how far it was to go; and
         # once all have read what it was.
         processes.exchange(None)
@@ -211,6 +211,15 @@ def _initialise(assembly: Assembly) -> None:
                 network.initialise()
 
 
+def _cached(
+    ready: Prepared, registry: Registry, observers: Sequence[Observer], processes: Processes
+) -> Prepared:
+    """Return data that is read from a cache, which one process builds while the others wait."""
+    ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
+    processes.wait_for_all("cache")
+    return ready
+
+
 def _train(
     ready: Prepared,
     assembly: Assembly,
@@ -236,8 +245,7 @@ def _train(
             processes=processes,
         )
     finally:
-        if processes.write:
-            tell_repairs(ready, everyone)
+        tell_repairs(ready, everyone)
 
 
 def _audience(
@@ -257,13 +265,13 @@ def _audience(
         for label, writer in assembly.writers.items()
     ]
     listening.observers = [*observers, *writers]
-    pictures = PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)
-    everyone = Observers([listening, pictures])
     for text in ready.notes():
-        everyone.note(text)
+        listening.note(text)
     if ready.unreadable:
-        everyone.note(f"{folder.unreadable} lists them.")
-    return everyone
+        listening.note(f"{folder.unreadable} lists them.")
+    return Observers(
+        [listening, PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)]
+    )
 
 
 def _with_writers(run: Run, layers: Sequence[config.Layer]) -> list[config.Layer]:

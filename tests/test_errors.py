@@ -30,6 +30,7 @@ def test_exit_codes_are_those_that_are_documented():
         "RUN": 5,
         "DIVERGED": 6,
         "STORAGE": 7,
+        "LOST": 8,
         "INTERRUPTED": 130,
         "TERMINATED": 143,
     }

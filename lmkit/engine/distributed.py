@@ -25,6 +25,8 @@ PATIENCE = timedelta(minutes=10)
 """How long a process waits for another that is there but does not come forward: longer than the
 first process takes to write a checkpoint and to draw."""
 
+_EVER = timedelta(days=7)
+
 _FAILURE = "lmkit/failure"
 """Where in the common store the first process that fails says so."""
 
@@ -156,6 +158,19 @@ class Processes:
                 found |= dict(each)
         number = int(signals.max())
         return News(signal.Signals(number) if number else None, bool(objections.any()), found)
+
+    def wait_for_all(self, place: str) -> None:
+        """Wait until everybody is here, however long it takes.
+
+        Args:
+            place: What to call it; used once.
+        """
+        if self._store is None:
+            return
+        with self.watching():
+            if self._store.add(f"{place}/here", 1) == self.world:
+                self._store.set(f"{place}/all", "")
+            self._store.wait([f"{place}/all"], _EVER)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
