@@ -85,7 +85,11 @@ class OptimizerSettings:
 
     Args:
         name: The algorithm.
-        learning_rate: At its highest.
+        learning_rate: At its highest, for batches of ``reference_batch`` where ``batch_rule`` is
+            not ``none``.
+        batch_rule: What the rate is multiplied with: ``linear``, ``run.batch_size`` divided by
+            ``reference_batch``; ``sqrt``, the root of that; ``none``, nothing.
+        reference_batch: See ``batch_rule``.
         betas: Decay rates of the running means of gradient and squared gradient.
         weight_decay: Added to the gradient by ``adam``, apart from it by ``adamw``.
         clip_norm: The gradient norm that each network is clipped to; none for no clipping.
@@ -99,6 +103,8 @@ class OptimizerSettings:
 
     name: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-3
+    batch_rule: Literal["none", "linear", "sqrt"] = "none"
+    reference_batch: int = 32
     betas: tuple[float, float] = (0.0, 0.9)
     weight_decay: float = 5e-4
     clip_norm: float | None = 1.0
@@ -108,7 +114,8 @@ class OptimizerSettings:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        _check_at_least("optimizer", self, {"decay_every": 1, "warmup": 0, "weight_decay": 0})
+        at_least = {"decay_every": 1, "warmup": 0, "weight_decay": 0, "reference_batch": 1}
+        _check_at_least("optimizer", self, at_least)
         if not self.learning_rate > 0:
             raise LmkitError(
                 f"optimizer.learning_rate={self.learning_rate} is not above 0.",

@@ -1,6 +1,7 @@
 """The optimiser, its learning rate as a function of the step, and the update that cannot poison."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,21 @@ def learning_rate(settings: OptimizerSettings, step: int) -> float:
         low = settings.decay_factor
         rate *= low + (1 - low) * (1 + math.cos(math.pi * done)) / 2
     return rate
+
+
+def for_batch(settings: OptimizerSettings, batch_size: int) -> OptimizerSettings:
+    """Return the settings with the learning rate that the rule for larger batches gives.
+
+    The linear rule is that of Goyal et al. 2017 for stochastic gradient descent; the square root
+    suits Adam (Malladi et al. 2022).
+
+    Args:
+        settings: With the rate for batches of ``reference_batch``.
+        batch_size: Pictures a step, of all processes together.
+    """
+    exponent = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[settings.batch_rule]
+    factor = (batch_size / settings.reference_batch) ** exponent
+    return replace(settings, learning_rate=settings.learning_rate * factor)
 
 
 class Updater:

@@ -25,10 +25,14 @@ class Stop:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[Stop]:
+def stop_on_signals(*, sent_on: bool = False) -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a request; a second one ends the process as ever.
 
     Outside the main thread, where Python cannot handle signals, nothing changes.
+
+    Args:
+        sent_on: Whether another process sends on what it gets, as torchrun does. A second signal
+            is the first one then, and says nothing; torchrun itself ends who does not end.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -37,8 +41,9 @@ def stop_on_signals() -> Iterator[Stop]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.signal = signal.Signals(number)
-        for each, handler in former.items():
-            signal.signal(each, handler)
+        if not sent_on:
+            for each, handler in former.items():
+                signal.signal(each, handler)
 
     former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -24,7 +24,7 @@ from lmkit.engine.health import CollapseWatch
 from lmkit.engine.learner import Learner, Objective
 from lmkit.engine.norm import synchronise
 from lmkit.engine.observer import Observer
-from lmkit.engine.optimise import Updater, learning_rate
+from lmkit.engine.optimise import Updater, for_batch, learning_rate
 from lmkit.engine.resident import keep_on_device
 from lmkit.engine.signals import Stop, stop_on_signals
 from lmkit.engine.waiting import Waiting
@@ -82,7 +82,8 @@ def train(
     device_name = describe_device(device, processes.world)
     autocast = autocast_for(device, run.precision)
     assembly.to(device)
-    updater = Updater(assembly, settings.optimizer)
+    optimizer = for_batch(settings.optimizer, run.batch_size)
+    updater = Updater(assembly, optimizer)
     done = 0
     if checkpoint is not None:
         done = load_checkpoint(checkpoint, assembly, updater, device=device)
@@ -127,7 +128,7 @@ def train(
         if objection := observer.objection():
             raise objection
         with (
-            stop_on_signals() as stop,
+            stop_on_signals(sent_on=processes.world > 1) as stop,
             torch.random.fork_rng(devices=forked),
             tuned(device),
             forgiving(run.compile),
@@ -144,8 +145,9 @@ def train(
 
                 objection = observer.objection()
                 news = processes.tell(stop.signal, objection is not None, batch.unreadable)
-                stop.signal = news.signal
-                last = done == run.steps or bool(stop) or news.objection
+                # A signal from here on is for the next step: all have to take the same one.
+                ending = news.signal is not None or news.objection
+                last = done == run.steps or ending
                 if news.unreadable:
                     for index, reason in news.unreadable.items():
                         unreadable.add(dataset.key(index), reason)
@@ -153,7 +155,7 @@ def train(
                     unreadable.check(len(split.train))
                 if last or done % run.log_every == 0:
                     metrics = meter.read(run.batch_size, processes)
-                    metrics["learning_rate"] = learning_rate(settings.optimizer, done - 1)
+                    metrics["learning_rate"] = learning_rate(optimizer, done - 1)
                     folder.append_metrics({"step": done, "device": device_name, **metrics})
                     observer.logged(done, metrics)
                     if advice := watch.hear(done, metrics):
@@ -173,7 +175,8 @@ def train(
                     meter.restart_clock()
                 if objection is not None:
                     raise objection
-                if stop or news.objection:
+                if ending:
+                    stop.signal = news.signal or stop.signal
                     break
         state = "stopped" if stop and done < run.steps else "finished"
     except Exception as error:

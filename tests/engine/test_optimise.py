@@ -5,7 +5,7 @@ import torch
 
 from lmkit.config import OptimizerSettings
 from lmkit.engine.assemble import assemble
-from lmkit.engine.optimise import Updater, learning_rate
+from lmkit.engine.optimise import Updater, for_batch, learning_rate
 from lmkit.errors import LmkitError
 
 
@@ -46,6 +46,16 @@ def total(assembly):
 
 def loss_of(assembly, factor):
     return factor * sum((p**2).sum() for _, net in assembly.networks() for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("rule", "batch", "rate"),
+    [("none", 256, 0.01), ("linear", 256, 0.08), ("linear", 8, 0.0025), ("sqrt", 128, 0.02)],
+)
+def test_the_rate_follows_the_batch_by_rule(rule, batch, rate):
+    settings = OptimizerSettings(learning_rate=0.01, batch_rule=rule, reference_batch=32, warmup=2)
+    scaled = for_batch(settings, batch)
+    assert [learning_rate(scaled, step) for step in (0, 1)] == pytest.approx([rate / 2, rate])
 
 
 def test_a_finite_update_moves_the_weights(networks):
