@@ -165,7 +165,8 @@ class Learner:
                     )
             losses.append(loss.detach())
             terms.append({label: term.detach() for label, term in found.items()})
-            points.append(step.landmarks["original"].points.detach())
+            # A copy, since the next pass writes where a recorded graph's output lies.
+            points.append(step.landmarks["original"].points.detach().clone())
             # A record keeps its graph, which the next pass needs the memory of.
             del loss, found, step
         if self._processes.world > 1:
@@ -225,8 +226,10 @@ class Learner:
         self._replica = DistributedDataParallel(self._objective, **options)
 
     def _average_buffers(self, module: nn.Module) -> None:
-        saved = module.state_dict(keep_vars=True).values()
-        self._processes.average(each for each in saved if not isinstance(each, nn.Parameter))
+        # By name: what a network saves of a parameter may be a part of it, and no Parameter.
+        learned = dict(module.named_parameters(remove_duplicate=False))
+        saved = module.state_dict().items()
+        self._processes.average(each for name, each in saved if name not in learned)
 
 
 def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part | None]:
@@ -241,10 +244,13 @@ def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part 
         among += [f"{accumulate} passes each" if among else f"{accumulate} passes"] * (
             accumulate > 1
         )
+        near = f"Give --batch-size {max(batch_size // count, 1) * count}"
         raise LmkitError(
             f"A batch of {batch_size} cannot be divided evenly among {' of '.join(among)}.",
-            remedy=f"Give --batch-size {max(batch_size // count, 1) * count}: it is that of all "
-            "processes together.",
+            remedy=f"{near} or another run.accumulate."
+            if processes.world == 1
+            else f"{near}, which is that of all processes together, or start another number of "
+            "them.",
         )
     if count == 1:
         return [None]

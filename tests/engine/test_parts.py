@@ -122,3 +122,21 @@ def test_a_batch_that_cannot_be_divided_is_refused():
     with pytest.raises(LmkitError, match="among 4 passes") as caught:
         divide(30, 4, ALONE)
     assert "--batch-size 28" in caught.value.remedy
+    assert "run.accumulate" in caught.value.remedy
+
+
+def test_what_is_averaged_between_processes_is_no_weight(tiny, registry, monkeypatch):
+    """Not even those of a generator that saves a part of them."""
+    settings = tiny("generator.pad=8")
+    assembly = assemble(settings, registry)
+    averaged = []
+    monkeypatch.setattr(Processes, "average", lambda self, tensors: averaged.extend(tensors))
+    updater = Updater(assembly, settings.optimizer)
+    objective = Objective(assembly, 0, contextlib.nullcontext)
+    Learner(objective, updater, ALONE, batch_size=8, accumulate=1).settle()
+    places = {tensor.data_ptr() for tensor in averaged}
+    weights = [p for each in updater.networks.values() for p in each]
+    assert averaged
+    assert not places & {weight.data_ptr() for weight in weights}
+    buffers = [b for _, b in assembly.generator.named_buffers() if b.is_floating_point()]
+    assert places >= {buffer.data_ptr() for buffer in buffers}
