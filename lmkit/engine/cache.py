@@ -193,11 +193,11 @@ def build_cache(
     """
     with storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, waiting):
+    with _locked(folder, waiting) as alone:
         try:
             return open_cache(folder, wanted, compare=True), []
         except UnusableError:
-            unreadable = _write(folder, wanted, workers, progress)
+            unreadable = _write(folder, wanted, workers, progress, tidy=alone)
             return open_cache(folder, wanted, compare=True), unreadable
 
 
@@ -265,8 +265,18 @@ def _read_record(folder: Path) -> dict[str, Any]:
         raise UnusableError("is damaged") from None
 
 
-def _write(folder: Path, wanted: Wanted, workers: int, progress: Progress) -> list[str]:
+def _write(
+    folder: Path, wanted: Wanted, workers: int, progress: Progress, *, tidy: bool
+) -> list[str]:
     """Write a new cache beside the former one, put it in its place, and return what is not in it.
+
+    Args:
+        folder: The cache's folder.
+        wanted: What it is to hold.
+        workers: The number of processes that read.
+        progress: Told how far it is.
+        tidy: Whether to remove what former builds left. Where nothing keeps a second build away, it
+            may be what that one writes.
 
     Raises:
         LmkitError: If it cannot be written.
@@ -303,7 +313,7 @@ def _write(folder: Path, wanted: Wanted, workers: int, progress: Progress) -> li
         for path in (pictures, table):
             path.unlink(missing_ok=True)
         raise
-    for path in folder.iterdir():
+    for path in folder.iterdir() if tidy else ():
         if _is_own(path) and path.name not in (_RECORD, _LOCK, pictures.name, table.name):
             # Where open files cannot be removed, the next build does it.
             with suppress(OSError):
@@ -332,7 +342,8 @@ def _write_pictures(
         workers=workers,
         unreadable=unreadable,
     )
-    progress(0, count)
+    done = 0
+    progress(done, count)
     for images, indices, framings in batches:
         for square, index, framing in zip(images.numpy(), indices, framings, strict=True):
             file.seek(len(header) + index * each)
@@ -340,7 +351,11 @@ def _write_pictures(
             row = rows[index]
             row["checksum"], row["readable"] = zlib.crc32(square.data), True
             row["scale"], row["offset"] = framing.scale, framing.offset
-        progress(indices[-1] + 1, count)
+        done = indices[-1] + 1
+        progress(done, count)
+    if done < count:
+        # The last ones cannot be read, and are in no batch.
+        progress(count, count)
     file.truncate(len(header) + count * each)
 
 
@@ -363,26 +378,32 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 
 @contextmanager
-def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a cache's lock, which goes with the process however that ends."""
+def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Hold a cache's lock, which goes with the process however that ends.
+
+    Yields:
+        Whether it is held; some systems and network file systems have no locks. Two that build at
+        once both do it there, and the last one stays.
+    """
     with storage(folder):
         lock = (folder / _LOCK).open("ab")
     try:
         import fcntl
-    except ImportError:  # Without locks, two that build at once both do it; the last one stays.
+    except ImportError:
         with lock:
-            yield
+            yield False
         return
     with lock:
+        held = True
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError:
-            pass  # Some network file systems have none.
+            held = False
         try:
-            yield
+            yield held
         finally:
             # Worker processes that are still ending hold the same lock.
             with suppress(OSError):

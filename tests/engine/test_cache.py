@@ -336,6 +336,40 @@ def test_two_that_build_at_once_build_it_once(photos, tmp_path):
     check_same(open_cache(folder, wanted(photos), compare=True), Folder(path=photos))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_without_locks_nothing_is_taken_from_another_build(photos, tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*_):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    others = folder / "pictures-0a1b2c3d.npy"
+    others.write_bytes(b"half of it")
+    cache = build(folder, wanted(photos))
+    assert others.exists()
+    check_same(cache, Folder(path=photos))
+    monkeypatch.undo()
+    paint(photos / "00.png", 99)
+    build(folder, wanted(photos))
+    assert not others.exists()
+
+
+def test_progress_comes_to_its_end_where_the_last_picture_cannot_be_read(photos, tmp_path):
+    (photos / "11.png").write_bytes(b"torn")
+    told = []
+    build_cache(
+        tmp_path / "cache",
+        wanted(photos),
+        workers=0,
+        progress=lambda done, total: told.append((done, total)),
+        waiting=lambda: None,
+    )
+    assert told == [(0, 12), (11, 12), (12, 12)]
+
+
 @forks
 def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_a_cache(photos, tmp_path):
     folder = tmp_path / "cache"
