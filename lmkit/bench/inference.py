@@ -15,8 +15,9 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import build_detector, build_framer
 from lmkit.engine.detection import detect, ready_to_detect
 from lmkit.engine.device import autocast_for, choose_device, describe_device
+from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.cost import count_operations
-from lmkit.preparation import prepare
+from lmkit.preparation import Prepared, prepare
 from lmkit.registry.lookup import Registry
 
 
@@ -90,16 +91,7 @@ def measure_inference(
     """
     device = choose_device(settings.run.device)
     ready = prepare(settings, registry)
-    size = settings.run.batch_size
-    images = next(
-        read_pictures(
-            ready.dataset,
-            ready.split.train[:size],
-            framer=build_framer(settings),
-            batch_size=size,
-            unreadable=Unreadable(settings.loading.max_unreadable),
-        )
-    ).images
+    images = _read_some(ready)
     plain = build_detector(settings, registry).to(device).eval()
     fast = ready_to_detect(build_detector(settings, registry), device)
     autocast = autocast_for(device, settings.run.precision)
@@ -136,4 +128,29 @@ def measure_inference(
         gflop_per_image=operations / len(images) / 1e9,
         matrix_tflops=rate / 1e12,
         distance=distance,
+    )
+
+
+def _read_some(ready: Prepared) -> Tensor:
+    """Read the first batch of pictures of which any can be read.
+
+    Raises:
+        LmkitError: If there is none.
+    """
+    settings, unreadable = ready.settings, Unreadable(1.0)
+    batches = read_pictures(
+        ready.dataset,
+        ready.split.train,
+        framer=build_framer(settings),
+        batch_size=settings.run.batch_size,
+        unreadable=unreadable,
+    )
+    for batch in batches:
+        return batch.images
+    first = unreadable.report()[0]
+    raise LmkitError(
+        f"None of the {len(ready.split.train)} pictures can be read: {first['picture']} "
+        f"({first['reason']}) and all others.",
+        remedy="Check the files; lmkit predict reads a single picture.",
+        code=ExitCode.DATA,
     )
