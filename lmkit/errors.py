@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     STORAGE = 7
     """A file could not be written: disk full, no permission."""
     LOST = 8
-    """One of the processes that train together was killed or cut off."""
+    """One of the processes that train together was killed, cut off, or never reached."""
     INTERRUPTED = 130
     """Stopped by SIGINT (Ctrl-C) after saving."""
     TERMINATED = 143

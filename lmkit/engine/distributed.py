@@ -6,6 +6,7 @@ is gone without having said anything, one of the others says so.
 """
 
 import json
+import os
 import re
 import signal
 from collections.abc import Iterable, Iterator, Mapping
@@ -244,6 +245,7 @@ def together() -> Iterator[Processes]:
 
     Raises:
         ToldElsewhereError: In the place of what the body raises, where another process was first.
+        LmkitError: If they cannot reach one another.
     """
     global _group
     here = place()
@@ -251,15 +253,7 @@ def together() -> Iterator[Processes]:
         yield _group or ALONE
         return
     on_gpus = torch.cuda.is_available()
-    store, rank, world = next(rendezvous("env://", timeout=PATIENCE))
-    dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
-        store=store,
-        rank=rank,
-        world_size=world,
-        timeout=PATIENCE,
-    )
-    _group = Processes(here, PrefixStore("lmkit", store))
+    _group = Processes(here, PrefixStore("lmkit", _meet(on_gpus)))
     try:
         if on_gpus and here.local_rank < torch.cuda.device_count():
             torch.cuda.set_device(here.local_rank)
@@ -273,6 +267,30 @@ def together() -> Iterator[Processes]:
         dist.destroy_process_group()
     finally:
         _group = None
+
+
+def _meet(on_gpus: bool) -> Store:
+    """Join the others where torchrun says, and return what all can read and write."""
+    store: Store
+    try:
+        store, rank, world = next(rendezvous("env://", timeout=PATIENCE))
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
+            store=store,
+            rank=rank,
+            world_size=world,
+            timeout=PATIENCE,
+        )
+    except dist.DistError as error:
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise LmkitError(
+            f"The processes that are to train together could not meet at {address}: "
+            f"{' '.join(str(error).split())[:200]}.",
+            remedy="Start all of them, and let torchrun choose the port with --standalone or, on "
+            "several machines, --rdzv-backend c10d --rdzv-endpoint HOST:PORT.",
+            code=ExitCode.LOST,
+        ) from error
+    return store
 
 
 class _Join(torch.autograd.Function):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from lmkit.config import read_assignments
 from lmkit.engine.device import choose_device
+from lmkit.engine.distributed import together
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.launch import Place, place
 from lmkit.training import resume, start
@@ -201,6 +202,20 @@ def test_the_variables_of_torchrun_are_read(launched):
     launched.delenv("WORLD_SIZE")
     assert place() == Place()
     assert place().is_first
+
+
+def test_who_cannot_meet_says_where_and_what_to_do(launched):
+    launched.setenv("RANK", "0")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        launched.setenv("MASTER_PORT", str(port))
+        with (
+            pytest.raises(LmkitError, match=f"could not meet at 127.0.0.1:{port}: ") as caught,
+            together(),
+        ):
+            pass
+    assert caught.value.code == ExitCode.LOST
+    assert "--standalone" in caught.value.remedy
 
 
 def test_each_process_takes_a_gpu_of_its_own(launched):
