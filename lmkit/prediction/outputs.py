@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
-from lmkit.engine.folder import storage
+from lmkit.engine.folder import made, storage
 
 Write = Callable[[str, tuple[int, int], NDArray[Any]], None]
 """Takes a picture's name, its width and height, and (K, 2) points in its pixels."""
@@ -99,8 +99,7 @@ class Skipped:
 def _aside(path: Path) -> Iterator[TextIO]:
     """Write a file under another name, and rename it once it is complete."""
     aside = _name_aside(path)
-    with storage(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with made(path.parent), storage(path.parent):
         try:
             with _open(aside) as file:
                 yield file

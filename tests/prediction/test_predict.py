@@ -189,6 +189,11 @@ def test_without_a_readable_picture_nothing_is_written(run, tmp_path):
         predict_files(run, [], out)
     assert (out / "landmarks.csv").read_text() == "of an earlier call"
     assert sorted(path.name for path in out.iterdir()) == ["landmarks.csv", "overlays"]
+    with pytest.raises(LmkitError, match="None of 2"):
+        predict_files(
+            run, [(n, tmp_path / n) for n in ("a.jpg", "b.jpg")], tmp_path / "new" / "out"
+        )
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
