@@ -58,15 +58,15 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
         traceback: TracebackType | None,
     ) -> None:
         """Leave the terminal as it was, whatever happened."""
-        if self._counting is not None:
-            self._counting.__exit__(None, None, None)
-            self._counting = None
+        self._end_counting()
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
 
     def started(self, *, step: int, steps: int) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""
+        # What was prepared may have ended early, and a terminal shows one bar at a time.
+        self._end_counting()
         self._first, self._steps, self._began = step, steps, time.monotonic()
         if not self._live:
             return
@@ -91,8 +91,7 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             self._counting = CountingProgress(what).__enter__()
         self._counting(done, total)
         if done == total:
-            self._counting.__exit__(None, None, None)
-            self._counting = None
+            self._end_counting()
 
     def progressed(self, step: int) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""
@@ -119,6 +118,11 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
     def ended(self, step: int, state: str) -> None:
         """See [Observer][lmkit.engine.observer.Observer]."""
         self.__exit__(None, None, None)
+
+    def _end_counting(self) -> None:
+        if self._counting is not None:
+            self._counting.stop()
+            self._counting = None
 
 
 class CountingProgress(AbstractContextManager["CountingProgress"]):

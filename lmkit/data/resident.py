@@ -58,13 +58,18 @@ class ResidentPictures(Kept):
             unreadable=unreadable,
         )
         read: set[int] = set()
+        done = 0
         for batch in batches:
             rows = [self._rows[index] for index in batch.indices]
             # In the order of the indices, with a gap where a picture cannot be read.
             self._squares[torch.tensor(rows, device=device)] = batch.images.to(device)
             self._framings[rows] = [(*each.scale, *each.offset) for each in batch.framings]
             read.update(batch.indices)
-            progress(rows[-1] + 1, len(indices))
+            done = rows[-1] + 1
+            progress(done, len(indices))
+        if done < len(indices):
+            # The last ones cannot be read, and are in no batch.
+            progress(len(indices), len(indices))
         reasons = {each["picture"]: each["reason"] for each in unreadable.report()}
         missing = (index for index in indices if index not in read)
         self._problems = {index: reasons[source.key(index)] for index in missing}

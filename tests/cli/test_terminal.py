@@ -1,9 +1,12 @@
-"""Progress where stderr is no terminal."""
+"""Progress where stderr is no terminal, and on one."""
+
+import io
 
 import pytest
+from rich.console import Console
 
 from lmkit.cli import terminal
-from lmkit.cli.terminal import CountingProgress
+from lmkit.cli.terminal import CountingProgress, TrainingProgress
 
 
 @pytest.fixture
@@ -41,3 +44,17 @@ def test_progress_needs_neither_a_total_nor_a_unit(clock, capsys):
         clock[0] = 62
         progress(3, None)
     assert capsys.readouterr().err.splitlines() == ["reading 0/9", "reading 3"]
+
+
+def test_training_takes_the_place_of_what_was_counted_before(monkeypatch):
+    """A terminal shows one bar at a time, and what is prepared may not come to its end."""
+    shown = io.StringIO()
+    monkeypatch.setattr(terminal, "NOTES", Console(file=shown, force_terminal=True))
+    with TrainingProgress() as progress:
+        progress.prepared("reading", 4, 9)
+        progress.started(step=0, steps=2)
+        assert "reading" in shown.getvalue()
+        shown.truncate(0)
+        progress.progressed(1)
+    assert "step" in shown.getvalue()
+    assert "reading" not in shown.getvalue()
