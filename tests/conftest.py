@@ -1,5 +1,6 @@
 """What many tests share: the registry of built-ins, and runs small enough to train in a second."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ TINY = {
     "detector": {"name": "hourglass", "features": 8, "depth": 1},
     "generator": {"name": "residual", "width": 4, "blocks": 1},
 }
+
+
+def pytest_configure() -> None:
+    """Use one thread in each of the processes that test side by side, one a core."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the commands that tests start
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -59,10 +59,10 @@ def test_the_losses_of_the_third_table(registry):
 
 def test_what_is_counted_in_steps_is_scaled_with_them(registry):
     sets = config.read_assignments(["optimizer.warmup=90"])
-    found = made(registry, names=["all"], steps=90)["all"]
-    # The quickstart has 900 steps, decays over 900 and saves every 200.
-    assert (found.run.steps, found.run.checkpoint_every) == (90, 9)
-    assert (found.optimizer.decay_every, found.optimizer.warmup) == (90, 0)
+    found = made(registry, names=["all"], steps=105)["all"]
+    # The quickstart has 1050 steps, decays over 1050 and saves every 200.
+    assert (found.run.steps, found.run.checkpoint_every) == (105, 10)
+    assert (found.optimizer.decay_every, found.optimizer.warmup) == (105, 0)
     paper = made(registry, names=["all"], recipe="paper", steps=8250)["all"]
     assert paper.optimizer.decay_every == 7500
     assert paper.run.checkpoint_every == 825
@@ -72,7 +72,7 @@ def test_what_is_counted_in_steps_is_scaled_with_them(registry):
     own = made(registry, names=["all"], steps=90, assignments=sets)["all"]
     assert own.optimizer.warmup == 90
     untouched = made(registry, names=["all"])["all"]
-    assert (untouched.run.steps, untouched.optimizer.decay_every) == (900, 900)
+    assert (untouched.run.steps, untouched.optimizer.decay_every) == (1050, 1050)
 
 
 def test_every_seed_has_a_folder_of_its_own_and_the_first_the_rows(registry):
