@@ -50,6 +50,7 @@ def command(
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
+    from lmkit.engine.signals import stop_on_signals
     from lmkit.prediction.album import find_pictures
     from lmkit.prediction.predict import OVERLAYS, predict_files
 
@@ -57,7 +58,14 @@ def command(
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
     found = find_pictures(pictures, without=out / OVERLAYS)
-    with CountingProgress("predicting", unit="pictures") as progress:
+    with CountingProgress("predicting", unit="pictures") as progress, stop_on_signals() as stop:
+
+        def advance(done: int, total: int) -> None:
+            progress(done, total)
+            # Raised here and not by the signal: while Python tidies up, it would be ignored.
+            if stop:
+                raise KeyboardInterrupt
+
         try:
             result = predict_files(
                 opened,
@@ -67,7 +75,7 @@ def command(
                 overlays=not no_overlays,
                 batch_size=batch_size,
                 workers=workers,
-                progress=progress,
+                progress=advance,
             )
         except KeyboardInterrupt:
             progress.stop()
@@ -78,7 +86,7 @@ def command(
                 f"{state}.",
                 markup=False,
             )
-            return ExitCode.INTERRUPTED
+            return stop.code if stop else ExitCode.INTERRUPTED
     for name, reason in result.reasons.items():
         NOTES.print(f"Skipped {name}: {reason}", markup=False)
     if more := result.unreadable - len(result.reasons):

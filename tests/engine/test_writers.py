@@ -101,11 +101,11 @@ def test_a_writer_hears_everything_in_order(diary, heard, tmp_path):
     run, _ = start(diary(*SHORT), tmp_path / "run", registry=installed())
     assert heard() == [
         ["started", 0, "4", "run", "hourglass"],
-        ["metrics", 2, "gradient_norm/detector", "gradient_norm/generator"],
+        ["metrics", 2, "data_wait", "gradient_norm/detector"],
         ["checkpoint", 2, "True"],
         ["picture", 2, "landmarks"],
         ["picture", 2, "routes"],
-        ["metrics", 4, "gradient_norm/detector", "gradient_norm/generator"],
+        ["metrics", 4, "data_wait", "gradient_norm/detector"],
         ["checkpoint", 4, "True"],
         ["picture", 4, "landmarks"],
         ["picture", 4, "routes"],
