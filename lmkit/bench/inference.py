@@ -1,7 +1,6 @@
 """Detection against its plain counterpart: the detector alone, as opened runs use it."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from lmkit.data.loading import read_pictures
 from lmkit.data.unreadable import Unreadable
 from lmkit.engine.assemble import build_detector, build_framer
 from lmkit.engine.detection import detect, ready_to_detect
-from lmkit.engine.device import autocast_for, choose_device, describe_device
+from lmkit.engine.device import autocast_for, choose_device, describe_device, dtype_for
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.cost import count_operations
 from lmkit.preparation import Prepared, prepare
@@ -108,8 +107,8 @@ def measure_inference(
     distance = (detect_fast() - detect_plainly()).abs().max().item() * settings.run.image_size / 2
     works: dict[str, Callable[[], object]] = {"plain": detect_plainly, "fast": detect_fast}
     times = in_turn(works, device, rounds=rounds, warm_up=warm_up, progress=progress)
-    half = autocast is not nullcontext
-    rate = matrix_rate(device, torch.bfloat16 if half else torch.float32)
+    dtype = dtype_for(device, settings.run.precision)
+    rate = matrix_rate(device, dtype)
 
     def report(name: str) -> DetectionReport:
         seconds = Times.of(times[name])
@@ -120,7 +119,7 @@ def measure_inference(
 
     return InferenceBench(
         device=describe_device(device),
-        precision="bfloat16" if half else "float32",
+        precision=str(dtype).removeprefix("torch."),
         settings=settings.flat(),
         plain=report("plain"),
         fast=report("fast"),

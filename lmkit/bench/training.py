@@ -3,30 +3,25 @@
 import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from itertools import count, cycle
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lmkit.bench.plain import PlainUpdater, run_plain_step, weigh_plainly
 from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory, ratio
+from lmkit.bench.ways import FastWay, Part, PlainWay, Way, watched
 from lmkit.config import Settings
 from lmkit.data.loading import Batch, TrainingBatches
-from lmkit.engine.assemble import Assembly, assemble, build_framer
+from lmkit.engine.assemble import build_framer
 from lmkit.engine.compiling import compile_networks
-from lmkit.engine.device import autocast_for, choose_device, describe_device, tuned
-from lmkit.engine.optimise import Updater
-from lmkit.engine.step import run_step, weigh
+from lmkit.engine.device import choose_device, describe_device, dtype_for
 from lmkit.engine.train import workers_for
 from lmkit.errors import LmkitError
-from lmkit.interfaces.deformation import Deformation, Views
-from lmkit.interfaces.step import Step
 from lmkit.preparation import Prepared, find_partners, prepare
 from lmkit.registry.lookup import Registry
 
@@ -35,125 +30,6 @@ PARTS = ("deformation", "detector", "generator", "losses", "backward", "optimise
 
 _BATCHES = 4
 """How many batches of pictures are held for the steps, which take them in turn."""
-
-Part = Callable[[str, Callable[[], Any]], Any]
-"""Runs a part of a step under its name."""
-
-
-class Way(Protocol):
-    """A way to take the training step."""
-
-    assembly: Assembly
-
-    def forward(self, assembly: Assembly, batch: Batch, number: int, part: Part) -> Tensor:
-        """Return the loss of a step.
-
-        Args:
-            assembly: The way's own, or that with its components under watch.
-            batch: Of pictures.
-            number: The step.
-            part: Runs the part called "losses".
-        """
-
-    def backward(self, loss: Tensor) -> None:
-        """Collect the gradient of the loss."""
-
-    def apply(self, loss: Tensor, number: int) -> None:
-        """Take one optimiser step."""
-
-    def surroundings(self) -> Any:
-        """Return the context in which steps are taken."""
-
-
-class PlainWay:
-    """The step written the straightforward way.
-
-    Args:
-        settings: Of the run.
-        registry: Where components are looked up.
-        device: Where it computes.
-    """
-
-    def __init__(self, settings: Settings, registry: Registry, device: torch.device) -> None:
-        self.assembly = assemble(settings, registry)
-        for _, network in self.assembly.networks():
-            network.to(device)
-        self.assembly.train()
-        self._updater = PlainUpdater(self.assembly, settings.optimizer)
-        self._seed = settings.run.seed
-        self._device = device
-
-    def forward(self, assembly: Assembly, batch: Batch, number: int, part: Part) -> Tensor:
-        """See [Way][lmkit.bench.training.Way]."""
-        partners = batch.partners
-        step = run_plain_step(
-            assembly,
-            batch.images.to(self._device),
-            batch.subjects,
-            None if partners is None else partners.to(self._device),
-            number=number,
-            seed=self._seed,
-        )
-        loss: Tensor = part("losses", lambda: weigh_plainly(assembly, step))
-        return loss
-
-    def backward(self, loss: Tensor) -> None:
-        """See [Way][lmkit.bench.training.Way]."""
-        self._updater.backward(loss)
-
-    def apply(self, loss: Tensor, number: int) -> None:
-        """See [Way][lmkit.bench.training.Way]."""
-        self._updater.apply(loss, number)
-
-    def surroundings(self) -> Any:
-        """See [Way][lmkit.bench.training.Way]."""
-        return nullcontext()
-
-
-class FastWay:
-    """The step as training takes it.
-
-    Args:
-        settings: Of the run.
-        registry: Where components are looked up.
-        device: Where it computes.
-    """
-
-    def __init__(self, settings: Settings, registry: Registry, device: torch.device) -> None:
-        self.assembly = assemble(settings, registry)
-        self.assembly.to(device)
-        self.assembly.train()
-        self._updater = Updater(self.assembly, settings.optimizer)
-        self._autocast = autocast_for(device, settings.run.precision)
-        self._seed = settings.run.seed
-        self._device = device
-
-    def forward(self, assembly: Assembly, batch: Batch, number: int, part: Part) -> Tensor:
-        """See [Way][lmkit.bench.training.Way]."""
-        partners = batch.partners
-        step: Step = run_step(
-            assembly,
-            batch.images.to(self._device, non_blocking=True),
-            batch.subjects,
-            partners=None if partners is None else partners.to(self._device, non_blocking=True),
-            number=number,
-            seed=self._seed,
-            autocast=self._autocast,
-        )
-        loss: Tensor = part("losses", lambda: weigh(assembly, step, self._autocast)[0])
-        return loss
-
-    def backward(self, loss: Tensor) -> None:
-        """See [Way][lmkit.bench.training.Way]."""
-        self._updater.backward(loss)
-
-    def apply(self, loss: Tensor, number: int) -> None:
-        """See [Way][lmkit.bench.training.Way]."""
-        self._updater.apply(loss, number)
-
-    def surroundings(self) -> Any:
-        """See [Way][lmkit.bench.training.Way]."""
-        return tuned(self._device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +145,8 @@ def measure_training(
     # One warm-up is done: the step whose memory was watched.
     times = _time(ways, batches, device, rounds, max(warm_up - 1, 0), progress)
     parts = {name: _parts(way, batches, device, min(rounds, 3)) for name, way in ways.items()}
-    half = _is_half(settings, device)
-    rate = matrix_rate(device, torch.bfloat16 if half else torch.float32)
+    dtype = dtype_for(device, settings.run.precision)
+    rate = matrix_rate(device, dtype)
     size = settings.run.batch_size
 
     def report(name: str) -> WayReport:
@@ -288,7 +164,7 @@ def measure_training(
 
     return TrainingBench(
         device=describe_device(device),
-        precision="bfloat16" if half else "float32",
+        precision=str(dtype).removeprefix("torch."),
         settings=settings.flat(),
         plain=report("plain"),
         fast=report("fast"),
@@ -324,19 +200,11 @@ def _read_batches(ready: Prepared, device: torch.device) -> tuple[list[Batch], f
     return batches[:_BATCHES], median(seconds[_BATCHES:])
 
 
-def _is_half(settings: Settings, device: torch.device) -> bool:
-    return autocast_for(device, settings.run.precision) is not nullcontext
-
-
-def _run(_: str, work: Callable[[], Any]) -> Any:
-    return work()
-
-
 def _count_operations(way: Way, batch: Batch) -> int:
     """Count the operations of a step, forward and backward, as PyTorch's counter does."""
     _evaluating(way)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        way.backward(way.forward(way.assembly, batch, 0, _run))
+        way.updater.backward(way.forward(batch, 0))
     _forget(way)
     total: int = counter.get_total_flops()
     return total
@@ -357,8 +225,8 @@ def _compare(ways: Mapping[str, Way], batch: Batch) -> Agreement:
     losses, gradients = {}, {}
     for name, way in ways.items():
         _evaluating(way)
-        loss = way.forward(way.assembly, batch, 0, _run)
-        way.backward(loss)
+        loss = way.forward(batch, 0)
+        way.updater.backward(loss)
         losses[name] = loss.item()
         gradients[name] = torch.cat(
             [
@@ -388,11 +256,7 @@ def _time(
         numbers, pictures = count(), cycle(batches)
 
         def step() -> None:
-            number = next(numbers)
-            with way.surroundings():
-                loss = way.forward(way.assembly, next(pictures), number, _run)
-                way.backward(loss)
-                way.apply(loss, number)
+            way.step(next(pictures), next(numbers))
 
         return step
 
@@ -416,9 +280,9 @@ def _parts(way: Way, batches: list[Batch], device: torch.device, rounds: int) ->
             return result
 
         def step(batch: Batch = batch, number: int = number, part: Part = part) -> None:
-            loss = way.forward(_watched(way.assembly, part), batch, number, part)
-            part("backward", lambda: way.backward(loss))
-            part("optimiser", lambda: way.apply(loss, number))
+            loss = way.forward(batch, number, part, watched(way.assembly, part))
+            part("backward", lambda: way.updater.backward(loss))
+            part("optimiser", lambda: way.updater.apply(loss, number))
 
         with way.surroundings():
             total = clock(device, step)
@@ -428,48 +292,9 @@ def _parts(way: Way, batches: list[Batch], device: torch.device, rounds: int) ->
     return {name: median(seconds) for name, seconds in found.items()}
 
 
-def _watched(assembly: Assembly, part: Part) -> Assembly:
-    """Return an assembly whose components run as parts of a step."""
-    watched: dict[str, Any] = {"deformation": _WatchedDeformation(assembly.deformation, part)}
-    watched["detector"] = _Watched("detector", assembly.detector, part)
-    if assembly.generator is not None:
-        watched["generator"] = _Watched("generator", assembly.generator, part)
-    return replace(assembly, **watched)
-
-
-class _Watched:
-    """Stands in for a network, and runs it as a part of the step."""
-
-    def __init__(self, name: str, network: Any, part: Part) -> None:
-        self._name = name
-        self._network = network
-        self._part = part
-
-    def __call__(self, *given: Any) -> Any:
-        return self._part(self._name, lambda: self._network(*given))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
-
-
-class _WatchedDeformation(Deformation):
-    """Stands in for a deformation."""
-
-    def __init__(self, deformation: Deformation, part: Part) -> None:
-        self._deformation = deformation
-        self._part = part
-
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Views:
-        """Run it as a part of the step."""
-        views: Views = self._part("deformation", lambda: self._deformation(images, generator))
-        return views
-
-
 def _peak(way: Way, batch: Batch, device: torch.device) -> int | None:
-    with way.surroundings(), peak_memory(device) as most:
-        loss = way.forward(way.assembly, batch, 0, _run)
-        way.backward(loss)
-        way.apply(loss, 0)
+    with peak_memory(device) as most:
+        way.step(batch, 0)
         return most()
 
 

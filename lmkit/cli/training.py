@@ -104,53 +104,16 @@ def run_options(function: F) -> F:
     return function
 
 
-def carry_out(
-    kind: Kind,
-    *,
-    data: str | None,
-    out: Path | None,
-    losses: tuple[str, ...],
-    writers: tuple[str, ...],
-    recipe: str | None,
-    config: Path | None,
-    assignments: tuple[str, ...],
-    resume: Path | None,
-    dry_run: bool,
-    as_json: bool,
-    **flags: Any,
-) -> None:
+def carry_out(kind: Kind, *, as_json: bool, **given: Any) -> None:
     """Do what one of the commands was asked to do.
 
     Args:
         kind: Which command.
-        data: ``--data``.
-        out: ``--out``.
-        losses: Every ``--loss``.
-        writers: Every ``--writer``.
-        recipe: ``--recipe``.
-        config: ``--config``.
-        assignments: Every ``--set``.
-        resume: ``--resume``.
-        dry_run: ``--dry-run``.
         as_json: ``--json``.
-        flags: The flags of ``RUN_FLAGS`` and ``PART_FLAGS`` that the command has, none where not
-            given.
+        given: The command's other options, by the names that they have in ``_train``.
     """
     with _together():
-        trained = _train(
-            kind,
-            data=data,
-            out=out,
-            losses=losses,
-            writers=writers,
-            recipe=recipe,
-            config=config,
-            assignments=assignments,
-            resume=resume,
-            dry_run=dry_run,
-            as_json=as_json,
-            flags={name: value for name, value in flags.items() if value is not None},
-        )
+        trained = _train(kind, as_json=as_json, **given)
     if trained is not None:
         _finish(kind, *trained, as_json)
 
@@ -180,9 +143,25 @@ def _train(
     resume: Path | None,
     dry_run: bool,
     as_json: bool,
-    flags: dict[str, Any],
+    **flags: Any,
 ) -> "tuple[Run, Outcome] | None":
-    """Train, or go on with a run, or only show what would be done."""
+    """Train, or go on with a run, or only show what would be done.
+
+    Args:
+        kind: Which command.
+        data: ``--data``.
+        out: ``--out``.
+        losses: Every ``--loss``.
+        writers: Every ``--writer``.
+        recipe: ``--recipe``.
+        config: ``--config``.
+        assignments: Every ``--set``.
+        resume: ``--resume``.
+        dry_run: ``--dry-run``.
+        as_json: ``--json``.
+        flags: The flags of ``RUN_FLAGS`` and ``PART_FLAGS`` that the command has, none where not
+            given.
+    """
     known = registry()
     layers = layers_of(
         known,

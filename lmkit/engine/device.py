@@ -84,6 +84,17 @@ def describe_device(device: torch.device, count: int = 1) -> str:
     return device.type.upper()
 
 
+def dtype_for(device: torch.device, precision: str) -> torch.dtype:
+    """Return the type in which networks compute.
+
+    Args:
+        device: Where they run.
+        precision: ``auto``, ``float32`` or ``bfloat16``, see ``run.precision``.
+    """
+    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if half else torch.float32
+
+
 def autocast_for(
     device: torch.device, precision: str
 ) -> Callable[[], contextlib.AbstractContextManager[object]]:
@@ -93,10 +104,10 @@ def autocast_for(
         device: Where they run.
         precision: ``auto``, ``float32`` or ``bfloat16``, see ``run.precision``.
     """
-    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    if not half:
+    dtype = dtype_for(device, precision)
+    if dtype == torch.float32:
         return contextlib.nullcontext
-    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    return lambda: torch.autocast(device.type, dtype=dtype)
 
 
 @contextlib.contextmanager

@@ -102,8 +102,3 @@ class Updater:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norms, skipped
-
-    def update(self, loss: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        """Take one optimiser step down the gradient of one loss; see ``apply``."""
-        self.backward(loss)
-        return self.apply(loss, step)

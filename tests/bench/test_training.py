@@ -3,7 +3,8 @@ import json
 import pytest
 import torch
 
-from lmkit.bench.training import PARTS, FastWay, PlainWay, measure_training
+from lmkit.bench.training import PARTS, measure_training
+from lmkit.bench.ways import FastWay, PlainWay
 from lmkit.engine.device import choose_device
 from lmkit.errors import LmkitError
 
@@ -38,7 +39,7 @@ def test_both_ways_have_the_same_weights_after_some_steps_without_batch_statisti
     """Where no normalisation makes pictures depend on one another, the updates are the same too."""
     from itertools import cycle
 
-    from lmkit.bench.training import _read_batches, _run
+    from lmkit.bench.training import _read_batches
     from lmkit.preparation import prepare
 
     settings = tiny(*FEW, *PERCEPTUAL)
@@ -50,9 +51,9 @@ def test_both_ways_have_the_same_weights_after_some_steps_without_batch_statisti
         for _, network in way.assembly.networks():
             network.eval()
         for number, batch in zip(range(3), cycle(batches), strict=False):
-            loss = way.forward(way.assembly, batch, number, _run)
-            way.backward(loss)
-            way.apply(loss, number)
+            loss = way.forward(batch, number)
+            way.updater.backward(loss)
+            way.updater.apply(loss, number)
         weights.append(
             torch.cat([p.detach().flatten() for p in way.assembly.detector.parameters()])
         )

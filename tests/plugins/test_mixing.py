@@ -60,7 +60,8 @@ def train_two_steps(**parts: str) -> None:
             autocast=contextlib.nullcontext,
         )
         loss, _ = weigh(assembly, step, contextlib.nullcontext)
-        _, skipped = updater.update(loss, number)
+        updater.backward(loss)
+        _, skipped = updater.apply(loss, number)
         assert not skipped
     after = torch.cat([p.detach().flatten() for p in assembly.detector.parameters()])
     assert after.isfinite().all()
