@@ -15,7 +15,8 @@ from generated import DOCS, document_this_tree, finish
 
 document_this_tree()
 
-from lmkit.cli.main import COMMANDS, cli  # noqa: E402
+from lmkit.cli.commands import COMMANDS  # noqa: E402
+from lmkit.cli.main import cli  # noqa: E402
 
 INTRODUCTION = """\
 # Command line

@@ -19,10 +19,10 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from lmkit.data.folder import Folder
+from lmkit.data.cache.cache_folder import Wanted, build_cache
+from lmkit.data.framing import Framer
 from lmkit.data.loading import TrainingBatches
-from lmkit.data.pictures import Framer
-from lmkit.engine.cache import Wanted, build_cache
+from lmkit.data.sets.folder import Folder
 from lmkit.interfaces.dataset import Dataset
 
 SIDE, SQUARE, BATCH = 250, 128, 32

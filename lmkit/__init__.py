@@ -19,14 +19,14 @@ __all__ = ["LmkitError", "Run", "__version__", "open_run", "train"]
 
 if TYPE_CHECKING:
     from lmkit.errors import LmkitError
-    from lmkit.run import Run, open_run
-    from lmkit.training import train
+    from lmkit.run.run import Run, open_run
+    from lmkit.training.session import train
 
 _HOMES = {
     "LmkitError": "lmkit.errors",
-    "Run": "lmkit.run",
-    "open_run": "lmkit.run",
-    "train": "lmkit.training",
+    "Run": "lmkit.run.run",
+    "open_run": "lmkit.run.run",
+    "train": "lmkit.training.session",
 }
 
 

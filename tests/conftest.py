@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmkit import config
 from lmkit.registry.lookup import Registry, installed
+from lmkit.settings.layers import Layer, merge, read_assignments, read_recipe
+from lmkit.settings.settings import Settings, resolve
 
 TINY = {
     "run": {"steps": 4, "batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"},
@@ -84,13 +85,13 @@ def registry() -> Registry:
 def tiny(registry: Registry):
     """Make the settings of a run that trains in a second: ``tiny("run.steps=2", ...)``."""
 
-    def make(*assignments: str, recipe: str = "quickstart") -> config.Settings:
+    def make(*assignments: str, recipe: str = "quickstart") -> Settings:
         layers = [
-            *config.read_recipe(recipe, registry),
-            config.Layer("test", TINY),
-            config.read_assignments(assignments),
+            *read_recipe(recipe, registry),
+            Layer("test", TINY),
+            read_assignments(assignments),
         ]
-        return config.resolve(config.merge(layers), registry)
+        return resolve(merge(layers), registry)
 
     return make
 
@@ -98,7 +99,7 @@ def tiny(registry: Registry):
 @pytest.fixture(scope="session")
 def trained(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished tiny run; to be read, not changed."""
-    from lmkit.training import start
+    from lmkit.training.session import start
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     start(tiny("run.checkpoint_every=2"), out)

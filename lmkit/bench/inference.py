@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from lmkit.bench.stopwatch import Times, in_turn, matrix_rate, ratio
-from lmkit.config import Settings
+from lmkit.comparison.cost import count_operations
+from lmkit.data.framing import build_framer
 from lmkit.data.loading import read_pictures
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.assemble import build_detector, build_framer
-from lmkit.engine.detection import detect, ready_to_detect
-from lmkit.engine.device import autocast_for, choose_device, describe_device, dtype_for
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.cost import count_operations
-from lmkit.preparation import Prepared, prepare
+from lmkit.preparation.prepared import Prepared, prepare
 from lmkit.registry.lookup import Registry
+from lmkit.runtime.assemble import build_detector
+from lmkit.runtime.detection import detect, ready_to_detect
+from lmkit.runtime.device import autocast_for, choose_device, describe_device, dtype_for
+from lmkit.settings.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

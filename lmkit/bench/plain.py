@@ -15,15 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from lmkit.config import OptimizerSettings
-from lmkit.engine.assemble import Assembly
-from lmkit.engine.optimise import learning_rate
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import View
 from lmkit.interfaces.step import Step
+from lmkit.runtime.assemble import Assembly
 from lmkit.seeds import derive
+from lmkit.settings.optimizer import OptimizerSettings, learning_rate
 
 
 def run_plain_step(

@@ -15,15 +15,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory, ratio
 from lmkit.bench.ways import FastWay, Part, PlainWay, Way, watched
-from lmkit.config import Settings
+from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, TrainingBatches
-from lmkit.engine.assemble import build_framer
-from lmkit.engine.compiling import compile_networks
-from lmkit.engine.device import choose_device, describe_device, dtype_for
-from lmkit.engine.train import workers_for
+from lmkit.data.workers import workers_for
 from lmkit.errors import LmkitError
-from lmkit.preparation import Prepared, find_partners, prepare
+from lmkit.preparation.prepared import Prepared, find_partners, prepare
 from lmkit.registry.lookup import Registry
+from lmkit.runtime.device import choose_device, describe_device, dtype_for
+from lmkit.settings.settings import Settings
+from lmkit.training.compiling import compile_networks
 
 PARTS = ("deformation", "detector", "generator", "losses", "backward", "optimiser")
 """The parts of a step that are timed; what is between them is the rest."""

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from lmkit.bench.plain import PlainUpdater, run_plain_step, weigh_plainly
-from lmkit.config import Settings
 from lmkit.data.loading import Batch
-from lmkit.engine.assemble import Assembly, assemble
-from lmkit.engine.device import autocast_for, tuned
-from lmkit.engine.optimise import Updater
-from lmkit.engine.step import run_step, weigh
 from lmkit.interfaces.deformation import Deformation, Views
 from lmkit.registry.lookup import Registry
+from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.device import autocast_for, tuned
+from lmkit.settings.settings import Settings
+from lmkit.training.step import run_step, weigh
+from lmkit.training.updater import Updater
 
 Part = Callable[[str, Callable[[], Any]], Any]
 """Runs a part of a step under its name."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lmkit.cli.common import count_of
+from lmkit.cli.options import count_of
 
 if TYPE_CHECKING:
     from lmkit.evaluation.conventions import Convention

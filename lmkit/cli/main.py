@@ -15,32 +15,9 @@ import click
 
 from lmkit import __version__
 from lmkit.cli import plugin_commands
+from lmkit.cli.commands import COMMANDS, TOGETHER
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
-from lmkit.launch import place
-
-COMMANDS = {
-    "train": "Train a detector on pictures without annotation.",
-    "pretrain": "Train a detector on annotated points, to start from.",
-    "evaluate": "Measure a trained detector against annotated points.",
-    "sweep": "Train combinations under equal settings and compare them.",
-    "compare": "Compare runs: settings, errors, cost, the same faces.",
-    "predict": "Find landmarks in pictures and draw them.",
-    "bench": "Measure speed beside a plain way of doing the same.",
-    "reproduce": "Train and measure the rows of a table of the paper.",
-    "data": "Look a data set over before training on it.",
-    "cache": "List or remove the caches of pictures that were read once.",
-    "list": "List components and recipes.",
-    "show": "Show a component's options, a pairing's routes, or a recipe.",
-    "plugins": "List plugins, and what is wrong with any.",
-    "new-plugin": "Write a plugin's package to start from.",
-    "check-plugin": "Check whether a plugin keeps what it promises.",
-    "doctor": "Check this installation and this machine.",
-}
-"""The commands and their one-line descriptions; each is ``command`` in a module of its name."""
-
-
-TOGETHER = ("train", "pretrain")
-"""The commands that several processes carry out together, started by torchrun."""
+from lmkit.runtime.launch import place
 
 
 @contextmanager
@@ -101,7 +78,7 @@ class LazyGroup(click.Group):
             return None
         if cmd_name not in COMMANDS:
             return plugin_commands.load(cmd_name, COMMANDS)
-        module = import_module(f"lmkit.cli.{cmd_name.replace('-', '_')}")
+        module = import_module(f"lmkit.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -115,7 +92,7 @@ class LazyGroup(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Name broken plugins even here, where a user first looks."""
-        from lmkit.cli.common import plugin_notes
+        from lmkit.cli.options import plugin_notes
 
         for line in plugin_notes():
             formatter.write_paragraph()

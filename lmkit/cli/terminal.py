@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lmkit.engine.observer import Observer
+from lmkit.runtime.observer import Observer
 
 _WORTH_TELLING = 0.02  # of the time
 
@@ -64,7 +64,7 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             self._progress = None
 
     def started(self, *, step: int, steps: int) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         # What was prepared may have ended early, and a terminal shows one bar at a time.
         self._end_counting()
         self._first, self._steps, self._began = step, steps, time.monotonic()
@@ -82,11 +82,11 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
         self._progress.start()
 
     def note(self, text: str) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         NOTES.print(text, markup=False)
 
     def prepared(self, what: str, done: int, total: int) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         if self._counting is None:
             self._counting = CountingProgress(what).__enter__()
         self._counting(done, total)
@@ -94,12 +94,12 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             self._end_counting()
 
     def progressed(self, step: int) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         if self._progress is not None:
             self._progress.update(self._task, completed=step)
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         text = _metrics_text(metrics)
         if metrics["skipped_updates"]:
             self.note(f"{metrics['skipped_updates']:.0f} updates were skipped: not finite.")
@@ -111,12 +111,12 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             NOTES.print(f"step {step}/{self._steps}  {text}  {_clock(left)} left", markup=False)
 
     def saved(self, step: int, path: Path) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         if not self._live:
             NOTES.print(f"step {step}/{self._steps}  saved {path}", markup=False)
 
     def ended(self, step: int, state: str) -> None:
-        """See [Observer][lmkit.engine.observer.Observer]."""
+        """See [Observer][lmkit.runtime.observer.Observer]."""
         self.__exit__(None, None, None)
 
     def _end_counting(self) -> None:

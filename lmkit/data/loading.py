@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmkit.data.kept import Kept
-from lmkit.data.pictures import Framer, Framing
+from lmkit.data.cache.cached import Kept
+from lmkit.data.framing import Framer, Framing
 from lmkit.data.subjects import Partners, number_subjects
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import read_ahead

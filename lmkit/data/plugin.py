@@ -18,6 +18,6 @@ def lmkit_components() -> list[Component]:
         ("mpii", "mpii:MPII", "MPII Human Pose, one picture for each person"),
     ]
     return [
-        Component("dataset", name, f"lmkit.data.{target}", summary)
+        Component("dataset", name, f"lmkit.data.sets.{target}", summary)
         for name, target, summary in datasets
     ]

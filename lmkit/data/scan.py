@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmkit.data.fingerprints import Fingerprint, fingerprint
-from lmkit.data.pictures import Framer
+from lmkit.data.framing import Framer
 from lmkit.data.workers import read_ahead
 from lmkit.interfaces.dataset import Dataset
 

@@ -163,3 +163,18 @@ def _end_with_main(main: int) -> None:
         while signal.sigwaitinfo({signal.SIGTERM}).si_pid != main:
             pass
         os._exit(0)
+
+
+def workers_for(workers: int | None, device: torch.device, together: int = 1) -> int:
+    """Return how many processes read pictures for this one, if the settings leave it open.
+
+    On the CPU none: they would take the cores that train.
+
+    Args:
+        workers: The settings.
+        device: Where this process trains.
+        together: How many that train share the machine.
+    """
+    if workers is not None:
+        return workers
+    return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) // together))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmkit.engine.folder import storage
 from lmkit.errors import LmkitError
+from lmkit.storage import storage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

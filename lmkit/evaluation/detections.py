@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lmkit.data.framing import Framing
 from lmkit.data.loading import read_pictures
-from lmkit.data.pictures import Framing
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.train import workers_for
+from lmkit.data.workers import workers_for
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.measures import mean_known
 from lmkit.evaluation.regression import Array
 from lmkit.interfaces.dataset import Dataset
-from lmkit.run import Run
+from lmkit.run.run import Run
 
 
 @dataclass(frozen=True, slots=True)

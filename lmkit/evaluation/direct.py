@@ -14,8 +14,8 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.detections import detect_parts, mean_shape
 from lmkit.evaluation.measures import mean_known, normalised_errors, picture_errors
 from lmkit.interfaces.dataset import Dataset
-from lmkit.preparation import Prepared
-from lmkit.run import Run
+from lmkit.preparation.prepared import Prepared
+from lmkit.run.run import Run
 
 MEAN_OF = 1_000
 """How many training pictures, taken evenly, the mean shape is averaged over."""

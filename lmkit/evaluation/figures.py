@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lmkit import drawing
+from lmkit.data.framing import Framing
 from lmkit.data.loading import read_pictures
-from lmkit.data.pictures import Framing
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.folder import storage
 from lmkit.evaluation.charts import MEAN_SHAPE, can_plot, plot_cumulative, plot_labelled
 from lmkit.evaluation.measures import Curve
 from lmkit.evaluation.report import Report
 from lmkit.interfaces.dataset import Dataset
+from lmkit.storage import storage
 
 Pictures = Sequence[NDArray[np.uint8]]
 

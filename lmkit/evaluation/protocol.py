@@ -19,8 +19,8 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import CONVENTIONS, JAKAB2018, LMKIT, Convention
 from lmkit.evaluation.detections import Detections, detect_parts, mean_shape
-from lmkit.evaluation.health import examine, explained_variance
 from lmkit.evaluation.labelled import DRAWS, NUMBERS, few_labelled
+from lmkit.evaluation.landmarks import examine, explained_variance
 from lmkit.evaluation.measures import (
     Curve,
     bootstrap,
@@ -34,7 +34,7 @@ from lmkit.evaluation.regression import Array, complete, ever_known, known_point
 from lmkit.evaluation.report import Report
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset
-from lmkit.run import Run
+from lmkit.run.run import Run
 from lmkit.seeds import derive
 
 Progress = Callable[[int, int], None]

@@ -11,14 +11,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from lmkit.data.pictures import Framer
-from lmkit.engine.folder import storage, write_json, write_text
+from lmkit.data.framing import Framer
 from lmkit.evaluation.conventions import Convention
-from lmkit.evaluation.health import Health
 from lmkit.evaluation.labelled import Labelled
+from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import LEVEL, RESAMPLES, Curve, Interval, mean_known
 from lmkit.evaluation.regression import Array
 from lmkit.evaluation.stability import Stability
+from lmkit.storage import storage, write_json, write_text
 
 _LONGEST = 60  # characters of a folder's name before its digest
 

@@ -13,13 +13,13 @@ import torch
 
 from lmkit.data.loading import read_pictures
 from lmkit.data.unreadable import Unreadable
-from lmkit.engine.train import workers_for
+from lmkit.data.workers import workers_for
 from lmkit.evaluation.detections import Detections
 from lmkit.evaluation.measures import mean_known
 from lmkit.evaluation.regression import Array
 from lmkit.geometry.warps import AffineWarp
 from lmkit.interfaces.dataset import Dataset
-from lmkit.run import Run
+from lmkit.run.run import Run
 from lmkit.seeds import derive
 
 IMAGES = 200

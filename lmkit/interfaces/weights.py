@@ -1,5 +1,8 @@
 """Reading pretrained weights from files and runs, and making foreign networks constants."""
 
+import hashlib
+import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,8 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.interfaces.checkpoints import FOLDER as CHECKPOINTS
-from lmkit.interfaces.checkpoints import list_steps, sound_file
 
 
 def load_weights(path: str | Path, *, option: str) -> dict[str, Tensor]:
@@ -92,14 +93,14 @@ def freeze(network: nn.Module) -> nn.Module:
 def _in_run(path: Path, option: str) -> Path:
     """Return the file of detector weights in the folder of a run, or of a checkpoint."""
     one = (path / "state.json").is_file()
-    found = [path] if one else list(list_steps(path / CHECKPOINTS).values())
+    found = [path] if one else list(list_steps(path / FOLDER).values())
     for checkpoint in reversed(found):
         if (file := sound_file(checkpoint, "detector")) is not None:
             return file
     if found:
         what = "is damaged" if one else f"has no sound checkpoint: {found[-1].name} is damaged"
         remedy = f"Give {option} another run or checkpoint, or train that one anew."
-    elif (path / CHECKPOINTS).is_dir():
+    elif (path / FOLDER).is_dir():
         what = "is a run that has no checkpoint yet"
         remedy = f"Train it first: lmkit train --resume {path}"
     else:
@@ -126,3 +127,44 @@ def _unwrap(content: Any) -> Any:
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
     """Take the place of ``train`` in a frozen module, which has but one mode."""
     return module
+
+
+_NAME = re.compile(r"step-(\d+)")
+
+FOLDER = "checkpoints"
+"""The folder, inside of a run's, that holds its checkpoints."""
+
+
+def list_steps(folder: Path) -> dict[int, Path]:
+    """Return the complete checkpoints in a folder by step, oldest first.
+
+    Args:
+        folder: What holds them; they are none if it does not exist.
+    """
+    found = {}
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if match := _NAME.fullmatch(path.name):
+                found[int(match.group(1))] = path
+    return dict(sorted(found.items()))
+
+
+def sha256(file: Path) -> str:
+    """Return a file's SHA-256, as checkpoints record it."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sound_file(checkpoint: Path, name: str) -> Path | None:
+    """Return a network's file of tensors; none if it is not there or is not what was written.
+
+    Args:
+        checkpoint: The folder ``step-N``.
+        name: The network's: ``detector``.
+    """
+    file = checkpoint / f"{name}.safetensors"
+    try:
+        recorded = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))["files"]
+        return file if recorded[file.name]["sha256"] == sha256(file) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

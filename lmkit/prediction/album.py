@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, overload
 
-from lmkit.data.files import Strings
-from lmkit.data.folder import Folder
+from lmkit.data.sets.files import Strings
+from lmkit.data.sets.folder import Folder
 from lmkit.errors import ExitCode, LmkitError
 
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
-from lmkit.engine.folder import made, storage
+from lmkit.storage import made, storage
 
 Write = Callable[[str, tuple[int, int], NDArray[Any]], None]
 """Takes a picture's name, its width and height, and (K, 2) points in its pixels."""

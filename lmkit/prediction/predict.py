@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from lmkit.data.pictures import Framer, Framing, load_image
-from lmkit.data.workers import read_ahead
-from lmkit.drawing import draw_points
-from lmkit.engine.folder import storage
-from lmkit.engine.train import workers_for
+from lmkit.data.framing import Framer, Framing
+from lmkit.data.pictures import load_image
+from lmkit.data.workers import read_ahead, workers_for
+from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.prediction.outputs import Skipped, landmarks_file
-from lmkit.run import Run
+from lmkit.run.run import Run
+from lmkit.storage import storage
 
 OVERLAYS = "overlays"
 """The folder of drawings within the output."""

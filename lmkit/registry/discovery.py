@@ -26,7 +26,7 @@ GROUP = "lmkit"
 
 BUILT_IN = (
     "lmkit.data.plugin",
-    "lmkit.recipes",
+    "lmkit.settings.recipes",
     "lmkit_dve",
     "lmkit_factorized",
     "lmkit_imm",

@@ -8,29 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmkit import config
-from lmkit.campaign import Result
+from lmkit.campaigns.campaign import Result
 from lmkit.data.crops import LEAK
-from lmkit.engine.folder import read_json
 from lmkit.registry.lookup import Registry
 from lmkit.registry.values import as_typed
 from lmkit.reproduction.published import SPLITS, TRAINING_IMAGES, Row
 from lmkit.reproduction.rows import overlay
+from lmkit.settings.changes import WITHOUT_EFFECT
+from lmkit.settings.layers import CORE_SECTIONS, merge, read_recipe
+from lmkit.settings.settings import Settings, resolve
+from lmkit.storage import read_json
 
-WITHOUT_EFFECT = (
-    "run.checkpoint_every",
-    "run.device",
-    "run.keep",
-    "run.log_every",
-    "run.picture_every",
-    "loading.crop_margin",
-    "loading.crop_share",
-    "loading.held_out",
-    "loading.split_seed",
-    "loading.max_unreadable",
-    "loading.workers",
-)
-"""Settings that change nothing of what a run computes, or only with others that are told of."""
 TOLD_APART = (
     "run.seed",
     "run.precision",
@@ -96,7 +84,7 @@ def is_comparable(results: Mapping[Row, Sequence[Result]], registry: Registry) -
 
 def _is_full(result: Result, row: Row, registry: Registry) -> bool:
     paper = _paper(row, registry)
-    ours = config.resolve(result.settings, registry)
+    ours = resolve(result.settings, registry)
     return (
         not [*_data(result)]
         and all(
@@ -109,10 +97,10 @@ def _is_full(result: Result, row: Row, registry: Registry) -> bool:
     )
 
 
-def _paper(row: Row, registry: Registry) -> config.Settings:
+def _paper(row: Row, registry: Registry) -> Settings:
     """Return a row's settings as the paper has them, but for its pretrained detector."""
-    layers = [*config.read_recipe("paper", registry), overlay(row, registry)]
-    return config.resolve(config.merge(layers), registry)
+    layers = [*read_recipe("paper", registry), overlay(row, registry)]
+    return resolve(merge(layers), registry)
 
 
 def _of_run(result: Result, row: Row, registry: Registry) -> Iterator[str]:
@@ -167,14 +155,14 @@ def _benchmarks(result: Result) -> Iterator[str]:
 def _settings(result: Result, row: Row, registry: Registry) -> Iterator[str]:
     """Compare section by section with the paper's recipe under the same row."""
     paper = _sections(_paper(row, registry))
-    actual = _sections(config.resolve(result.settings, registry))
+    actual = _sections(resolve(result.settings, registry))
     for section in [*actual, *(section for section in paper if section not in actual)]:
         ours, theirs = actual.get(section), paper.get(section)
         if ours is None:
             yield f"`{section}`: left out."
         elif theirs is None:
             yield f"`{section}`: added ({_listed(ours)})."
-        elif ours.get("name") != theirs.get("name") and section not in config.CORE_SECTIONS:
+        elif ours.get("name") != theirs.get("name") and section not in CORE_SECTIONS:
             yield f"`{section}`: {ours['name']} ({_listed(ours)}) instead of {theirs['name']}."
         else:
             for key, value in ours.items():
@@ -183,7 +171,7 @@ def _settings(result: Result, row: Row, registry: Registry) -> Iterator[str]:
                     yield f"`{name}`: {as_typed(value)} instead of {as_typed(theirs[key])}."
 
 
-def _sections(settings: config.Settings) -> dict[str, dict[str, Any]]:
+def _sections(settings: Settings) -> dict[str, dict[str, Any]]:
     plain = settings.to_dict()
     losses = {f"loss.{label}": options for label, options in plain.pop("loss").items()}
     # The data has sentences of its own, and writers only listen.

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmkit import config
-from lmkit.campaign import Entry
+from lmkit.campaigns.campaign import Entry
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry.lookup import Registry
 from lmkit.reproduction.published import Row, Table
+from lmkit.settings.layers import Layer, merge, read_recipe
+from lmkit.settings.settings import resolve
 
 CHECKPOINTS = 10
 """A shortened run still saves itself this often, so that little is lost when it is killed."""
@@ -35,7 +36,7 @@ class Request:
     steps: int | None = None
     core: Path | None = None
     seeds: int = 1
-    assignments: config.Layer | None = None
+    assignments: Layer | None = None
     device: str | None = None
 
 
@@ -62,15 +63,15 @@ def entries(rows: Sequence[Row], request: Request, registry: Registry) -> list[E
         LmkitError: If settings are wrong, or contradict what makes a row.
     """
     base = base_layers(request, registry)
-    first = config.resolve(config.merge(base), registry).run.seed
+    first = resolve(merge(base), registry).run.seed
     found = []
     for seed in range(first, first + request.seeds):
         for row in rows:
             own = overlay(row, registry)
             _refuse_contradiction(row, own, request)
-            _refuse_missing_losses(row, own, config.merge(base), request.recipe)
-            layers = [*base, own, config.Layer("--seeds", {"run": {"seed": seed}})]
-            settings = config.resolve(config.merge(layers), registry)
+            _refuse_missing_losses(row, own, merge(base), request.recipe)
+            layers = [*base, own, Layer("--seeds", {"run": {"seed": seed}})]
+            settings = resolve(merge(layers), registry)
             found.append(Entry(folder_of(row, seed, first), settings))
     return found
 
@@ -80,33 +81,33 @@ def folder_of(row: Row, seed: int, first: int) -> str:
     return row.name if seed == first else f"{row.name}-seed-{seed}"
 
 
-def base_layers(request: Request, registry: Registry) -> list[config.Layer]:
+def base_layers(request: Request, registry: Registry) -> list[Layer]:
     """Return what all rows share: recipe, data, length, start, and the user's settings."""
     layers = [
-        *config.read_recipe(request.recipe, registry),
-        config.Layer("data", {"data": request.data}),
+        *read_recipe(request.recipe, registry),
+        Layer("data", {"data": request.data}),
     ]
     if request.steps is not None:
         layers.append(_of_length(request.steps, layers, registry))
     if request.core is not None:
         start = {"init": "projection", "core": _existing(request.core)}
-        layers.append(config.Layer("--core", {"detector": start}))
+        layers.append(Layer("--core", {"detector": start}))
     if request.device is not None:
-        layers.append(config.Layer("--device", {"run": {"device": request.device}}))
+        layers.append(Layer("--device", {"run": {"device": request.device}}))
     return layers if request.assignments is None else [*layers, request.assignments]
 
 
-def overlay(row: Row, registry: Registry) -> config.Layer:
+def overlay(row: Row, registry: Registry) -> Layer:
     """Return the settings that make a row, whatever recipe they are put on."""
     values: dict[str, Any] = {"pairing": {"name": "inter-intra", "cycle": True}}
     losses = None
     if row.recipe is not None:
         # Its own file alone, without the recipe that it is based on.
-        own = config.read_recipe(row.recipe, registry)[-1]
+        own = read_recipe(row.recipe, registry)[-1]
         values |= own.values
         losses = own.losses
     values["run"] = {"landmarks": row.landmarks}
-    return config.Layer(f"row {row.name}", values, losses)
+    return Layer(f"row {row.name}", values, losses)
 
 
 def _existing(core: Path) -> Path:
@@ -120,12 +121,12 @@ def _existing(core: Path) -> Path:
     return core
 
 
-def _of_length(steps: int, layers: Sequence[config.Layer], registry: Registry) -> config.Layer:
+def _of_length(steps: int, layers: Sequence[Layer], registry: Registry) -> Layer:
     """Scale everything that is counted in steps, so that the run sees the same schedule."""
-    former = config.resolve(config.merge(layers), registry)
+    former = resolve(merge(layers), registry)
     share = steps / former.run.steps
     optimizer = former.optimizer
-    return config.Layer(
+    return Layer(
         "--steps",
         {
             "run": {
@@ -140,7 +141,7 @@ def _of_length(steps: int, layers: Sequence[config.Layer], registry: Registry) -
     )
 
 
-def _refuse_contradiction(row: Row, own: config.Layer, request: Request) -> None:
+def _refuse_contradiction(row: Row, own: Layer, request: Request) -> None:
     """Say so where the user sets what the row is made of, instead of silently overruling one."""
     if request.assignments is None:
         return
@@ -154,9 +155,7 @@ def _refuse_contradiction(row: Row, own: config.Layer, request: Request) -> None
             )
 
 
-def _refuse_missing_losses(
-    row: Row, own: config.Layer, base: Mapping[str, Any], recipe: str
-) -> None:
+def _refuse_missing_losses(row: Row, own: Layer, base: Mapping[str, Any], recipe: str) -> None:
     """Rows that change or take away a loss say nothing on top of a recipe without it."""
     touched = {*own.values.get("loss", {}), *(own.losses or ())}
     if not touched:

@@ -5,8 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from lmkit.campaign import Benchmark, Campaign, Result
-from lmkit.engine.folder import write_json, write_text
+from lmkit.campaigns.campaign import Benchmark, Campaign, Result
 from lmkit.registry.lookup import Registry
 from lmkit.reproduction.deviations import (
     COMPARABLE,
@@ -16,6 +15,7 @@ from lmkit.reproduction.deviations import (
 )
 from lmkit.reproduction.published import PAPER, Row, Table
 from lmkit.reproduction.rows import folder_of
+from lmkit.storage import write_json, write_text
 
 UNIT = "NME in percent of the distance between the eyes"
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from lmkit.config import SEVERAL
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.deformation import Deformation
 from lmkit.interfaces.pairing import Pairing
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.component import KINDS
 from lmkit.registry.options import check_options, options_of, wanted_from_run
+from lmkit.settings.layers import SEVERAL
 from lmkit.testing.check import expect, promise
 from lmkit.testing.inputs import BATCH, arguments, pictures, seeded
 from lmkit.testing.state import nothing_global_changes

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from lmkit.config import merge, read_recipe, resolve
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry.discovery import Plugin
+from lmkit.settings.layers import merge, read_recipe
+from lmkit.settings.settings import resolve
 from lmkit.testing.check import Skipped, expect, promise
 from lmkit.testing.subject import PluginSubject
 

@@ -4,19 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmkit.config import (
-    COMPONENT_SECTIONS,
-    SEVERAL,
-    LoadingSettings,
-    OptimizerSettings,
-    RunSettings,
-    Settings,
-)
-from lmkit.engine.assemble import build, load_class
 from lmkit.errors import LmkitError
 from lmkit.registry.discovery import Plugin
 from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import GIVEN_BY_RUN, REQUIRED, check_options, convert, options_of
+from lmkit.runtime.assemble import build, load_class
+from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
+from lmkit.settings.loading import LoadingSettings
+from lmkit.settings.optimizer import OptimizerSettings
+from lmkit.settings.run import RunSettings
+from lmkit.settings.settings import Settings
 from lmkit.testing.check import Skipped
 
 RUN = {"landmarks": 5, "image_size": 64}

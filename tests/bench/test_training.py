@@ -5,8 +5,8 @@ import torch
 
 from lmkit.bench.training import PARTS, measure_training
 from lmkit.bench.ways import FastWay, PlainWay
-from lmkit.engine.device import choose_device
 from lmkit.errors import LmkitError
+from lmkit.runtime.device import choose_device
 
 FEW = ("run.image_size=32", "run.batch_size=3", "data.count=24")
 PERCEPTUAL = (
@@ -40,7 +40,7 @@ def test_both_ways_have_the_same_weights_after_some_steps_without_batch_statisti
     from itertools import cycle
 
     from lmkit.bench.training import _read_batches
-    from lmkit.preparation import prepare
+    from lmkit.preparation.prepared import prepare
 
     settings = tiny(*FEW, *PERCEPTUAL)
     device = choose_device("cpu")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit.data.folder import Folder
-from lmkit.data.pictures import Framer
-from lmkit.engine.cache import Wanted, build_cache
+from lmkit.data.cache.cache_folder import Wanted, build_cache
+from lmkit.data.framing import Framer
+from lmkit.data.sets.folder import Folder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lmkit.errors import ExitCode
-from lmkit.training import start
+from lmkit.training.session import start
 
 
 @pytest.fixture(scope="module")

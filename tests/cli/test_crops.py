@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lmkit.errors import ExitCode
-from lmkit.run import open_run
+from lmkit.run.run import open_run
 
 TINY = (
     *("--recipe=quickstart", "--device=cpu", "--steps=2", "--batch-size=4", "--landmarks=3"),

@@ -163,7 +163,7 @@ def test_a_projection_trains_what_the_paper_s_does_and_changes_nothing_else(tmp_
 
 
 def test_without_a_recipe_it_says_which_it_takes(lmkit, monkeypatch):
-    monkeypatch.setattr("lmkit.training.default_recipe", lambda full, quick: quick)
+    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
     code, _, stderr = lmkit("pretrain", "--set=data.count=24", *SMALL, "--dry-run")
     assert code == 0
     assert "taking 'pretrain-quick'" in stderr

@@ -131,7 +131,7 @@ def test_tables_share_their_row_and_rows_join_a_table(here, tmp_path):
 @pytest.fixture(scope="module")
 def celeba(tmp_path_factory):
     """A folder in CelebA's layout with MAFL's lists."""
-    from lmkit.data.faces import Faces
+    from lmkit.data.sets.faces import Faces
 
     root = tmp_path_factory.mktemp("data") / "celeba"
     (root / "img_align_celeba").mkdir(parents=True)
@@ -165,7 +165,7 @@ def aflw(tmp_path_factory):
     """A folder in the layout of AFLW, y before x."""
     from scipy.io import savemat
 
-    from lmkit.data.faces import Faces
+    from lmkit.data.sets.faces import Faces
 
     root = tmp_path_factory.mktemp("data") / "aflw"
     (root / "output").mkdir(parents=True)

@@ -197,7 +197,7 @@ def test_a_dry_run_writes_nothing(here, tmp_path, monkeypatch):
 
 def test_without_a_recipe_it_says_which_it_takes(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmkit.training.default_recipe", lambda full, quick: quick)
+    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
     _, err = here("train", *TINY[1:], "--dry-run")
     assert "taking 'quickstart'" in err
     assert "--recipe paper" in err

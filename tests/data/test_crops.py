@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit.config import LoadingSettings
 from lmkit.data.crops import (
     AnnotatedBox,
     Box,
@@ -18,10 +17,11 @@ from lmkit.data.crops import (
     Sanchez2019,
     make_crop,
 )
+from lmkit.data.framing import Fit, Framer, Framing, frame
 from lmkit.data.loading import TrainingBatches, read_pictures
-from lmkit.data.pictures import Fit, Framer, Framing, frame
 from lmkit.data.unreadable import Unreadable
 from lmkit.interfaces.dataset import Annotation, Dataset
+from lmkit.settings.loading import LoadingSettings
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 FACE = np.array([[60, 100], [110, 102], [85, 130], [66, 150], [108, 152]], np.float32)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from lmkit.data.framing import Framer, Framing
 from lmkit.data.loading import Batch, TrainingBatches, read_pictures
-from lmkit.data.pictures import Framer, Framing
 from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit.data.pictures import Fit, Framing, frame, load_image, quick_problem
+from lmkit.data.framing import Fit, Framing, frame
+from lmkit.data.pictures import load_image, quick_problem
 
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 SIZES = [(64, 64), (200, 120), (121, 200), (50, 33), (7, 300), (1, 1)]

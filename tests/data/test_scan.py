@@ -7,7 +7,7 @@ import pytest
 
 from lmkit.data.crops import AnnotatedBox
 from lmkit.data.fingerprints import fingerprint
-from lmkit.data.pictures import Framer
+from lmkit.data.framing import Framer
 from lmkit.data.scan import scan
 from lmkit.interfaces.dataset import Annotation, Dataset
 

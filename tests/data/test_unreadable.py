@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit.data.folder import Folder
+from lmkit.data.sets.folder import Folder
 from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.errors import ExitCode, LmkitError
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import click
 import pytest
 
-from lmkit.cli.main import COMMANDS, cli
-from lmkit.config import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
+from lmkit.cli.commands import COMMANDS
+from lmkit.cli.main import cli
 from lmkit.errors import ExitCode
 from lmkit.registry import hookspecs
 from lmkit.registry.component import KINDS
 from lmkit.registry.lookup import Registry
 from lmkit.registry.values import as_typed
+from lmkit.settings.changes import MAY_CHANGE
+from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
 from lmkit.testing.check import PROMISES
-from lmkit.training import MAY_CHANGE
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -240,7 +241,7 @@ def test_what_may_change_on_resume_is_told():
 
 def test_the_recipes_are_all_told(registry: Registry):
     found = [(recipe.name, plugin) for recipe, plugin in registry.recipes() if plugin.built_in]
-    own = {name for name, plugin in found if plugin.name == "lmkit.recipes"}
+    own = {name for name, plugin in found if plugin.name == "lmkit.settings.recipes"}
     rows_of_the_paper = own - {"quickstart", "pretrain", "pretrain-quick"}
     for page in ("README.md", "docs/method.md"):
         assert set(re.findall(r"^\| `([\w-]+)` \| .*Table", read(page), re.M)) == rows_of_the_paper

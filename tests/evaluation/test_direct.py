@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmkit.data.pictures import Framer
+from lmkit.data.framing import Framer
 from lmkit.evaluation.direct import measure_direct
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.interfaces.landmarks import Landmarks

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmkit.data.pictures import Framer, load_image
-from lmkit.drawing import GAP, colours, heading, legend
+from lmkit.data.framing import Framer
+from lmkit.data.pictures import load_image
+from lmkit.drawing.points import colours
+from lmkit.drawing.sheets import GAP, heading, legend
 from lmkit.errors import LmkitError
 from lmkit.evaluation import figures
 from lmkit.evaluation.figures import (
@@ -19,7 +21,8 @@ from lmkit.evaluation.figures import (
     write_figures,
 )
 from lmkit.evaluation.protocol import Protocol, evaluate
-from lmkit.run import open_run
+from lmkit.preparation.of_run import own_data
+from lmkit.run.run import open_run
 
 SIDE = 60
 
@@ -100,7 +103,7 @@ def test_places_are_spread_evenly():
 def measured(trained):
     """A report with its dataset."""
     run = open_run(trained)
-    ready = run.prepared()
+    ready = own_data(run)
     split, protocol = ready.split, Protocol(labelled=(1, 5), stability=0)
     report = evaluate(run, ready.dataset, split.fit, split.test, protocol, data="faces")
     return report, ready.dataset
@@ -146,7 +149,7 @@ def test_the_best_and_the_worst_are_found(measured, tmp_path, monkeypatch):
 
 def test_one_test_picture_is_enough(trained, tmp_path):
     run = open_run(trained)
-    ready = run.prepared()
+    ready = own_data(run)
     split, protocol = ready.split, Protocol(labelled=(), stability=0)
     report = evaluate(run, ready.dataset, split.fit, split.test[:1], protocol, data="faces")
     written = write_figures(report, ready.dataset, tmp_path)

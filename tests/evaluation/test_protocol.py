@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmkit.data.pictures import Framer, Framing
+from lmkit.data.framing import Framer, Framing
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import CONVENTIONS, DVE2019, JAKAB2018, SANCHEZ2019
 from lmkit.evaluation.protocol import FULL, QUICK, Protocol, evaluate

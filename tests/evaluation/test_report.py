@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lmkit.data.pictures import Framer
+from lmkit.data.framing import Framer
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import JAKAB2018, LMKIT
-from lmkit.evaluation.health import Health
 from lmkit.evaluation.labelled import Labelled
+from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import Curve, Interval
 from lmkit.evaluation.report import Report, folder_name
 

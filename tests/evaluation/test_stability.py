@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmkit.data.pictures import Framer
+from lmkit.data.framing import Framer
 from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.detections import detect_all
 from lmkit.evaluation.stability import LIMIT, deviations, measure_stability, rotations

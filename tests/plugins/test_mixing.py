@@ -5,12 +5,14 @@ import contextlib
 import pytest
 import torch
 
-from lmkit import config
+from lmkit.data.framing import build_framer
 from lmkit.data.loading import TrainingBatches
-from lmkit.engine.assemble import assemble, build_dataset, build_framer
-from lmkit.engine.optimise import Updater
-from lmkit.engine.step import run_step, weigh
 from lmkit.registry.lookup import installed
+from lmkit.runtime.assemble import assemble, build_dataset
+from lmkit.settings.layers import Layer, merge, read_recipe
+from lmkit.settings.settings import resolve
+from lmkit.training.step import run_step, weigh
+from lmkit.training.updater import Updater
 
 SMALL = {
     "detector dve": {"descriptor": 8, "width": 4, "depth": 1, "blocks": 1},
@@ -38,10 +40,10 @@ def train_two_steps(**parts: str) -> None:
     }
     sizes = {"batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"}
     layers = [
-        *config.read_recipe("quickstart", registry),
-        config.Layer("test", {"run": sizes, "data": {"count": 8}, **chosen}, losses=["mse"]),
+        *read_recipe("quickstart", registry),
+        Layer("test", {"run": sizes, "data": {"count": 8}, **chosen}, losses=["mse"]),
     ]
-    settings = config.resolve(config.merge(layers), registry)
+    settings = resolve(merge(layers), registry)
     dataset = build_dataset(settings, registry)
     assembly = assemble(settings, registry)
     assembly.train()

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from lmkit.data.pictures import load_image
-from lmkit.drawing import colours
+from lmkit.drawing.points import colours
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.prediction import predict
 from lmkit.prediction.album import find_pictures
 from lmkit.prediction.predict import predict_files
-from lmkit.run import open_run
+from lmkit.run.run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_the_file_holds_the_points_of_every_picture(run, album, tmp_path, form, 
 
 
 def test_a_csv_can_be_read_back_as_data(run, album, tmp_path):
-    from lmkit.data.table import Table
+    from lmkit.data.sets.table import Table
 
     result = predict_files(run, find_pictures([album]), tmp_path / "out")
     data = Table(path=result.landmarks, root=album)

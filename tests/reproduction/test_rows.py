@@ -2,10 +2,11 @@
 
 import pytest
 
-from lmkit import config
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.reproduction.published import TABLES
 from lmkit.reproduction.rows import Request, choose_rows, entries
+from lmkit.settings.layers import merge, read_assignments, read_recipe
+from lmkit.settings.settings import resolve
 
 FACES = {"name": "faces"}
 
@@ -40,7 +41,7 @@ def test_rows_differ_in_what_makes_them_and_in_nothing_else(registry):
 def test_on_the_paper_a_row_is_its_recipe(registry, name):
     table = "table1" if name in ("baseline", "inter-subject", "cycle") else "table3"
     found = made(registry, table, [name], recipe="paper")[name]
-    recipe = config.resolve(config.merge(config.read_recipe(name, registry)), registry)
+    recipe = resolve(merge(read_recipe(name, registry)), registry)
     assert found.to_dict() == recipe.to_dict()
 
 
@@ -58,7 +59,7 @@ def test_the_losses_of_the_third_table(registry):
 
 
 def test_what_is_counted_in_steps_is_scaled_with_them(registry):
-    sets = config.read_assignments(["optimizer.warmup=90"])
+    sets = read_assignments(["optimizer.warmup=90"])
     found = made(registry, names=["all"], steps=105)["all"]
     # The quickstart has 1050 steps, decays over 1050 and saves every 200.
     assert (found.run.steps, found.run.checkpoint_every) == (105, 10)
@@ -83,7 +84,7 @@ def test_every_seed_has_a_folder_of_its_own_and_the_first_the_rows(registry):
         "baseline-seed-1": 1,
         "all-seed-1": 1,
     }
-    sets = config.read_assignments(["run.seed=7"])
+    sets = read_assignments(["run.seed=7"])
     rows = made(registry, names=["all"], seeds=2, assignments=sets)
     assert {name: settings.run.seed for name, settings in rows.items()} == {
         "all": 7,
@@ -123,11 +124,11 @@ def test_rows_come_in_the_tables_order(registry):
 )
 def test_settings_that_contradict_a_row_are_refused(registry, assignment, named):
     with pytest.raises(LmkitError, match=named):
-        made(registry, names=["all"], assignments=config.read_assignments([assignment]))
+        made(registry, names=["all"], assignments=read_assignments([assignment]))
 
 
 def test_settings_that_say_what_the_row_says_are_fine(registry):
-    sets = config.read_assignments(["pairing.cycle=true", "run.landmarks=10", "run.batch_size=8"])
+    sets = read_assignments(["pairing.cycle=true", "run.landmarks=10", "run.batch_size=8"])
     assert made(registry, names=["all"], assignments=sets)["all"].run.batch_size == 8
 
 
@@ -136,5 +137,5 @@ def test_rows_about_a_loss_need_a_recipe_that_has_it(registry, row):
     with pytest.raises(LmkitError, match="'quickstart' has no perceptual") as caught:
         made(registry, "table3", [row])
     assert "--set loss.perceptual.weight=1" in caught.value.remedy
-    sets = config.read_assignments(["loss.perceptual.weight=1"])
+    sets = read_assignments(["loss.perceptual.weight=1"])
     assert made(registry, "table3", [row], assignments=sets)

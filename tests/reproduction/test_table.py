@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from lmkit import config
-from lmkit.campaign import Benchmark, Result
+from lmkit.campaigns.campaign import Benchmark, Result
 from lmkit.data.crops import LEAK
 from lmkit.reproduction.deviations import ALWAYS, COMPARABLE, NOT_COMPARABLE
 from lmkit.reproduction.published import TABLES
 from lmkit.reproduction.rows import Request, choose_rows, entries
 from lmkit.reproduction.table import build, markdown, write
+from lmkit.settings.layers import parse_data, read_assignments
 
 SCRATCH = (
     "The detector starts from random weights; the paper's starts from one trained on human pose "
@@ -60,14 +60,14 @@ def results(registry):
 
     def make(table, figures, *, sets=(), train=201_599, data="celeba:/data", recipe="paper", **on):
         rows = choose_rows(TABLES[table], list(figures))
-        section = config.parse_data(data, registry)
+        section = parse_data(data, registry)
         found = {}
         for row in rows:
             request = Request(
                 recipe=recipe,
                 data=section,
                 seeds=max(1, len(figures[row.name])),
-                assignments=config.read_assignments(sets),
+                assignments=read_assignments(sets),
             )
             runs = zip(entries([row], request, registry), figures[row.name], strict=False)
             found[row] = [

@@ -73,7 +73,7 @@ def test_everything_that_a_plugin_brings_is_checked(given):
 def test_a_package_may_bring_several_plugins():
     found = names("lmkit")
     assert "plugin lmkit.data: loads" in found
-    assert "plugin lmkit.recipes: loads" in found
+    assert "plugin lmkit.settings.recipes: loads" in found
     assert "detector hourglass: points" in found
 
 

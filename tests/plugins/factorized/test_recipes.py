@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lmkit.training import start
+from lmkit.training.session import start
 
 SMALL = ("run.steps=2", "run.batch_size=2", "detector.widths=4,4,4,4,4", "detector.name=factorized")
 

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lmkit.config import read_assignments, resolve
-from lmkit.engine.observer import Observer
 from lmkit.errors import LmkitError
-from lmkit.training import resume, start
+from lmkit.runtime.observer import Observer
+from lmkit.settings.layers import read_assignments
+from lmkit.settings.settings import resolve
+from lmkit.training.session import resume, start
 from lmkit_tensorboard.writer import TensorBoard
 
 SHORT = ("run.steps=4", "run.log_every=1", "run.checkpoint_every=2", "run.picture_every=2")

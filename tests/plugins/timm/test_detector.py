@@ -4,10 +4,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lmkit import config
 from lmkit.api import ExitCode, LmkitError
+from lmkit.preparation.of_run import own_data
+from lmkit.settings.layers import Layer, merge, read_recipe
+from lmkit.settings.settings import resolve
 from lmkit.testing import checks_for
-from lmkit.training import resume, start
+from lmkit.training.session import resume, start
 from lmkit_timm.backbones import build
 from lmkit_timm.detector import TimmDetector
 
@@ -210,15 +212,15 @@ def test_a_run_goes_on_and_opens_without_the_file_of_weights(registry, tmp_path)
         "detector": {"name": "timm:resnet10t", "pretrained": str(path), "frozen": 2},
         "generator": {"name": "residual", "width": 4, "blocks": 1},
     }
-    layers = [*config.read_recipe("quickstart", registry), config.Layer("test", small)]
-    settings = config.resolve(config.merge(layers), registry)
+    layers = [*read_recipe("quickstart", registry), Layer("test", small)]
+    settings = resolve(merge(layers), registry)
     run, _ = start(settings, tmp_path / "run")
-    points = run.predict(run.prepared().dataset.image(0))
+    points = run.predict(own_data(run).dataset.image(0))
     path.unlink()
     assert points.shape == (3, 2)
-    resumed, outcome = resume(tmp_path / "run", [config.Layer("more", {"run": {"steps": 3}})])
+    resumed, outcome = resume(tmp_path / "run", [Layer("more", {"run": {"steps": 3}})])
     assert outcome.step == 3
-    assert resumed.predict(run.prepared().dataset.image(0)).shape == (3, 2)
+    assert resumed.predict(own_data(run).dataset.image(0)).shape == (3, 2)
 
 
 def promises():

@@ -1,0 +1,168 @@
+"""Combinations of components and options, each to be trained under otherwise equal settings."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from lmkit.campaigns.campaign import Entry
+from lmkit.errors import LmkitError
+from lmkit.registry.lookup import Registry
+from lmkit.registry.values import Text
+from lmkit.settings.layers import Layer, merge, read_assignments
+from lmkit.settings.settings import Settings, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value of what is varied.
+
+    Args:
+        word: What it is called in the names of runs.
+        layer: The settings that make it.
+    """
+
+    word: str
+    layer: Layer
+
+
+Axis = Sequence[Choice]
+"""What is varied: the choices for one thing."""
+
+
+def component_axis(section: str, names: str) -> Axis:
+    """Return the choices of ``--detector hourglass,timm:resnet18`` and the like.
+
+    Args:
+        section: The section of the settings.
+        names: Names of components, with commas between them.
+
+    Raises:
+        LmkitError: If one is empty or given twice.
+    """
+    return [
+        Choice(_word(name), Layer(f"--{section}", {section: {"name": Text(name)}}))
+        for name in _split(names, f"--{section} {names}")
+    ]
+
+
+def loss_axis(sets: str) -> Axis:
+    """Return the choices of ``--loss mse,mse+perceptual``: sets of losses.
+
+    Args:
+        sets: Sets with commas between them; the losses of a set have plus signs between them.
+
+    Raises:
+        LmkitError: If one is empty or given twice.
+    """
+    return [
+        Choice(_word(words), Layer("--loss", losses=words.split("+")))
+        for words in _split(sets, f"--loss {sets}")
+    ]
+
+
+def option_axis(assignment: str) -> Axis:
+    """Return the choices of ``--vary detector.beta=3,10``.
+
+    Args:
+        assignment: An option, and its values with commas between them; with semicolons, where a
+            value holds commas itself.
+
+    Raises:
+        LmkitError: If it has no such form, or a value is empty or given twice.
+    """
+    name, equals, values = assignment.partition("=")
+    if not equals or "." not in name:
+        raise LmkitError(
+            f"--vary {assignment} is not section.key=value,value.",
+            remedy="Write, for example, --vary detector.beta=3,10.",
+        )
+    key = name.strip().rpartition(".")[2]
+    return [
+        Choice(f"{key}={_word(value)}", read_assignments([f"{name}={value}"]))
+        for value in _split(values, f"--vary {assignment}", ";" if ";" in values else ",")
+    ]
+
+
+def entries(
+    base: Sequence[Layer],
+    axes: Sequence[Axis],
+    above: Sequence[Layer],
+    *,
+    seeds: int,
+    registry: Registry,
+) -> list[Entry]:
+    """Return the run of every combination, seed by seed.
+
+    Args:
+        base: Settings below the combinations: a recipe.
+        axes: What is varied, one thing each.
+        above: Settings on top of the combinations, the same for all.
+        seeds: How often each combination is trained, from the settings' seed on upwards.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If there is nothing to compare, or a combination's settings are wrong.
+    """
+    chosen = [_combine(combination) for combination in product(*axes)]
+    if len(chosen) * seeds < 2:
+        raise LmkitError(
+            "A sweep of one run compares nothing.",
+            remedy="Give two values or more, for example --detector hourglass,timm:resnet18, or "
+            "--seeds 2.",
+        )
+    found = []
+    for number in range(seeds):
+        for word, layers in chosen:
+            settings = _settle(word, [*base, *layers, *above], registry)
+            seed = settings.run.seed + number
+            if number:
+                again = Layer("--seeds", {"run": {"seed": seed}})
+                settings = _settle(word, [*base, *layers, *above, again], registry)
+                word = f"{word}-seed-{seed}"
+            found.append(Entry(word, settings))
+    _refuse_equal(found)
+    return found
+
+
+def _combine(combination: Sequence[Choice]) -> tuple[str, list[Layer]]:
+    word = "+".join(choice.word for choice in combination) or "run"
+    return word, [choice.layer for choice in combination]
+
+
+def _settle(word: str, layers: Sequence[Layer], registry: Registry) -> Settings:
+    try:
+        return resolve(merge(layers), registry)
+    except LmkitError as error:
+        # Of many combinations, the user must know which.
+        error.problem = f"The combination {word}: {error.problem}"
+        raise
+
+
+def _refuse_equal(found: Sequence[Entry]) -> None:
+    """Refuse combinations that come to the same, such as a name and the option it stands for."""
+    seen: dict[str, str] = {}
+    for entry in found:
+        key = repr(sorted(entry.settings.flat().items()))
+        if key in seen:
+            raise LmkitError(
+                f"The combinations {seen[key]} and {entry.name} have the same settings.",
+                remedy="Leave one of them out, or see what --set undoes.",
+            )
+        seen[key] = entry.name
+
+
+def _split(text: str, where: str, separator: str = ",") -> list[str]:
+    words = [word.strip() for word in text.split(separator)]
+    twice = next((word for word in words if words.count(word) > 1), None)
+    if not all(words) or twice is not None:
+        raise LmkitError(
+            f"{where} has {'an empty value' if twice is None or not twice else f'{twice} twice'}.",
+            remedy=f"Give each value once, with '{separator}' between them.",
+        )
+    return words
+
+
+def _word(text: str) -> str:
+    """Return a value as it may stand in the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.") or "value"

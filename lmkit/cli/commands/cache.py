@@ -1,0 +1,100 @@
+"""``lmkit cache``: what pictures that were read once take on the disk, and getting rid of it."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lmkit.cli.options import F, count_of, json_option, print_json
+from lmkit.errors import LmkitError, did_you_mean
+
+if TYPE_CHECKING:
+    from lmkit.data.cache.cache_folder import Entry
+
+
+def folder_option(function: F) -> F:
+    """Add the ``--folder`` option."""
+    return click.option(
+        "--folder",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Where the caches are (loading.cache); the user's own if not given.",
+    )(function)
+
+
+@click.group("cache", short_help="List or remove the caches of pictures that were read once.")
+def command() -> None:
+    """List or remove the caches of pictures that training has read once.
+
+    They only save time: what is removed is built again when it is needed.
+    """
+
+
+@command.command("list", short_help="List them, the one last used first.")
+@folder_option
+@json_option
+def list_(folder: Path | None, as_json: bool) -> None:
+    """List the caches: their data, size, and when they were last used."""
+    from lmkit.cli.terminal import print_table
+    from lmkit.preparation.keeping import in_bytes
+
+    place, found = _find(folder)
+    if as_json:
+        rows = [{**entry._asdict(), "path": str(entry.path)} for entry in found]
+        print_json({"folder": str(place), "caches": rows})
+        return
+    if not found:
+        click.echo(f"There is no cache in {place}.")
+        return
+    print_table(
+        ("cache", "data", "pictures", "side", "size", "last used"),
+        [
+            (
+                entry.path.name,
+                entry.label,
+                f"{entry.shape[0]:,}" if entry.shape else "",
+                str(entry.shape[-1]) if entry.shape else "",
+                in_bytes(entry.bytes),
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)),
+            )
+            for entry in found
+        ],
+    )
+    click.echo(f"{in_bytes(sum(entry.bytes for entry in found))} in {place}")
+
+
+@command.command("remove", short_help="Remove some or all of them.")
+@click.argument("names", nargs=-1, metavar="CACHE...")
+@click.option("--all", "everything", is_flag=True, help="Remove all of them.")
+@folder_option
+def remove(names: tuple[str, ...], everything: bool, folder: Path | None) -> None:
+    """Remove caches, by the names that lmkit cache list shows."""
+    from lmkit.data.cache.cache_folder import remove as remove_entry
+    from lmkit.preparation.keeping import in_bytes
+
+    if everything == bool(names):
+        raise LmkitError(
+            "Which caches are to be removed is not said.",
+            remedy="Give their names, as lmkit cache list shows them, or --all.",
+        )
+    place, found = _find(folder)
+    by_name = {entry.path.name: entry for entry in found}
+    for name in names:
+        if name not in by_name:
+            raise LmkitError(
+                f"There is no cache '{name}' in {place}.",
+                remedy=did_you_mean(name, by_name, all_of_them="The caches are"),
+            )
+    chosen = found if everything else [by_name[name] for name in dict.fromkeys(names)]
+    for entry in chosen:
+        remove_entry(entry)
+    size = in_bytes(sum(entry.bytes for entry in chosen))
+    click.echo(f"Removed {count_of(len(chosen), 'cache')}, {size}.")
+
+
+def _find(folder: Path | None) -> tuple[Path, "list[Entry]"]:
+    from lmkit.data.cache.cache_folder import default_folder, entries
+
+    place = folder or default_folder()
+    return place, entries(place)

@@ -1,0 +1,78 @@
+"""``lmkit list``: what there is to choose from."""
+
+from fnmatch import fnmatchcase
+
+import click
+
+from lmkit.cli.options import json_option, print_json, registry
+from lmkit.registry.component import KINDS, LISTED
+from lmkit.registry.lookup import Registry
+
+
+class NamingListings(click.Command):
+    """A command whose help ends in what plugins add to it."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name the listings of the installed plugins."""
+        from lmkit.registry.lookup import installed
+
+        added = [(listing.name, listing.summary) for listing, _ in installed().listings()]
+        if added:
+            with formatter.section("Listings of plugins"):
+                formatter.write_dl(added)
+
+
+@click.command("list", cls=NamingListings, short_help="List components and recipes.")
+@click.argument("kind", required=False)
+@click.argument("pattern", required=False, default="*")
+@json_option
+def command(kind: str | None, pattern: str, as_json: bool) -> None:
+    """List components and recipes: all, those of a KIND, or those whose name fits a PATTERN.
+
+    Plugins may add listings of their own, which stand in the place of a KIND; `lmkit list listing`
+    names them.
+
+    Examples: lmkit list, lmkit list detector, lmkit list detector '*glass*', lmkit list recipe
+    """
+    known = registry()
+    if kind is not None and any(sign in kind for sign in "*?["):
+        pattern, kind = kind, None
+    rows = _rows(known, kind, pattern)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo("Nothing fits.", err=True)
+    width = max((len(row["name"]) for row in rows), default=0)
+    last = None
+    for row in rows:
+        if row["kind"] != last:
+            click.echo(("" if last is None else "\n") + row["kind"])
+            last = row["kind"]
+        package = "" if row["package"] == "lmkit" else f"  [{row['package']}]"
+        click.echo(f"  {row['name']:<{width}}  {row['summary']}{package}")
+
+
+def _rows(known: Registry, kind: str | None, pattern: str) -> list[dict[str, str]]:
+    if kind is not None and kind not in LISTED:
+        pairs, plugin = known.catalogue(kind, pattern)
+        name = kind.rpartition("/")[2]
+        return [_row(name, word, line, plugin.package) for word, line in pairs]
+    rows = [
+        _row(entry.component.kind, entry.component.name, entry.component.summary, package)
+        for wanted in KINDS
+        if kind in (None, wanted)
+        for entry in known.components(wanted, pattern)
+        for package in [entry.plugin.package]
+    ]
+    for what, records in (("recipe", known.recipes()), ("listing", known.listings())):
+        rows += [
+            _row(what, record.name, record.summary, plugin.package)
+            for record, plugin in records
+            if kind in (None, what) and fnmatchcase(record.name, pattern)
+        ]
+    return rows
+
+
+def _row(kind: str, name: str, summary: str, package: str) -> dict[str, str]:
+    return {"kind": kind, "name": name, "summary": summary, "package": package}

@@ -1,0 +1,110 @@
+"""``lmkit sweep``: combinations trained under equal settings, and compared."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmkit.cli.options import (
+    assignments_layer,
+    count_of,
+    data_option,
+    device_option,
+    json_option,
+    print_json,
+    print_written,
+    registry,
+    set_option,
+)
+from lmkit.errors import ExitCode
+
+PARTS = ("detector", "generator", "deformation", "pairing")
+
+
+@click.command("sweep", short_help="Train combinations under equal settings and compare them.")
+@data_option("Pictures: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
+@click.option("--detector", metavar="NAME,...", help="Detectors, such as hourglass,timm:resnet18.")
+@click.option("--generator", metavar="NAME,...", help="Generators.")
+@click.option("--deformation", metavar="NAME,...", help="Deformations.")
+@click.option("--pairing", metavar="NAME,...", help="Pairings.")
+@click.option("--loss", metavar="NAME+NAME,...", help="Sets of losses, such as mse,mse+perceptual.")
+@click.option("--vary", multiple=True, metavar="SECTION.KEY=VALUE,...",
+              help="Values of any option; may be given several times.")  # fmt: skip
+@click.option("--steps", type=int, metavar="N", help="Steps of each run.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+              help="How often each is trained, each time with another seed.")  # fmt: skip
+@click.option("--recipe", metavar="NAME", help="Named settings that all runs share.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml",
+              help="Settings on top of the recipe, the same for all.")  # fmt: skip
+@set_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("sweep"), show_default=True,
+              metavar="DIR", help="Folder of the runs and the comparison.")  # fmt: skip
+@device_option
+@json_option
+def command(
+    data: str | None,
+    loss: str | None,
+    vary: tuple[str, ...],
+    steps: int | None,
+    seeds: int,
+    recipe: str | None,
+    config: Path | None,
+    assignments: tuple[str, ...],
+    out: Path,
+    device: str | None,
+    as_json: bool,
+    **parts: str | None,
+) -> None:
+    """Train every combination of what is given, under otherwise equal settings, and compare them.
+
+    Values have commas between them. Each combination is a run in a folder of its own below --out.
+    The same command goes on where it was stopped or killed; what is finished is not repeated. At
+    the end stands the comparison that lmkit compare would make.
+    """
+    known = registry()
+    from lmkit.campaigns.campaign import Campaign
+    from lmkit.campaigns.sweep import component_axis, entries, loss_axis, option_axis
+    from lmkit.cli.campaign_progress import telling
+    from lmkit.cli.commands.compare import print_comparison
+    from lmkit.cli.terminal import NOTES, CountingProgress
+    from lmkit.comparison import compare, write_comparison
+    from lmkit.settings.layers import Layer, parse_data, read_config_file, read_recipe
+    from lmkit.training.session import default_recipe
+
+    axes = [component_axis(part, names) for part in PARTS if (names := parts[part]) is not None]
+    axes += [loss_axis(loss)] if loss is not None else []
+    axes += [option_axis(each) for each in vary]
+    if recipe is None and config is None:
+        recipe = default_recipe()
+        NOTES.print(f"No --recipe: all runs start from '{recipe}'.", markup=False)
+    base = [] if recipe is None else read_recipe(recipe, known)
+    base += [] if config is None else read_config_file(config, known)
+    run: dict[str, Any] = {"steps": steps, "device": device}
+    sections: dict[str, Any] = {"run": {key: value for key, value in run.items() if value}}
+    if data is not None:
+        sections["data"] = parse_data(data, known)
+    above = [Layer("the command line", sections), assignments_layer(assignments)]
+    runs = entries(base, axes, above, seeds=seeds, registry=known)
+    campaign = Campaign(out, runs, [], known)
+    campaign.check()
+    names = ", ".join(each.name for each in runs)
+    NOTES.print(f"{count_of(len(runs), 'run')}: {names}.", markup=False)
+    stop = campaign.run(telling(lambda: None))
+    if stop:
+        NOTES.print(
+            "Stopped and saved. The same command goes on; finished runs are not repeated.",
+            markup=False,
+        )
+        sys.exit(stop.code)
+    with CountingProgress("comparing") as progress:
+        comparison = compare(
+            [out / each.name for each in runs], device=device or "auto", progress=progress
+        )
+    written = write_comparison(comparison, out)
+    if as_json:
+        print_json(comparison.to_dict())
+    else:
+        print_comparison(comparison)
+        print_written(written)
+    sys.exit(ExitCode.OK)

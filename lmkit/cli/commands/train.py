@@ -1,0 +1,81 @@
+"""``lmkit train``: from a recipe, flags and data to a run folder."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lmkit.cli.options import count_of, data_option
+from lmkit.cli.train_or_pretrain import (
+    Kind,
+    carry_out,
+    detector_option,
+    loss_option,
+    out_option,
+    run_options,
+)
+
+if TYPE_CHECKING:
+    from lmkit.registry.lookup import Registry
+    from lmkit.run.run import Run
+    from lmkit.settings.layers import Layer
+    from lmkit.settings.settings import Settings
+
+EVALUATE_UP_TO = 5_000
+"""Pictures that are evaluated at the end of training without being asked."""
+
+
+@click.command("train", short_help="Train a detector on pictures without annotation.")
+@data_option("Pictures: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
+@out_option
+@detector_option
+@click.option("--generator", metavar="NAME", help="Redraws pictures; 'none' for methods without.")
+@click.option("--deformation", metavar="NAME", help="Makes the two views of a picture.")
+@click.option("--pairing", metavar="NAME", help="Asks for reconstructions.")
+@loss_option
+@click.option("--landmarks", type=int, metavar="K", help="Number of landmarks.")
+@run_options
+def command(**given: Any) -> None:
+    """Train a detector on pictures without annotation.
+
+    Without anything else it trains on generated faces. Settings come from the recipe, then
+    --config, then flags, then --set; later ones win. Ctrl-C finishes the step and saves; --resume
+    goes on.
+    """
+    carry_out(Kind("train", ("paper", "quickstart"), _settle, _evaluate, _next), **given)
+
+
+def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "Settings":
+    from lmkit.settings.settings import settle
+
+    return settle([*base, *layers], known)
+
+
+def _next(run: "Run") -> str:
+    return f"lmkit predict {run.path} PICTURES --out DIR"
+
+
+def _evaluate(run: "Run") -> dict[str, Any] | None:
+    """Measure the finished run on its own held-out pictures, where they are annotated."""
+    from lmkit.cli.commands.evaluate import measure
+    from lmkit.cli.terminal import NOTES
+    from lmkit.evaluation.protocol import QUICK
+    from lmkit.preparation.of_run import own_data
+    from lmkit.training.collapse import WARM_UP
+
+    ready = own_data(run)
+    split = ready.split
+    if not ready.dataset.point_names or not split.fit or not split.test:
+        return None
+    if len(split.fit) + len(split.test) > EVALUATE_UP_TO:
+        NOTES.print(f"To measure its error: lmkit evaluate {run.path}", markup=False)
+        return None
+    report = measure(run, ready, QUICK)
+    NOTES.print(
+        f"Error on {count_of(report.test_images, 'held-out picture')}: {report.forward:.2f} % "
+        f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
+        markup=False,
+    )
+    # In the first steps all landmarks are together at the centre; that is no collapse yet.
+    for warning in report.warnings() if run.step > WARM_UP else ():
+        NOTES.print(f"Warning: {warning}", markup=False)
+    return report.to_dict()

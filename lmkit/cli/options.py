@@ -1,0 +1,107 @@
+"""What several commands share: options that mean the same everywhere, and JSON on stdout."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from lmkit.runtime.launch import place
+
+if TYPE_CHECKING:
+    from lmkit.registry.lookup import Registry
+    from lmkit.run.run import Run
+    from lmkit.settings.layers import Layer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RUN = click.Path(path_type=Path)
+"""The type of a run folder's argument; whether it is one is checked where it is opened."""
+
+
+def data_option(help_text: str) -> Callable[[F], F]:
+    """Return the ``--data`` option."""
+    return click.option("--data", "data", metavar="SPEC", help=help_text)
+
+
+def device_option(function: F) -> F:
+    """Add the ``--device`` option."""
+    help_text = "auto, cpu, cuda, cuda:N or mps."
+    return click.option("--device", metavar="DEVICE", help=help_text)(function)
+
+
+def json_option(function: F) -> F:
+    """Add the ``--json`` option."""
+    help_text = "Print the result as JSON, alone on stdout."
+    return click.option("--json", "as_json", is_flag=True, help=help_text)(function)
+
+
+def set_option(function: F) -> F:
+    """Add the ``--set`` option."""
+    return click.option(
+        "--set",
+        "assignments",
+        metavar="SECTION.KEY=VALUE",
+        multiple=True,
+        help="Set any option; may be given several times.",
+    )(function)
+
+
+def print_json(content: Any) -> None:
+    """Print a result as JSON on stdout."""
+    click.echo(json.dumps(content, indent=2))
+
+
+def print_written(written: Sequence[Path]) -> None:
+    """Say which files were written, all in one folder; nothing if none were."""
+    if written:
+        names = ", ".join(path.name for path in written)
+        click.echo(f"Written to {written[0].parent}: {names}")
+
+
+def count_of(number: int, thing: str) -> str:
+    """Return a number with its noun: ``1 picture``, ``2 pictures``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def registry() -> "Registry":
+    """Return the installed components, after naming broken plugins on stderr."""
+    from lmkit.registry.lookup import installed
+
+    if place().is_first:
+        for line in plugin_notes():
+            click.echo(line, err=True)
+    return installed()
+
+
+def open_run(path: Path, device: str | None) -> "Run":
+    """Open a run, and name plugins that are here in another version than it had."""
+    from lmkit.cli.terminal import NOTES
+    from lmkit.run.run import open_run
+
+    run = open_run(path, device=device or "auto")
+    for text in run.notes():
+        NOTES.print(f"Note: {text}", markup=False)
+    return run
+
+
+def plugin_notes() -> Iterator[str]:
+    """Yield a line for every plugin that could not be loaded, and for every name used twice."""
+    from lmkit.cli.commands import COMMANDS
+    from lmkit.registry.lookup import installed
+
+    for plugin in installed().problems():
+        yield (
+            f"Note: plugin '{plugin.name}' of package {plugin.package} is not used. "
+            f"{plugin.problem} {plugin.remedy}"
+        )
+    for sentence in installed().taken(COMMANDS):
+        yield f"Note: {sentence}"
+
+
+def assignments_layer(assignments: tuple[str, ...]) -> "Layer":
+    """Return the layer of ``--set`` words."""
+    from lmkit.settings.layers import read_assignments
+
+    return read_assignments(assignments)

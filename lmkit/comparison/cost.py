@@ -1,0 +1,125 @@
+"""What a run costs: parameters, operations for a picture, and the speed at which it trained."""
+
+import json
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from lmkit.interfaces.detector import Detector
+from lmkit.run.run import Run
+from lmkit.runtime.assemble import blame, build
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a network is.
+
+    Args:
+        trainable: Numbers that training changes by their gradient.
+        total: These, and those that stay as they are: frozen weights and filters. The statistics
+            of normalisations are neither.
+    """
+
+    trainable: int
+    total: int
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "Size":
+        """Count the numbers of a network."""
+        trainable = sum(each.numel() for each in network.parameters() if each.requires_grad)
+        statistics = {
+            buffer
+            for module in network.modules()
+            if isinstance(module, nn.modules.batchnorm._NormBase)
+            for buffer in module.buffers(recurse=False)
+        }
+        stored = network.state_dict(keep_vars=True).values()
+        return cls(trainable, sum(each.numel() for each in stored if each not in statistics))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a run costs.
+
+    Args:
+        detector: How large the detector is.
+        generator: How large the generator is; none if there is none.
+        gflop: Thousand million operations of the detector for one picture; a multiplication and
+            the addition that follows are two.
+        images_per_second: How fast it trained: the median over its metrics; none if there are
+            none.
+        device: What it trained on; none if it is not known.
+    """
+
+    detector: Size
+    generator: Size | None
+    gflop: float
+    images_per_second: float | None
+    device: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+def measure_cost(run: Run) -> Cost:
+    """Return what a run costs.
+
+    Raises:
+        LmkitError: If it has no sound checkpoint, or its detector fails.
+    """
+    settings = run.settings
+    generator = None
+    if settings.generator["name"] != "none":
+        generator = Size.of(build("generator", settings.generator, settings, run.registry))
+    speed, device = training_speed(run)
+    with blame(f"detector '{settings.detector['name']}'"):
+        gflop = count_operations(run.detector, settings.run.image_size) / 1e9
+    return Cost(Size.of(run.detector), generator, gflop, speed, device)
+
+
+def count_operations(detector: Detector, image_size: int) -> int:
+    """Count the operations of a detector for one picture, as PyTorch's counter does.
+
+    Convolutions, matrix products and attention count, and nothing else.
+
+    Args:
+        detector: In eval mode.
+        image_size: Side of the picture, in pixels.
+    """
+    device = next(detector.parameters()).device
+    picture = torch.zeros(1, 3, image_size, image_size, device=device)
+    # The counter does not know the CPU's fused attention; taken apart, it is matrix products.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        detector(picture)
+    total: int = counter.get_total_flops()
+    return total
+
+
+def training_speed(run: Run) -> tuple[float | None, str | None]:
+    """Return the pictures a second of a run's training, and the device it was on last.
+
+    The median over the lines of its metrics from that device, without the first, which has the
+    start in it.
+    """
+    try:
+        text = run.folder.metrics.read_text(encoding="utf-8")
+    except OSError:
+        return None, None
+    lines = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            # The last line of a killed run may be cut short.
+            continue
+    if not lines:
+        return None, None
+    device = lines[-1].get("device")
+    speeds = [line["images_per_second"] for line in lines if line.get("device") == device]
+    return median(speeds[1:] or speeds), device

@@ -1,0 +1,256 @@
+"""Runs side by side: what differs in their settings, and whether their errors differ."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from lmkit.comparison.cost import Cost, measure_cost
+from lmkit.comparison.shared import share_pictures
+from lmkit.comparison.significance import Difference, Seeds
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.evaluation.protocol import QUICK, evaluate
+from lmkit.evaluation.report import Report
+from lmkit.interfaces.dataset import Dataset
+from lmkit.run.run import Run, open_run
+from lmkit.settings.changes import NO_EFFECT
+from lmkit.settings.layers import Layer
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of a comparison.
+
+    Args:
+        name: What it is called in the comparison: the end of its path that tells it from others.
+        run: The run.
+        dataset: The data it was measured on, as it reads them.
+        report: Its evaluation.
+        cost: What it costs.
+    """
+
+    name: str
+    run: Run
+    dataset: Dataset
+    report: Report
+    cost: Cost
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its settings, ``{"section.key": value}``."""
+        return self.run.settings.flat()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "path": str(self.run.path),
+            "steps": self.run.step,
+            "landmarks": self.report.detections.shape[1],
+            "cost": self.cost.to_dict(),
+            "evaluation": self.report.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs measured on the same pictures.
+
+    Args:
+        entries: The runs, as given.
+        differences: Of each pair of runs, the earlier against the later.
+        seeds: Runs that differ in their seed alone, summarised.
+        notes: What a reader must know, a sentence each.
+    """
+
+    entries: list[Entry]
+    differences: list[Difference]
+    seeds: list[Seeds]
+    notes: list[str]
+
+    @property
+    def best(self) -> Entry:
+        """The run with the smallest error."""
+        return min(self.entries, key=lambda entry: entry.report.forward)
+
+    def differing(self) -> dict[str, list[Any]]:
+        """Return the settings that are not the same everywhere, with each run's value.
+
+        None stands where a run has no such setting: an option of another component.
+        """
+        every = [entry.settings for entry in self.entries]
+        keys = dict.fromkeys(key for settings in every for key in settings)
+        found = {key: [settings.get(key) for settings in every] for key in keys}
+        return {
+            key: values
+            for key, values in found.items()
+            if any(value != values[0] for value in values)
+        }
+
+    def against(self, name: str) -> list[Difference]:
+        """Return the difference of every other run from one."""
+        return [
+            each if each.second == name else each.turned()
+            for each in self.differences
+            if name in (each.first, each.second)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        report = self.entries[0].report
+        names = [entry.name for entry in self.entries]
+        return {
+            "data": report.data,
+            "unit": report.unit,
+            "images": {"fit": report.fit_images, "test": report.test_images},
+            "runs": [entry.to_dict() for entry in self.entries],
+            "settings": {
+                key: dict(zip(names, values, strict=True))
+                for key, values in self.differing().items()
+            },
+            "best": self.best.name,
+            "differences": [each.to_dict() for each in self.differences],
+            "seeds": [each.to_dict() for each in self.seeds],
+            "notes": self.notes,
+        }
+
+
+def compare(
+    runs: Sequence[str | Path | Run],
+    *,
+    layers: Sequence[Layer] = (),
+    device: str = "auto",
+    batch_size: int = 64,
+    progress: Progress = lambda done, total: None,
+) -> Comparison:
+    """Measure runs on the same pictures and compare them.
+
+    The regressor of each is fitted on the pictures that all may fit on, and tested on those that
+    test in all.
+
+    Args:
+        runs: Two or more: folders, or opened runs.
+        layers: Settings of the data to measure on, if it is not the runs' own; as for
+            [other_data][lmkit.preparation.of_run.other_data].
+        device: Where the detectors of folders compute.
+        batch_size: Pictures a detector sees at a time.
+        progress: Called with the number of pictures done, and of all.
+
+    Raises:
+        LmkitError: If there are fewer than two runs, or they have no test pictures in common.
+    """
+    opened = [run if isinstance(run, Run) else open_run(run, device=device) for run in runs]
+    _refuse_too_few(opened)
+    names = _names([run.path for run in opened])
+    parts, fit, test = share_pictures(opened, names, layers)
+    entries: list[Entry] = []
+    for name, run, ready in zip(names, opened, parts, strict=True):
+        numbers = {ready.dataset.key(index): index for index in range(len(ready.dataset))}
+        before = len(entries) * (len(fit) + len(test))
+        report = evaluate(
+            run,
+            ready.dataset,
+            [numbers[key] for key in fit],
+            [numbers[key] for key in test],
+            QUICK,
+            data=ready.settings.data_label,
+            max_unreadable=ready.settings.loading.max_unreadable,
+            batch_size=batch_size,
+            notes=ready.notes(),
+            progress=lambda done, total, before=before: progress(before + done, total * len(runs)),  # type: ignore[misc]
+        )
+        entries.append(Entry(name, run, ready.dataset, report, measure_cost(run)))
+    return summarise(entries)
+
+
+def summarise(entries: Sequence[Entry]) -> Comparison:
+    """Compare runs that are measured already, on the same pictures.
+
+    Args:
+        entries: Two or more.
+
+    Raises:
+        LmkitError: If they were not measured on the same pictures.
+    """
+    keys = entries[0].report.keys
+    for entry in entries[1:]:
+        if entry.report.keys != keys:
+            raise LmkitError(
+                f"{entries[0].name} and {entry.name} were not measured on the same pictures.",
+                remedy="Compare reports of the same test pictures.",
+                code=ExitCode.DATA,
+            )
+    differences = [
+        Difference.of(a.name, a.report.per_image, b.name, b.report.per_image)
+        for a, b in combinations(entries, 2)
+    ]
+    seeds = _group_by_seed(entries)
+    return Comparison(list(entries), differences, seeds, _notes(entries, seeds))
+
+
+def _refuse_too_few(runs: Sequence[Run]) -> None:
+    paths = [run.path.resolve() for run in runs]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if len(runs) < 2 or twice is not None:
+        problem = f"{twice} is given twice." if twice else "A comparison takes two runs or more."
+        raise LmkitError(problem, remedy="Give the folders of different runs.")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of paths, all of the same number of parts, that differ."""
+    parts = [path.resolve().parts for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-length:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _group_by_seed(entries: Sequence[Entry]) -> list[Seeds]:
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        settings = entry.settings
+        same = {k: v for k, v in settings.items() if k != "run.seed" and k not in NO_EFFECT}
+        groups.setdefault(repr((sorted(same.items()), entry.run.step)), []).append(entry)
+    return [
+        Seeds.of(
+            [entry.name for entry in group],
+            [entry.run.settings.run.seed for entry in group],
+            [entry.report.forward for entry in group],
+        )
+        for group in groups.values()
+        if len({entry.run.settings.run.seed for entry in group}) > 1
+    ]
+
+
+def _notes(entries: Sequence[Entry], seeds: Sequence[Seeds]) -> list[str]:
+    grouped = {name for each in seeds for name in each.runs}
+    notes = [
+        "Intervals are of the test pictures alone: they say what other pictures like these would "
+        "have changed."
+    ]
+    if len(grouped) < len(entries):
+        notes.append(
+            "With one run per setting, nobody knows what another seed would have changed; train "
+            "several with --seed."
+        )
+    devices = {entry.cost.device or "an unknown device" for entry in entries}
+    if len(devices) > 1:
+        words = ", ".join(f"{e.name} on {e.cost.device or 'an unknown device'}" for e in entries)
+        notes.append(f"Images a second are not comparable, the devices differ: {words}.")
+    crops = {entry.report.crop for entry in entries}
+    if len(crops) > 1 and any(entry.report.crop_from_annotation for entry in entries):
+        notes.append(
+            "The runs crop differently, and not all without annotation: their errors are not "
+            "comparable."
+        )
+    for entry in entries:
+        steps = entry.run.settings.run.steps
+        if entry.run.step < steps:
+            notes.append(f"{entry.name} is not finished: step {entry.run.step} of {steps}.")
+        notes += [f"{entry.name}: {warning}" for warning in entry.report.health.warnings()]
+    told = [note for entry in entries for note in (*entry.report.notes, *entry.report.remarks)]
+    return [*notes, *dict.fromkeys(told)]

@@ -1,0 +1,423 @@
+"""Caches of pictures on the disk: built whole, found damaged or out of date, built anew, removed.
+
+A cache is a folder of its own:
+
+    cache.json              what it holds, from what and made with what; it names the other two
+    pictures-TOKEN.npy      the squares, (N, 3, S, S), uint8
+    table-TOKEN.bin         a row a picture
+    cache.lock              held by whoever builds
+
+``cache.json`` is renamed into its place last, so that a folder holds a whole cache or none,
+whenever a build is killed; and since each build has a token of its own, whoever reads the former
+one goes on reading.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import __version__ as pillow_version
+from PIL import features
+
+from lmkit import __version__
+from lmkit.data.cache.on_disk import ROW, CachedPictures, repairs_of, stamp_of
+from lmkit.data.framing import Framer
+from lmkit.data.loading import read_pictures
+from lmkit.data.unreadable import Unreadable
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.storage import storage, write_json
+
+_FORMAT = 1
+_TOGETHER = 64  # pictures that a worker process hands over at a time
+_RECORD, _LOCK = "cache.json", "cache.lock"
+_OWN = re.compile(
+    r"\.?cache\.(json|lock)(\.partial)?|pictures-[0-9a-f]{8}\.(npy|repairs)|table-[0-9a-f]{8}\.bin"
+)
+
+Progress = Callable[[int, int], None]
+"""Called with the number of pictures done, and of all."""
+
+
+class UnusableError(Exception):
+    """Why a cache is not used, as the end of a sentence that begins with "it"."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a cache is to hold.
+
+    Args:
+        dataset: The data; all of its pictures are cached.
+        framer: How they become squares.
+        source: What the data is and where: JSON values. It decides the name of the cache.
+        label: What to call the data.
+        package: The package that reads the data, and its version.
+    """
+
+    dataset: Dataset
+    framer: Framer
+    source: Mapping[str, Any]
+    label: str
+    package: str
+
+    @property
+    def name(self) -> str:
+        """What the cache's folder is called."""
+        words = json.dumps([self.source, repr(self.framer)], sort_keys=True)
+        digest = blake2b(words.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+        kind = str(self.source["name"]).replace("/", "-")
+        return f"{kind}-{self.framer.size}-{digest}"
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """What else decides the pixels: another version may decode or frame otherwise."""
+        jpeg = features.version_feature("libjpeg_turbo") or features.version_codec("jpg")
+        return {
+            "lmkit": __version__,
+            "package": self.package,
+            "Pillow": pillow_version,
+            "libjpeg": str(jpeg),
+        }
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the array of pictures, (N, 3, S, S)."""
+        return (len(self.dataset), 3, self.framer.size, self.framer.size)
+
+    @property
+    def bytes(self) -> int:
+        """What the cache takes on the disk, to within some kilobytes."""
+        return int(np.prod(self.shape)) + len(self.dataset) * ROW.itemsize
+
+    @cached_property
+    def stamps(self) -> NDArray[np.uint64]:
+        """What each picture is made from now, as a number; (N,)."""
+        count = len(self.dataset)
+        stamps = (stamp_of(self.dataset, index, self.framer) for index in range(count))
+        return np.fromiter(stamps, dtype=np.uint64, count=count)
+
+
+class Entry(NamedTuple):
+    """A cache that lies in a folder of caches."""
+
+    path: Path
+    label: str
+    """What the data is called."""
+    shape: tuple[int, ...]
+    """Of its array, (N, 3, S, S); empty if it is not whole."""
+    bytes: int
+    """What it takes on the disk."""
+    used: float
+    """When it was last opened or built, in seconds since 1970."""
+
+
+def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedPictures:
+    """Open a cache for reading, and verify everything but the pixels, which are when they are read.
+
+    Args:
+        folder: The cache's folder.
+        wanted: What it is to hold.
+        compare: Whether to look now whether any picture has changed since; otherwise each is
+            looked at when it is read.
+
+    Raises:
+        UnusableError: If there is no cache, or it is damaged or out of date.
+    """
+    record = _read_record(folder)
+    if record["made_with"] != wanted.made_with:
+        was, now = record["made_with"], wanted.made_with
+        other = next((key for key in now if was.get(key) != now[key]), "package")
+        raise UnusableError(f"was made with {other} {was.get(other)}, and here is {now[other]}")
+    if tuple(record["shape"]) != wanted.shape:
+        held, here = ", ".join(map(str, record["shape"][:1])), wanted.shape[0]
+        raise UnusableError(f"is out of date: it holds {held} pictures, and there are {here}")
+    path, header = folder / record["pictures"], _header(wanted.shape)
+    try:
+        content = (folder / record["table"]).read_bytes()
+        with path.open("rb") as file:
+            begins_well = file.read(len(header)) == header
+        size = path.stat().st_size
+    except OSError as error:
+        raise UnusableError(f"cannot be read: {error.strerror}") from None
+    if size != len(header) + int(np.prod(wanted.shape)):
+        raise UnusableError("is cut short")
+    if not begins_well or zlib.crc32(content) != record["table_checksum"]:
+        raise UnusableError("is damaged")
+    table = np.frombuffer(content, ROW)
+    if compare:
+        changed = np.count_nonzero(table["stamp"] != wanted.stamps)
+        if changed:
+            count = f"{changed:,} of {len(table):,}"
+            raise UnusableError(f"is out of date: {count} pictures have changed")
+    with suppress(OSError):
+        os.utime(folder / _RECORD)
+    return CachedPictures(wanted.dataset, wanted.framer, table, path, len(header), fresh=compare)
+
+
+def build_cache(
+    folder: Path,
+    wanted: Wanted,
+    *,
+    workers: int,
+    progress: Progress,
+    waiting: Callable[[], None],
+) -> tuple[CachedPictures, list[str]]:
+    """Read and frame every picture, and open the cache; unless another process has done so.
+
+    Args:
+        folder: The cache's folder.
+        wanted: What it is to hold.
+        workers: The number of processes that read.
+        progress: Told how far it is.
+        waiting: Called where another process is building it, before waiting for that.
+
+    Returns:
+        The cache, and the names of the pictures that could not be read; they are not in it.
+
+    Raises:
+        LmkitError: If it cannot be written. Nothing is left behind then.
+    """
+    with storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, waiting) as alone:
+        try:
+            return open_cache(folder, wanted, compare=True), []
+        except UnusableError:
+            unreadable = _write(folder, wanted, workers, progress, tidy=alone)
+            return open_cache(folder, wanted, compare=True), unreadable
+
+
+def take_repairs(cache: CachedPictures) -> int:
+    """Return how many pictures proved damaged and were put right since this was last asked."""
+    log = repairs_of(cache.path)
+    try:
+        lines = log.read_text(encoding="utf-8").split()
+        log.unlink()
+    except OSError:
+        return 0
+    return len(set(lines))
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Return the caches in a folder of caches, the one last used first."""
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        # What else lies there is never taken for a cache, and so never removed.
+        if not (path / _LOCK).is_file() or not all(map(_is_own, path.iterdir())):
+            continue
+        size = sum(file.stat().st_size for file in path.iterdir())
+        record: dict[str, Any] = {}
+        with suppress(UnusableError):
+            record = _read_record(path)
+        used = (path / (_RECORD if record else _LOCK)).stat().st_mtime
+        shape = tuple(record.get("shape", ()))
+        found.append(Entry(path, str(record.get("label", "not whole")), shape, size, used))
+    return sorted(found, key=lambda entry: -entry.used)
+
+
+def remove(entry: Entry) -> None:
+    """Remove a cache; processes that read it go on, from the data where need be.
+
+    Raises:
+        LmkitError: If it is being built, or cannot be removed.
+    """
+
+    def refuse() -> None:
+        raise LmkitError(
+            f"{entry.path} is being built.",
+            remedy="Wait until it is, or end the process that builds it.",
+            code=ExitCode.STORAGE,
+        )
+
+    with storage(entry.path), _locked(entry.path, refuse):
+        shutil.rmtree(entry.path)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        if record["format"] != _FORMAT:
+            raise UnusableError(f"is of form {record['format']}, and here is {_FORMAT}")
+        kinds = {"made_with": dict, "shape": list, "pictures": str, "table": str}
+        if not all(isinstance(record[key], kind) for key, kind in kinds.items()):
+            raise TypeError
+        record["table_checksum"], record["label"]
+        return record
+    except FileNotFoundError:
+        raise UnusableError("") from None
+    except OSError as error:
+        raise UnusableError(f"cannot be read: {error.strerror}") from None
+    except (ValueError, LookupError, TypeError):
+        raise UnusableError("is damaged") from None
+
+
+def _write(
+    folder: Path, wanted: Wanted, workers: int, progress: Progress, *, tidy: bool
+) -> list[str]:
+    """Write a new cache beside the former one, put it in its place, and return what is not in it.
+
+    Args:
+        folder: The cache's folder.
+        wanted: What it is to hold.
+        workers: The number of processes that read.
+        progress: Told how far it is.
+        tidy: Whether to remove what former builds left. Where nothing keeps a second build away, it
+            may be what that one writes.
+
+    Raises:
+        LmkitError: If it cannot be written.
+    """
+    token = secrets.token_hex(4)
+    pictures, table = folder / f"pictures-{token}.npy", folder / f"table-{token}.bin"
+    unreadable = Unreadable(1.0)
+    rows = np.zeros(len(wanted.dataset), ROW)
+    # Before pictures are read: one that changes meanwhile is found out of date the next time.
+    rows["stamp"] = wanted.stamps
+    try:
+        with storage(pictures), pictures.open("wb") as file:
+            _write_pictures(file, wanted, rows, unreadable, workers, progress)
+            _flush(file)
+        content = rows.tobytes()
+        with storage(table), table.open("wb") as file:
+            file.write(content)
+            _flush(file)
+        record = {
+            "format": _FORMAT,
+            "label": wanted.label,
+            "source": wanted.source,
+            "framer": repr(wanted.framer),
+            "made_with": wanted.made_with,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "shape": wanted.shape,
+            "pictures": pictures.name,
+            "table": table.name,
+            "table_checksum": zlib.crc32(content),
+            "unreadable": unreadable.report(),
+        }
+        write_json(folder / _RECORD, record)
+    except BaseException:
+        for path in (pictures, table):
+            path.unlink(missing_ok=True)
+        raise
+    for path in folder.iterdir() if tidy else ():
+        if _is_own(path) and path.name not in (_RECORD, _LOCK, pictures.name, table.name):
+            # Where open files cannot be removed, the next build does it.
+            with suppress(OSError):
+                path.unlink()
+    return [entry["picture"] for entry in unreadable.report()]
+
+
+def _write_pictures(
+    file: BinaryIO,
+    wanted: Wanted,
+    rows: NDArray[Any],
+    unreadable: Unreadable,
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Write the squares in order, a hole where a picture cannot be read, and fill in the table."""
+    header = _header(wanted.shape)
+    each = int(np.prod(wanted.shape[1:]))
+    count = len(wanted.dataset)
+    file.write(header)
+    batches = read_pictures(
+        wanted.dataset,
+        range(count),
+        framer=wanted.framer,
+        batch_size=_TOGETHER,
+        workers=workers,
+        unreadable=unreadable,
+    )
+    done = 0
+    progress(done, count)
+    for images, indices, framings in batches:
+        for square, index, framing in zip(images.numpy(), indices, framings, strict=True):
+            file.seek(len(header) + index * each)
+            file.write(square.data)
+            row = rows[index]
+            row["checksum"], row["readable"] = zlib.crc32(square.data), True
+            row["scale"], row["offset"] = framing.scale, framing.offset
+        done = indices[-1] + 1
+        progress(done, count)
+    if done < count:
+        # The last ones cannot be read, and are in no batch.
+        progress(count, count)
+    file.truncate(len(header) + count * each)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file is one of a cache's."""
+    return _OWN.fullmatch(path.name) is not None
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """Return how a ``.npy`` file of uint8 begins."""
+    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
+    # The magic words, the version and the length take 10 bytes; numpy asks for a multiple of 64.
+    padded = text + b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
+
+
+@contextmanager
+def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Hold a cache's lock, which goes with the process however that ends.
+
+    Yields:
+        Whether it is held; some systems and network file systems have no locks. Two that build at
+        once both do it there, and the last one stays.
+    """
+    with storage(folder):
+        lock = (folder / _LOCK).open("ab")
+    try:
+        import fcntl
+    except ImportError:
+        with lock:
+            yield False
+        return
+    with lock:
+        held = True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            held = False
+        try:
+            yield held
+        finally:
+            # Worker processes that are still ending hold the same lock.
+            with suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def default_folder() -> Path:
+    """Return where ``auto`` keeps caches: ``LMKIT_CACHE``, or the user's folder of caches."""
+    if own := os.environ.get("LMKIT_CACHE"):
+        return Path(own).expanduser().absolute()
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "lmkit"
+    try:
+        return Path.home() / ".cache" / "lmkit"
+    except RuntimeError:  # A user without a home, as in some containers.
+        return Path(tempfile.gettempdir()) / "lmkit"

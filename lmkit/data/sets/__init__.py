@@ -1,0 +1,1 @@
+"""The datasets that lmkit itself brings, and what they share."""

@@ -1,0 +1,103 @@
+"""The data of a run that is there already: divided as it was, or other data to measure it on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lmkit.data.split import Split, trained_keys
+from lmkit.data.unreadable import Unreadable
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.preparation.keeping import use_cache
+from lmkit.preparation.prepared import Prepared, prepare
+from lmkit.registry.lookup import Registry
+from lmkit.run.folder import RunFolder
+from lmkit.run.run import Run
+from lmkit.runtime.assemble import build_dataset
+from lmkit.settings.layers import Layer
+from lmkit.settings.settings import Settings, settle
+from lmkit.storage import read_json
+
+
+def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
+    """Leave out the test pictures that a run trained on, going by their names.
+
+    Args:
+        ready: Data from where the run's own came from.
+        folder: The run's.
+
+    Raises:
+        LmkitError: If none is left.
+    """
+    trained = trained_keys(read_json(folder.split))
+    test = [index for index in ready.split.test if ready.dataset.key(index) not in trained]
+    left_out = len(ready.split.test) - len(test)
+    if left_out and not test:
+        raise LmkitError(
+            f"All {left_out} pictures that would test trained the run.",
+            remedy="Evaluate without --data and --set, on what the run held out, or on other data.",
+            code=ExitCode.DATA,
+        )
+    return replace(ready, split=replace(ready.split, test=test), trained=left_out)
+
+
+def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) -> Prepared:
+    """Open a run's own data, divided as when it started.
+
+    Args:
+        folder: The run's.
+        settings: What to open the data with.
+        registry: Where the data's kind is looked up.
+
+    Raises:
+        LmkitError: If the data cannot be used, or has lost pictures that the run had.
+    """
+    dataset = build_dataset(settings, registry)
+    split = Split.from_json(read_json(folder.split), dataset)
+    return Prepared(settings, dataset, split, Unreadable(settings.loading.max_unreadable))
+
+
+OF_DATA = ("loading.held_out", "loading.split_seed", "loading.max_unreadable")
+"""The settings beside ``data.*`` that may differ when a run is measured on other data."""
+
+
+def own_data(run: Run) -> Prepared:
+    """Open the data that a run was trained on, divided as it was then.
+
+    Args:
+        run: The run.
+
+    Raises:
+        LmkitError: If the data cannot be used, or has lost pictures that the run had.
+    """
+    ready = divide_as_before(run.folder, run.settings, run.registry)
+    return use_cache(ready, run.registry)
+
+
+def other_data(run: Run, layers: Sequence[Layer]) -> Prepared:
+    """Open data that a run is to be measured on, and divide it.
+
+    Nothing that trained is tested: where it is the run's own data after all, the run's own split
+    holds, and where it comes from the same place with other options, what trained is left out.
+
+    Args:
+        run: The run.
+        layers: Settings of the data: its section, and those of
+            [OF_DATA][lmkit.preparation.of_run.OF_DATA].
+
+    Raises:
+        LmkitError: If the data cannot be used, or other settings would differ.
+    """
+    before = run.settings.flat()
+    settings = settle([Layer("run.json", run.stored), *layers], run.registry)
+    for key, value in settings.flat().items():
+        if not key.startswith("data.") and key not in OF_DATA and value != before.get(key):
+            free = f"data.*, {', '.join(OF_DATA[:-1])} and {OF_DATA[-1]}"
+            raise LmkitError(
+                f"{key}={value} would change the run, which was trained with {before.get(key)}.",
+                remedy=f"Leave it out; {free} may be set here.",
+            )
+    if settings.data == run.settings.data:
+        return use_cache(divide_as_before(run.folder, settings, run.registry), run.registry)
+    ready = use_cache(prepare(settings, run.registry), run.registry)
+    if settings.data_source == run.settings.data_source:
+        return without_trained(ready, run.folder)
+    return ready

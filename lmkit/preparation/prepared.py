@@ -1,0 +1,226 @@
+"""What comes before training: settings settled, data opened and divided, everything checked.
+
+Nothing here writes anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lmkit.data.crops import LEAK
+from lmkit.data.framing import build_framer
+from lmkit.data.loading import TrainingBatches
+from lmkit.data.split import Split, make_split
+from lmkit.data.subjects import Partners
+from lmkit.data.unreadable import Unreadable, find_unreadable
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.registry.lookup import Registry, installed
+from lmkit.runtime.assemble import Assembly, assemble, build_dataset
+from lmkit.settings.layers import Layer
+from lmkit.settings.settings import Settings, settle
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Data that is opened and divided.
+
+    Args:
+        settings: What it was opened with.
+        dataset: The data.
+        split: Its parts.
+        unreadable: Its pictures that are known to be unreadable, and are in no part.
+        without_points: How many more are in no part, because they have no annotated points that
+            they could be cropped by.
+        trained: How many would test, but are left out because the run at hand trained on them.
+        partners: The other pictures of each training picture's subject, where training pairs them.
+    """
+
+    settings: Settings
+    dataset: Dataset
+    split: Split
+    unreadable: Unreadable
+    without_points: int = 0
+    trained: int = 0
+    partners: Partners | None = None
+
+    def notes(self) -> list[str]:
+        """Return what the user should hear about the data, a sentence each."""
+        notes = list(self.dataset.notes)
+        left_out = len(self.unreadable)
+        if left_out:
+            pictures = "picture is" if left_out == 1 else "pictures are"
+            notes.append(f"{left_out} unreadable {pictures} left out.")
+        crop = build_framer(self.settings).crop
+        if crop is not None and crop.from_annotation:
+            notes.append(f"The crop is {crop}: {LEAK}.")
+        if self.without_points:
+            pictures = "picture" if self.without_points == 1 else "pictures"
+            notes.append(
+                f"Left out, without annotated points to be cropped by: {self.without_points} "
+                f"{pictures}."
+            )
+        if self.trained:
+            pictures = "picture" if self.trained == 1 else "pictures"
+            notes.append(
+                f"Left out of testing, because the run trained on them: {self.trained} {pictures}."
+            )
+        if self.partners is not None and self.partners.alone:
+            notes.append(
+                f"Paired with themselves, as the only ones of their subjects: "
+                f"{self.partners.alone} of {len(self.split.train)} pictures."
+            )
+        return notes
+
+
+def settle_on_points(
+    base: Sequence[Layer],
+    layers: Sequence[Layer],
+    registry: Registry | None = None,
+) -> Settings:
+    """Merge and check settings of a run that learns the data's annotated points, one a landmark.
+
+    Args:
+        base: The recipe's layers; the number of landmarks in them gives way to that of the points.
+        layers: What was asked for on top.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If they are wrong, ask for another number of landmarks or learn from no
+            annotation, or the data has none.
+    """
+    registry = registry or installed()
+    settings = settle([*base, *layers], registry)
+    losses = [registry.find("loss", options["name"]).load() for options in settings.loss.values()]
+    if not any(loss.needs_truth for loss in losses):
+        raise LmkitError(
+            f"No loss learns from annotated points ({', '.join(settings.loss)}).",
+            remedy="Give --recipe pretrain, or --loss heatmap or points.",
+        )
+    count = len(build_dataset(settings, registry).point_names)
+    if not count:
+        raise LmkitError(
+            f"The data '{settings.data['name']}' has no annotated points to learn from.",
+            remedy="Give data with points, such as --data faces or csv:FILE; "
+            "lmkit train needs none.",
+            code=ExitCode.DATA,
+        )
+    own = Layer("the annotated points", {"run": {"landmarks": count}})
+    settings = settle([*base, own, *layers], registry)
+    if settings.run.landmarks != count:
+        raise LmkitError(
+            f"run.landmarks={settings.run.landmarks} does not fit the data: each landmark is to "
+            f"learn one of {count} annotated points.",
+            remedy=f"Leave it out, or give {count}. A run that starts from this one may have any "
+            "number.",
+        )
+    return settings
+
+
+def prepare(settings: Settings, registry: Registry | None = None) -> Prepared:
+    """Open a run's data and divide it.
+
+    Raises:
+        LmkitError: If the data cannot be used.
+    """
+    dataset = build_dataset(settings, registry or installed())
+    return divide(dataset, settings, find_unreadable(dataset))
+
+
+def divide(dataset: Dataset, settings: Settings, problems: Mapping[int, str]) -> Prepared:
+    """Divide a new run's data.
+
+    Args:
+        dataset: The data.
+        settings: The run's.
+        problems: The pictures that are known to be unreadable, and why.
+
+    Raises:
+        LmkitError: If too many are unreadable, nothing is left to train on, or the crop is for
+            pictures of another kind.
+    """
+    unreadable = Unreadable(settings.loading.max_unreadable)
+    for index, reason in problems.items():
+        unreadable.add(dataset.key(index), reason)
+    unreadable.check(len(dataset))
+    without_points = _without_points(dataset, settings) - problems.keys()
+    split = make_split(
+        dataset,
+        held_out=settings.loading.held_out,
+        seed=settings.loading.split_seed,
+        unreadable=problems.keys() | without_points,
+    )
+    _check_crop(dataset, settings, split.train[0])
+    return Prepared(settings, dataset, split, unreadable, len(without_points))
+
+
+def _check_crop(dataset: Dataset, settings: Settings, index: int) -> None:
+    """Refuse a crop that is for pictures of another kind, going by one that trains."""
+    framer = build_framer(settings)
+    if framer.crop is None or framer.crop.from_annotation:
+        return
+    try:
+        image = dataset.image(index)
+    except OSError:
+        return  # Training leaves it out, and stops if there are too many.
+    try:
+        framer(image)
+    except OSError as error:
+        raise LmkitError(
+            f"{dataset.key(index)} cannot be cropped by {framer.crop}: {error}.",
+            remedy="Choose another: none, centre or jakab2018 serve pictures of any size.",
+            code=ExitCode.DATA,
+        ) from None
+
+
+def _without_points(dataset: Dataset, settings: Settings) -> set[int]:
+    """Return the pictures without the annotated points that the crop is made from."""
+    framer = build_framer(settings)
+    if framer.crop is None or not framer.crop.from_annotation:
+        return set()
+    found = {i for i in range(len(dataset)) if not framer.accepts(dataset.annotation(i))}
+    if len(found) == len(dataset):
+        raise LmkitError(
+            f"loading.crop={settings.loading.crop} is made from annotated points, and none of the "
+            f"{len(dataset)} pictures has any.",
+            remedy="Choose another: none, centre, jakab2018 or dve2019.",
+            code=ExitCode.DATA,
+        )
+    return found
+
+
+def find_partners(ready: Prepared) -> Prepared:
+    """Find the other pictures of each training picture's subject, where training pairs them.
+
+    Raises:
+        LmkitError: If the data does not say who is on its pictures, or each shows another subject.
+    """
+    if ready.settings.loading.partner == "none":
+        return ready
+    return replace(ready, partners=Partners(ready.dataset, ready.split.train))
+
+
+def make_ready(settings: Settings, registry: Registry | None = None) -> tuple[Prepared, Assembly]:
+    """Check all that can be checked before a new run starts, and write nothing.
+
+    Returns:
+        The data, and the components with their initial weights but for files they read.
+
+    Raises:
+        LmkitError: If the run could not start.
+    """
+    registry = registry or installed()
+    ready = prepare(settings, registry)
+    assembly = assemble(settings, registry)
+    ready = find_partners(ready)
+    # Asked for no step: it refuses a batch that the data cannot fill, as training would.
+    TrainingBatches(
+        ready.dataset,
+        ready.split.train,
+        framer=build_framer(settings),
+        batch_size=settings.run.batch_size,
+        seed=settings.run.seed,
+        start=0,
+        stop=0,
+        annotated=assembly.needs_truth,
+    )
+    return ready, assembly

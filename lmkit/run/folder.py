@@ -1,0 +1,136 @@
+"""The run folder: where everything a run produces is, written so that nothing is lost.
+
+Files that are replaced are written aside, flushed to the disk and renamed; a reader or a crash sees
+the old file or the new one, never half of one.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.weights import FOLDER as CHECKPOINTS
+from lmkit.storage import storage, write_json, write_text
+
+
+class RunFolder:
+    """The paths of a run, and the writing of its small files.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.settings = self.path / "run.json"
+        self.split = self.path / "split.json"
+        self.status = self.path / "status.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.unreadable = self.path / "unreadable.json"
+        self.pictures = self.path / "pictures"
+        self.checkpoints = self.path / CHECKPOINTS
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """Make a new run folder.
+
+        Raises:
+            LmkitError: If there is something there already, or it cannot be written.
+        """
+        cls.refuse_taken(path)
+        folder = cls(path)
+        with storage(path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+            folder.checkpoints.mkdir()
+            folder.pictures.mkdir()
+        return folder
+
+    @classmethod
+    def refuse_taken(cls, path: Path) -> None:
+        """Refuse to begin a run in a folder that holds anything.
+
+        Raises:
+            LmkitError: If it does, or is no folder.
+        """
+        folder = cls(path)
+        if folder.settings.exists():
+            raise LmkitError(
+                f"--out {path} holds a run already.",
+                remedy=f"Go on with it by --resume {path}, or give another folder.",
+                code=ExitCode.RUN,
+            )
+        with storage(path):
+            if folder.path.exists() and any(folder.path.iterdir()):
+                raise LmkitError(
+                    f"--out {path} is not empty and holds no run.",
+                    remedy="Give a folder that is empty or does not exist.",
+                    code=ExitCode.RUN,
+                )
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open an existing run folder.
+
+        Raises:
+            LmkitError: If there is no run.
+        """
+        folder = cls(path)
+        if not folder.settings.is_file():
+            what = "holds no run (run.json is missing)" if path.is_dir() else "is not a folder"
+            raise LmkitError(
+                f"{path} {what}.",
+                remedy="Give the folder that lmkit train wrote (--out).",
+                code=ExitCode.RUN,
+            )
+        return folder
+
+    def write_status(
+        self, state: str, step: int, steps: int, note: str = "", *, processes: int = 1
+    ) -> None:
+        """Say how the run stands: ``running``, ``finished``, ``stopped`` or ``failed``."""
+        status = {"state": state, "step": step, "steps": steps, "note": note}
+        status["processes"] = processes
+        write_json(self.status, {**status, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+
+    def write_unreadable(self, report: list[dict[str, str]]) -> None:
+        """List the pictures that could not be read, and why."""
+        write_json(self.unreadable, report)
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        with storage(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def cut_metrics(self, step: int) -> None:
+        """Drop the lines after ``step``: the steps that a resumed run takes again."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for text in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                # The last line of a killed run may be cut short.
+                continue
+            if line["step"] <= step:
+                kept.append(text + "\n")
+        write_text(self.metrics, "".join(kept))
+
+
+class Bystander(RunFolder):
+    """The folder of a run as a process has it that trains with another one, which writes."""
+
+    def write_status(
+        self, state: str, step: int, steps: int, note: str = "", *, processes: int = 1
+    ) -> None:
+        """Write nothing."""
+
+    def write_unreadable(self, report: list[dict[str, str]]) -> None:
+        """Write nothing."""
+
+    def append_metrics(self, line: dict[str, Any]) -> None:
+        """Write nothing."""
+
+    def cut_metrics(self, step: int) -> None:
+        """Write nothing."""

@@ -1,0 +1,113 @@
+"""Where a run's components come from: written to ``run.json``, and checked when it is opened.
+
+A run needs the plugins it was trained with, and may do otherwise with other versions of them. Its
+writers are written down as well, but only a run that goes on needs those.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.registry.lookup import Registered, Registry
+from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
+from lmkit.settings.settings import Settings
+
+Origin = dict[str, str]
+"""One component's ``section``, ``kind``, ``name``, ``target``, ``plugin``, ``package``, ``version``
+of the package, and ``api``, the version of lmkit's plugin API it was written against, or empty."""
+
+
+def origins(settings: Settings, registry: Registry) -> list[Origin]:
+    """Return where every component of a run comes from."""
+    chosen = [
+        (section, kind, getattr(settings, section)) for section, kind in COMPONENT_SECTIONS.items()
+    ]
+    for kind in SEVERAL:
+        chosen += [
+            (f"{kind}.{label}", kind, options) for label, options in getattr(settings, kind).items()
+        ]
+    found = []
+    for section, kind, options in chosen:
+        if options["name"] == "none":
+            continue
+        entry = registry.find(kind, options["name"])
+        found.append(
+            {
+                "section": section,
+                "kind": kind,
+                "name": options["name"],
+                "target": entry.component.target,
+                "plugin": entry.plugin.name,
+                "package": entry.plugin.package,
+                "version": entry.plugin.version,
+                "api": entry.plugin.api,
+            }
+        )
+    return found
+
+
+def check_present(former: Sequence[Origin], registry: Registry, path: Path) -> None:
+    """Refuse a run that was trained with a component that is not here.
+
+    Args:
+        former: Where its components came from.
+        registry: Where they are looked up.
+        path: The run's folder, for the message.
+
+    Raises:
+        LmkitError: If one is missing, with the package to install.
+    """
+    for origin in former:
+        if not _candidates(origin, registry):
+            raise LmkitError(
+                f"{path} needs the {origin['kind']} '{origin['name']}', which is not here.",
+                remedy=f"Install {origin['package']} {origin['version']}, which brings it."
+                + (" Or go on without it: --writer none." if origin["kind"] == "writer" else "")
+                + registry.absent(),
+                code=ExitCode.PLUGIN,
+            )
+
+
+def as_before(
+    settings: Mapping[str, Any], former: Sequence[Origin], registry: Registry
+) -> dict[str, Any]:
+    """Return stored settings that name a component's plugin where another took the same name.
+
+    A package that is installed later may bring a component of the same name; the run's is meant.
+    """
+    told = copy.deepcopy(dict(settings))
+    for origin in former:
+        found = _candidates(origin, registry)
+        own = [entry.plugin for entry in found if entry.plugin.package == origin["package"]]
+        if len(found) > 1 and len(own) == 1 and not own[0].built_in and "/" not in origin["name"]:
+            section, _, label = origin["section"].partition(".")
+            options = told[section][label] if label else told[section]
+            options["name"] = f"{own[0].name}/{origin['name']}"
+    return told
+
+
+def differences(former: Sequence[Origin], registry: Registry) -> Iterator[str]:
+    """Yield a sentence for every package that is here in another version than a run had."""
+    told = set()
+    for origin in former:
+        found = _candidates(origin, registry)
+        if not found:
+            continue
+        here = next((e for e in found if e.plugin.package == origin["package"]), found[0])
+        was = f"{origin['package']} {origin['version']}"
+        now = f"{here.plugin.package} {here.plugin.version}"
+        if was != now and (was, now) not in told:
+            told.add((was, now))
+            yield f"The run was trained with {was}, and here is {now}: results may differ."
+
+
+def _candidates(origin: Origin, registry: Registry) -> list[Registered]:
+    """Return the components that a name in a run may mean."""
+    owner, _, bare = origin["name"].rpartition("/")
+    return [
+        entry
+        for entry in registry.components(origin["kind"])
+        if entry.component.name == bare and owner in ("", entry.plugin.name, entry.plugin.package)
+    ]

@@ -1,0 +1,239 @@
+"""From settings to live components."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.interfaces.deformation import Deformation
+from lmkit.interfaces.detector import Detector
+from lmkit.interfaces.generator import Generator
+from lmkit.interfaces.kinds import INTERFACES
+from lmkit.interfaces.loss import Loss
+from lmkit.interfaces.pairing import Pairing, Route
+from lmkit.interfaces.writer import Writer
+from lmkit.registry.lookup import Registered, Registry
+from lmkit.registry.options import wanted_from_run
+from lmkit.seeds import derive
+from lmkit.settings.settings import Settings
+
+
+@dataclass(slots=True)
+class Assembly:
+    """The live components of a run."""
+
+    detector: Detector
+    generator: Generator | None
+    deformation: Deformation
+    pairing: Pairing
+    routes: tuple[Route, ...]
+    losses: dict[str, Loss]
+    weights: dict[str, float]
+    names: dict[str, str]
+    """What to call each part in a message, by section: ``{"detector": "detector 'hourglass'"}``."""
+    writers: dict[str, Writer] = field(default_factory=dict)
+    """Who receives what the run produces, by label."""
+
+    def networks(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield everything that trains and is saved, by name."""
+        yield "detector", self.detector
+        if self.generator is not None:
+            yield "generator", self.generator
+        yield "losses", nn.ModuleDict(self.losses)
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether a loss reads the annotated points."""
+        return any(loss.needs_truth for loss in self.losses.values())
+
+    def train(self) -> None:
+        """Put every network in training mode."""
+        for _, network in self.networks():
+            network.train()
+
+    def to(self, device: torch.device) -> None:
+        """Move every network, in the channels-last layout that convolutions are fastest in."""
+        for _, network in self.networks():
+            network.to(device)
+            network.to(memory_format=torch.channels_last)
+
+
+def assemble(settings: Settings, registry: Registry) -> Assembly:
+    """Build every component of a run but its data, on the CPU.
+
+    Raises:
+        LmkitError: If components do not fit together or one cannot be built.
+    """
+    generator = None
+    if settings.generator["name"] != "none":
+        generator = build("generator", settings.generator, settings, registry)
+    pairing = build("pairing", settings.pairing, settings, registry)
+    routes = tuple(pairing.routes()) if generator is not None else ()
+    losses = {
+        label: build("loss", options, settings, registry, purpose=f"loss.{label}")
+        for label, options in settings.loss.items()
+    }
+    assembly = Assembly(
+        detector=build_detector(settings, registry),
+        generator=generator,
+        deformation=build("deformation", settings.deformation, settings, registry),
+        pairing=pairing,
+        routes=routes,
+        losses=losses,
+        weights={label: options["weight"] for label, options in settings.loss.items()},
+        names=_names(settings, registry),
+        writers={
+            label: build("writer", options, settings, registry)
+            for label, options in settings.writer.items()
+        },
+    )
+    _check_fit(assembly, settings)
+    return assembly
+
+
+def build_detector(settings: Settings, registry: Registry) -> Detector:
+    """Build the detector alone, without its weights: what opening a run needs."""
+    detector: Detector = build("detector", settings.detector, settings, registry)
+    return detector
+
+
+def build_dataset(settings: Settings, registry: Registry) -> Dataset:
+    """Build the dataset of ``settings.data``."""
+    dataset: Dataset = build("dataset", settings.data, settings, registry)
+    return dataset
+
+
+def build(
+    kind: str,
+    options: dict[str, Any],
+    settings: Settings,
+    registry: Registry,
+    *,
+    purpose: str | None = None,
+) -> Any:
+    """Build one component from checked options.
+
+    The initial weights are a function of the run's seed and of what the component is for, so that
+    exchanging the generator leaves the detector's start as it was.
+
+    Args:
+        kind: The kind of component.
+        options: Its section of the settings.
+        settings: All settings, for what the run fills in.
+        registry: Where the component is looked up.
+        purpose: Sets the initial weights apart from others of the same kind.
+
+    Raises:
+        LmkitError: If the component is not derived from its kind's interface, refuses its options,
+            or breaks.
+    """
+    entry = registry.find(kind, options["name"])
+    cls = load_class(entry)
+    given = {key: value for key, value in options.items() if key not in ("name", "weight")}
+    given |= {name: getattr(settings.run, name) for name in wanted_from_run(cls)}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(settings.run.seed, "init", purpose or kind))
+            return cls(**given)
+    except LmkitError:
+        raise
+    except Exception as error:
+        raise LmkitError(
+            f"The {kind} '{options['name']}' of package {entry.plugin.package} could not be built: "
+            f"{type(error).__name__}: {error}.",
+            remedy=f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
+            "author; LMKIT_TRACEBACK=1 shows where it failed.",
+            code=ExitCode.PLUGIN,
+        ) from error
+
+
+def load_class(entry: Registered) -> type:
+    """Import a component's class.
+
+    Raises:
+        LmkitError: If it cannot be had, or is not derived from its kind's interface.
+    """
+    cls: type = entry.load()
+    component, plugin = entry.component, entry.plugin
+    interface = INTERFACES[component.kind]
+    if not issubclass(cls, interface):
+        raise LmkitError(
+            f"The {component.kind} '{component.name}' of plugin {plugin.name} (package "
+            f"{plugin.package}) is no {interface.__name__}: {component.target} is not derived "
+            "from it.",
+            remedy=f"Its author has to derive the class from lmkit.api.{interface.__name__}.",
+            code=ExitCode.PLUGIN,
+        )
+    return cls
+
+
+@contextmanager
+def blame(part: str) -> Iterator[None]:
+    """Say which component an exception came from.
+
+    Args:
+        part: What to call the component, from ``Assembly.names``.
+
+    Raises:
+        LmkitError: If the body raises anything else.
+    """
+    try:
+        yield
+    except LmkitError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise LmkitError(
+            f"The device ran out of memory in the {part}.",
+            remedy="Give a smaller --batch-size, or smaller networks.",
+        ) from error
+    except Exception as error:
+        raise LmkitError(
+            f"The {part} failed: {type(error).__name__}: {' '.join(str(error).split())[:400]}",
+            remedy="Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
+            code=ExitCode.PLUGIN,
+        ) from error
+
+
+def _names(settings: Settings, registry: Registry) -> dict[str, str]:
+    """Name every part with its package, unless it is lmkit's own."""
+    chosen = {"deformation": settings.deformation, "detector": settings.detector}
+    chosen |= {"generator": settings.generator, "pairing": settings.pairing}
+    chosen |= {f"loss.{label}": options for label, options in settings.loss.items()}
+    names = {}
+    for section, options in chosen.items():
+        kind = section.partition(".")[0]
+        names[section] = f"{kind} '{options['name']}'"
+        if options["name"] != "none":
+            plugin = registry.find(kind, options["name"]).plugin
+            names[section] += "" if plugin.built_in else f" of package {plugin.package}"
+    for label, options in settings.writer.items():
+        plugin = registry.find("writer", options["name"]).plugin
+        owner = f"plugin {plugin.name} (package {plugin.package})"
+        names[f"writer.{label}"] = f"writer '{options['name']}' of {owner}"
+    return names
+
+
+def _check_fit(assembly: Assembly, settings: Settings) -> None:
+    for label, loss in assembly.losses.items():
+        if loss.needs_routes and not assembly.routes:
+            raise LmkitError(
+                f"The loss '{label}' compares reconstructions, but there is no generator or route.",
+                remedy="Choose a generator and a pairing with routes, or another loss.",
+            )
+        if loss.needs_warps and settings.loading.partner != "none":
+            raise LmkitError(
+                f"The loss '{label}' compares two views of one picture by their warps, but "
+                f"loading.partner={settings.loading.partner} makes them of two pictures.",
+                remedy="Choose another loss, or --set loading.partner=none.",
+            )
+    if assembly.pairing.uses_auxiliary and settings.run.batch_size < 2:
+        raise LmkitError(
+            f"A batch of {settings.run.batch_size} has no other picture to serve as auxiliary for "
+            f"the pairing '{settings.pairing['name']}'.",
+            remedy="Give --batch-size 2 or more, or --pairing intra.",
+        )

@@ -1,0 +1,1 @@
+"""One run's settings, free of torch."""

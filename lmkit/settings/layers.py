@@ -1,0 +1,222 @@
+"""Settings as they come from many places: recipe, file, flags, assignments; read and merged."""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmkit.errors import ExitCode, LmkitError, did_you_mean
+from lmkit.registry.lookup import Registry
+from lmkit.registry.options import Text, convert
+from lmkit.settings.loading import LoadingSettings
+from lmkit.settings.optimizer import OptimizerSettings
+from lmkit.settings.run import RunSettings
+
+COMPONENT_SECTIONS = {
+    "data": "dataset",
+    "detector": "detector",
+    "generator": "generator",
+    "deformation": "deformation",
+    "pairing": "pairing",
+}
+"""The sections that choose one component, and its kind."""
+
+
+SEVERAL = ("loss", "writer")
+"""The sections that choose any number of components of their kind, each under a label."""
+
+
+CORE_SECTIONS: dict[str, type] = {
+    "run": RunSettings,
+    "optimizer": OptimizerSettings,
+    "loading": LoadingSettings,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Settings from one place.
+
+    Args:
+        origin: The place, for messages: ``recipe quickstart``, ``--config my.toml``.
+        values: Nested dictionaries ``{section: {key: value}}``.
+        losses: If given, the only losses there are from this layer on.
+        writers: The same of writers; each is a name, or ``NAME:VALUE``.
+    """
+
+    origin: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    losses: Sequence[str] | None = None
+    writers: Sequence[str] | None = None
+
+
+def read_toml(text: str, origin: str, registry: Registry) -> list[Layer]:
+    """Parse a TOML text into layers: those of the recipe it is ``based_on``, then its own.
+
+    Args:
+        text: Sections, and above them perhaps ``based_on = "recipe"`` and
+            ``losses = ["the", "only", "ones"]``, or ``writers``.
+        origin: Where it is from, for messages.
+        registry: Where recipes are looked up.
+
+    Raises:
+        LmkitError: If it is not TOML, or based on no recipe.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise LmkitError(f"{origin} is not TOML: {error}.", remedy="Correct that line.") from None
+    base = values.pop("based_on", None)
+    only = {
+        key: convert(values.pop(key), list[str], where=f"{origin}: {key}")
+        for key in ("losses", "writers")
+        if key in values
+    }
+    layers = [] if base is None else read_recipe(str(base), registry)
+    return [*layers, Layer(origin, values, **only)]
+
+
+def read_recipe(name: str, registry: Registry) -> list[Layer]:
+    """Read a recipe, after those it is based on.
+
+    Raises:
+        LmkitError: If there is no such recipe, or it is not TOML.
+    """
+    recipe = registry.recipe(name)
+    return read_toml(recipe.read(), f"recipe {name}", registry)
+
+
+def read_config_file(path: Path, registry: Registry) -> list[Layer]:
+    """Read a ``--config`` file: the same form as a recipe.
+
+    Raises:
+        LmkitError: If it cannot be read or is not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LmkitError(
+            f"--config {path} cannot be read: {error}.", remedy="Give the path of a TOML file."
+        ) from None
+    return read_toml(text, f"--config {path}", registry)
+
+
+def read_assignments(assignments: Iterable[str]) -> Layer:
+    """Parse ``section.key=value`` words as typed after ``--set``.
+
+    Raises:
+        LmkitError: If one does not have that form.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        *sections, key = name.strip().split(".")
+        if not equals or not sections or not all((*sections, key)):
+            raise LmkitError(
+                f"--set {assignment} is not section.key=value.",
+                remedy="Write, for example, --set detector.depth=3.",
+            )
+        table = values
+        for section in sections:
+            table = table.setdefault(section, {})
+        table[key] = Text(value)
+    return Layer("--set", values)
+
+
+def merge(layers: Iterable[Layer]) -> dict[str, Any]:
+    """Merge layers, later ones winning; choosing another component drops the former's options.
+
+    Raises:
+        LmkitError: If a section is unknown or is not a table.
+    """
+    merged: dict[str, Any] = {}
+    known = (*CORE_SECTIONS, *COMPONENT_SECTIONS, *SEVERAL)
+    for layer in layers:
+        for section, table in layer.values.items():
+            if section not in known:
+                raise LmkitError(
+                    f"{layer.origin}: there is no section '{section}'.",
+                    remedy=did_you_mean(section, known, all_of_them="The sections are"),
+                )
+            tables = table.items() if section in SEVERAL and isinstance(table, dict) else ()
+            for where, inner in ((section, table), *((f"{section}.{k}", v) for k, v in tables)):
+                if not isinstance(inner, Mapping):
+                    raise LmkitError(
+                        f"{layer.origin}: {where} is a single value.",
+                        remedy=f"Write --set {where}.KEY=VALUE, or [{where}] in a file.",
+                    )
+            if section in SEVERAL:
+                chosen = merged.setdefault(section, {})
+                for label, options in table.items():
+                    chosen[label] = _merge_component(chosen.get(label, {}), options)
+            elif section in COMPONENT_SECTIONS:
+                merged[section] = _merge_component(merged.get(section, {}), table)
+            else:
+                merged[section] = {**merged.get(section, {}), **table}
+        if layer.losses is not None:
+            losses = merged.get("loss", {})
+            merged["loss"] = {label: losses.get(label, {}) for label in layer.losses}
+        if layer.writers is not None:
+            merged["writer"] = _only_writers(layer.writers, merged.get("writer", {}))
+    return merged
+
+
+def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
+    """Turn a ``--data`` word into the ``data`` section: a dataset's name, or a folder's path.
+
+    Args:
+        spec: ``NAME``, ``NAME:VALUE``, or the path of a folder.
+        registry: Where datasets are looked up.
+
+    Raises:
+        LmkitError: If it is neither.
+    """
+    names = {entry.component.name for entry in registry.components("dataset")}
+    word, path = spec.partition(":")[0], Path(spec)
+    if word in names:
+        return {"name": Text(spec)}
+    if path.is_dir():
+        return {"name": "folder", "path": Text(spec)}
+    if word.rpartition("/")[2] in names:
+        # plugin/name, where two plugins bring datasets of one name.
+        return {"name": Text(spec)}
+    if path.is_file():
+        raise LmkitError(
+            f"--data {spec} is a file, not a folder.",
+            remedy=f"For a table of pictures write --data csv:{spec}.",
+            code=ExitCode.DATA,
+        )
+    raise LmkitError(
+        f"--data {spec} is neither a folder nor a kind of data.",
+        remedy=did_you_mean(spec.partition(":")[0], names, all_of_them="Kinds of data are")
+        + " Or give the path of a folder of pictures that exists.",
+        code=ExitCode.DATA,
+    )
+
+
+def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    if "name" in later and str(later["name"]) != str(former.get("name", later["name"])):
+        return dict(later)
+    return {**former, **later}
+
+
+def _only_writers(words: Sequence[str], former: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the writers that words name, with the options they have had; ``none`` for no writer.
+
+    Raises:
+        LmkitError: If ``none`` is given beside others.
+    """
+    if list(words) == ["none"]:
+        return {}
+    if "none" in words:
+        raise LmkitError(
+            "The writer 'none' stands for no writer, and others are given beside it.",
+            remedy="Leave it out, or the others.",
+        )
+    chosen = {}
+    for word in words:
+        name, colon, _ = word.partition(":")
+        options = former.get(name, {})
+        chosen[name] = _merge_component(options, {"name": Text(word)}) if colon else options
+    return chosen

@@ -1,0 +1,174 @@
+"""One run's settings: recipe, then ``--config`` file, then flags, then ``--set section.key=value``.
+
+Each of these is a [Layer][lmkit.settings.layers.Layer] of the same nested form; a later one wins.
+Merging needs no component and no torch. [resolve][lmkit.settings.settings.resolve] then asks every
+component for its options, checks them, and fills in every default, so that what is written to
+``run.json`` says everything.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmkit.errors import LmkitError
+from lmkit.registry.lookup import Registered, Registry, installed
+from lmkit.registry.options import Text, check_options
+from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, Layer, merge
+from lmkit.settings.loading import LoadingSettings
+from lmkit.settings.optimizer import OptimizerSettings
+from lmkit.settings.run import RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides a run, with nothing left open.
+
+    Component sections are plain dictionaries: ``name`` and every option. ``loss`` is one such
+    dictionary a loss, by label, with its ``weight``; ``writer`` one a writer.
+    """
+
+    run: RunSettings
+    optimizer: OptimizerSettings
+    loading: LoadingSettings
+    data: dict[str, Any]
+    detector: dict[str, Any]
+    generator: dict[str, Any]
+    deformation: dict[str, Any]
+    pairing: dict[str, Any]
+    loss: dict[str, dict[str, Any]]
+    writer: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def data_source(self) -> tuple[str, Path | None]:
+        """Where the data comes from: its kind, and its place if it has one."""
+        path = self.data.get("path")
+        name = str(self.data["name"]).rpartition("/")[2]
+        return name, None if path is None else Path(str(path)).resolve()
+
+    @property
+    def data_label(self) -> str:
+        """What to call the data in a report: its kind, and where it is."""
+        return ":".join(str(self.data[key]) for key in ("name", "path") if self.data.get(key))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested dictionaries of JSON values."""
+        plain: dict[str, Any] = _jsonable(asdict(self))
+        return plain
+
+    def flat(self) -> dict[str, Any]:
+        """Return ``{"section.key": value}`` of JSON values."""
+        return dict(_flatten(self.to_dict()))
+
+
+def resolve(merged: Mapping[str, Any], registry: Registry) -> Settings:
+    """Check merged settings against the components and fill in every default.
+
+    Args:
+        merged: From [merge][lmkit.settings.layers.merge], or what
+            [Settings.to_dict][lmkit.settings.settings.Settings.to_dict] returned.
+        registry: Where components are looked up; their modules are imported.
+
+    Raises:
+        LmkitError: If a component or an option is unknown, missing, or of the wrong type.
+    """
+    core = {
+        section: cls(
+            **check_options(cls, merged.get(section, {}), section=section, given_by_run=())
+        )
+        for section, cls in CORE_SECTIONS.items()
+    }
+    chosen = {
+        section: _resolve_component(section, kind, dict(merged.get(section, {})), registry)
+        for section, kind in COMPONENT_SECTIONS.items()
+    }
+    if not merged.get("loss"):
+        raise LmkitError("No loss is chosen.", remedy="Add one, for example --loss mse.")
+    losses = {}
+    for label, options in merged["loss"].items():
+        options = dict(options)
+        weight = check_options(_Weight, _take(options, "weight"), section=f"loss.{label}")
+        options.setdefault("name", label)
+        losses[label] = {
+            **_resolve_component(f"loss.{label}", "loss", options, registry),
+            **weight,
+        }
+    writers = {
+        label: _resolve_component(f"writer.{label}", "writer", {"name": label, **options}, registry)
+        for label, options in merged.get("writer", {}).items()
+    }
+    return Settings(**core, **chosen, loss=losses, writer=writers)  # type: ignore[arg-type]
+
+
+class _Weight:
+    """A loss's weight.
+
+    Args:
+        weight: What the loss is multiplied with.
+    """
+
+    def __init__(self, *, weight: float = 1.0) -> None: ...
+
+
+def _take(options: dict[str, Any], key: str) -> dict[str, Any]:
+    return {key: options.pop(key)} if key in options else {}
+
+
+def _resolve_component(
+    section: str, kind: str, options: dict[str, Any], registry: Registry
+) -> dict[str, Any]:
+    if "name" not in options:
+        raise LmkitError(
+            f"No {kind} is chosen.", remedy=f"Choose one: lmkit list {kind} shows them."
+        )
+    name, colon, argument = str(options.pop("name")).partition(":")
+    if kind == "generator" and name == "none":
+        # Methods without a generator learn from landmarks and warps alone.
+        return {"name": "none"}
+    entry = registry.find(kind, name)
+    cls = entry.load()
+    if colon:
+        options[_argument(entry, cls)] = Text(argument)
+    checked = check_options(cls, options, section=section)
+    return {"name": name, **{key: _absolute(value) for key, value in checked.items()}}
+
+
+def _argument(entry: Registered, cls: type) -> str:
+    argument = getattr(cls, "argument", None)
+    if argument is None:
+        name = entry.component.name
+        raise LmkitError(
+            f"The {entry.component.kind} '{name}' takes nothing after a colon.",
+            remedy=f"Write '{name}' alone.",
+        )
+    return str(argument)
+
+
+def _absolute(value: Any) -> Any:
+    """Make paths hold from any working directory, since a run is opened from anywhere."""
+    return value.expanduser().absolute() if isinstance(value, Path) else value
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def settle(layers: Sequence[Layer], registry: Registry | None = None) -> Settings:
+    """Merge and check settings.
+
+    Raises:
+        LmkitError: If they are wrong.
+    """
+    return resolve(merge(layers), registry or installed())

@@ -1,0 +1,71 @@
+"""Compiled networks: the same functions by kernels that torch.compile makes for them.
+
+Networks are compiled in place. Their parameters keep their names, so that checkpoints are the same
+with and without, and a run may go on either way.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Literal, get_args
+
+import torch
+from torch import nn
+
+from lmkit.runtime.assemble import Assembly
+
+Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
+"""How networks are compiled; the modes are torch.compile's, and the last two use CUDA graphs."""
+
+BACKEND = "inductor"
+
+
+def compile_networks(assembly: Assembly, mode: str, device: torch.device) -> Iterator[str]:
+    """Let networks be compiled when they are first called.
+
+    Losses are compiled in their parts, because what they read is no tensor.
+
+    Args:
+        assembly: The components, where they compute; changed in place.
+        mode: How, of [Compile][lmkit.training.compiling.Compile].
+        device: Where they compute.
+
+    Yields:
+        A sentence, if nothing can be compiled here; the networks then stay as they are.
+    """
+    if mode == "none":
+        return
+    assert mode in get_args(Compile)
+    if reason := why_not(device):
+        yield f"run.compile={mode}: nothing is compiled, because that fails here ({reason})."
+        return
+    for name, network in assembly.networks():
+        for part in _parts(network) if name == "losses" else [network]:
+            part.compile(backend=BACKEND, mode=mode if mode != "default" else None, dynamic=False)
+
+
+def why_not(device: torch.device) -> str | None:
+    """Return why networks cannot be compiled on a device; none if they can."""
+    probe = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).to(device)
+    probe.compile(backend=BACKEND)
+    try:
+        probe(torch.zeros(2, 3, 8, 8, device=device)).sum().backward()
+    except Exception as error:
+        # Of many kinds: no C++ compiler, no Triton, a GPU too old for it, a read-only cache.
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    finally:
+        torch.compiler.reset()
+    return None
+
+
+@contextmanager
+def forgiving(mode: str) -> Iterator[None]:
+    """Let what cannot be compiled run as it is, in place of ending the run."""
+    from torch._dynamo import config
+
+    with nullcontext() if mode == "none" else config.patch(suppress_errors=True):
+        yield
+
+
+def _parts(losses: nn.Module) -> Iterator[nn.Module]:
+    for loss in losses.children():
+        yield from loss.children()

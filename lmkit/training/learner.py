@@ -1,0 +1,265 @@
+"""The gradient of a step, whatever its batch is divided into: processes, passes, or neither."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lmkit.data.loading import Batch
+from lmkit.data.subjects import number_subjects
+from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.interfaces.step import Step
+from lmkit.runtime.assemble import Assembly
+from lmkit.training.parts import Part
+from lmkit.training.processes import Processes
+from lmkit.training.step import run_step, weigh
+from lmkit.training.updater import Updater
+
+_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")
+    if name in signature(DistributedDataParallel).parameters
+)
+"""The option, renamed in torch 2.14, by which buffers are left alone. Frozen networks are buffers
+and never change; running means are averaged here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The whole batch of a step, which every process knows.
+
+    Args:
+        images: (B, 3, S, S), uint8, on the device.
+        subjects: (B,) who is on each picture, on the CPU; or none.
+        truth: (B, P, 2), annotated points, on the device; or none.
+        partners: (B, 3, S, S), other pictures of the same subjects, on the device; or none.
+        partner_truth: (B, P, 2), their annotated points, on the device; or none.
+    """
+
+    images: Tensor
+    subjects: Tensor | None
+    truth: Tensor | None
+    partners: Tensor | None
+    partner_truth: Tensor | None
+
+
+class Learned(NamedTuple):
+    """What a step came to, of the whole batch; nothing of it waits for the device."""
+
+    loss: Tensor
+    """The weighted sum of the losses, over all processes and passes."""
+    terms: dict[str, Tensor]
+    """Each loss before its weight, over the passes of this process."""
+    points: Tensor
+    """(B, K, 2), the landmarks of the original views."""
+
+
+class Objective(nn.Module):
+    """A part of a step up to its loss, as one module: what DistributedDataParallel wraps.
+
+    Args:
+        assembly: The components; their networks stay what they are.
+        seed: The run's seed.
+        autocast: Makes the context in which the networks run.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        seed: int,
+        autocast: Callable[[], AbstractContextManager[object]],
+    ) -> None:
+        super().__init__()
+        self.networks = nn.ModuleDict(dict(assembly.networks()))
+        self._assembly = assembly
+        self._seed = seed
+        self._autocast = autocast
+
+    def forward(
+        self, whole: Whole, number: int, part: Part | None
+    ) -> tuple[Tensor, dict[str, Tensor], Step]:
+        """Return the loss of a part, its terms, and the record they were read from."""
+        step = run_step(
+            self._assembly,
+            whole.images,
+            whole.subjects,
+            whole.truth,
+            whole.partners,
+            whole.partner_truth,
+            number=number,
+            seed=self._seed,
+            autocast=self._autocast,
+            part=part,
+        )
+        loss, terms = weigh(self._assembly, step, self._autocast)
+        return loss, terms, step
+
+
+class Learner:
+    """Collects the gradient of a whole batch in the parameters.
+
+    Each process computes its share of the batch, in one pass or several, and
+    DistributedDataParallel averages the gradients. It wraps the networks after the first step,
+    which shows whether each parameter has a gradient; before, they are averaged by hand.
+
+    Args:
+        objective: The step.
+        updater: Whose parameters learn.
+        processes: Who computes it.
+        batch_size: Pictures a step B, of all processes together.
+        accumulate: Passes in which a process computes its share.
+
+    Raises:
+        LmkitError: If the batch cannot be divided evenly.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        updater: Updater,
+        processes: Processes,
+        *,
+        batch_size: int,
+        accumulate: int,
+    ) -> None:
+        self._objective = objective
+        self._updater = updater
+        self._processes = processes
+        self._parts = divide(batch_size, accumulate, processes)
+        self._replica: DistributedDataParallel | None = None
+        self._may_be_unused = False
+        # The same already, but for rounding where the machines are not alike.
+        processes.copy_from_first(objective.state_dict().values())
+
+    def take_in(self, batch: Batch, dataset: Dataset, device: torch.device) -> Whole:
+        """Return the whole batch from what each process has read of it."""
+        subjects = batch.subjects
+        if self._processes.world > 1:
+            indices = self._processes.gather(torch.tensor(batch.indices)).tolist()
+            numbers = number_subjects(dataset, indices)
+            subjects = None if numbers is None else torch.from_numpy(numbers)
+        images, truth, partners, partner_truth = (
+            None if own is None else self._processes.gather(own.to(device, non_blocking=True))
+            for own in (batch.images, batch.points, batch.partners, batch.partner_points)
+        )
+        assert images is not None
+        return Whole(images, subjects, truth, partners, partner_truth)
+
+    def learn(self, whole: Whole, number: int) -> Learned:
+        """Collect the gradient of a step's loss: its mean over processes and passes."""
+        losses, terms, points = [], [], []
+        module = self._replica or self._objective
+        for place, part in enumerate(self._parts):
+            last = place == len(self._parts) - 1
+            with nullcontext() if last or self._replica is None else self._replica.no_sync():
+                loss, found, step = module(whole, number, part)
+                with self._processes.watching():
+                    self._updater.backward(
+                        loss / len(self._parts) if len(self._parts) > 1 else loss
+                    )
+            losses.append(loss.detach())
+            terms.append({label: term.detach() for label, term in found.items()})
+            # A copy, since the next pass writes where a recorded graph's output lies.
+            points.append(step.landmarks["original"].points.detach().clone())
+            # A record keeps its graph, which the next pass needs the memory of.
+            del loss, found, step
+        if self._processes.world > 1:
+            self._agree(number)
+        mean = {label: _mean([each[label] for each in terms]) for label in terms[0]}
+        return self._of_all(_mean(losses), mean, torch.cat(points))
+
+    def settle(self) -> None:
+        """Let the processes agree on running means, as before they are saved or drawn with.
+
+        Where BatchNorm is not synchronised, each process has kept those of its own pictures.
+        """
+        self._average_buffers(self._objective)
+
+    def _of_all(self, loss: Tensor, terms: dict[str, Tensor], points: Tensor) -> Learned:
+        if self._processes.world > 1:
+            # One message for both: a row a process.
+            own = torch.cat((loss.reshape(1), points.flatten()))
+            rows = self._processes.gather(own[None])
+            loss = rows[:, 0].mean()
+            points = rows[:, 1:].reshape(-1, *points.shape[1:])
+        return Learned(loss, terms, points)
+
+    def _agree(self, number: int) -> None:
+        """Make sure that everybody has the mean of everybody's gradients."""
+        if self._replica is None:
+            self._average_first()
+        elif not self._may_be_unused:
+            lacking = [
+                p for each in self._updater.networks.values() for p in each if p.grad is None
+            ]
+            if lacking:
+                raise LmkitError(
+                    f"{len(lacking)} parameters that learned at first have no gradient at step "
+                    f"{number}, which several processes cannot agree on.",
+                    remedy="Train with one process, or report it to the author of the detector, "
+                    "generator or loss whose parameters come and go.",
+                    code=ExitCode.PLUGIN,
+                )
+        # What losses keep between steps enters their gradients at the next one.
+        self._average_buffers(self._objective.networks["losses"])
+
+    def _average_first(self) -> None:
+        parameters = [p for each in self._updater.networks.values() for p in each]
+        used = torch.tensor([p.grad is not None for p in parameters])
+        by = self._processes.gather(used[None]).sum(dim=0).tolist()
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self._processes.average(p.grad for p in parameters if p.grad is not None)
+        for parameter, count in zip(parameters, by, strict=True):
+            if count == 0:
+                parameter.grad = None
+        self._may_be_unused = min(by) < self._processes.world
+        options: dict[str, Any] = {_BUFFERS: False, "init_sync": False}
+        options["find_unused_parameters"] = self._may_be_unused
+        self._replica = DistributedDataParallel(self._objective, **options)
+
+    def _average_buffers(self, module: nn.Module) -> None:
+        # By name: what a network saves of a parameter may be a part of it, and no Parameter.
+        learned = dict(module.named_parameters(remove_duplicate=False))
+        saved = module.state_dict().items()
+        self._processes.average(each for name, each in saved if name not in learned)
+
+
+def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part | None]:
+    """Return what this process computes of a batch, one pass after the other.
+
+    Raises:
+        LmkitError: If the batch cannot be divided evenly.
+    """
+    count = processes.world * accumulate
+    if batch_size % count:
+        among = [f"{processes.world} processes"] if processes.world > 1 else []
+        among += [f"{accumulate} passes each" if among else f"{accumulate} passes"] * (
+            accumulate > 1
+        )
+        near = f"Give --batch-size {max(batch_size // count, 1) * count}"
+        raise LmkitError(
+            f"A batch of {batch_size} cannot be divided evenly among {' of '.join(among)}.",
+            remedy=f"{near} or another run.accumulate."
+            if processes.world == 1
+            else f"{near}, which is that of all processes together, or start another number of "
+            "them.",
+        )
+    if count == 1:
+        return [None]
+    size = batch_size // count
+    join = processes.join if accumulate == 1 else None
+    first = processes.rank * accumulate * size
+    starts = range(first, first + accumulate * size, size)
+    return [Part(slice(start, start + size), join) for start in starts]
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.stack(list(values)).mean()

@@ -1,0 +1,294 @@
+"""Training as a whole: a new run, or going on with one, from settings to a finished run folder.
+
+This is lmkit from Python; the command line does the same through the same functions.
+"""
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmkit import __version__
+from lmkit.errors import LmkitError
+from lmkit.preparation.keeping import make_cache, tell_repairs
+from lmkit.preparation.of_run import divide_as_before
+from lmkit.preparation.prepared import Prepared, find_partners, make_ready
+from lmkit.registry.discovery import is_strict
+from lmkit.registry.lookup import Registry, installed
+from lmkit.run import checkpoint as checkpoints
+from lmkit.run import provenance
+from lmkit.run.folder import Bystander, RunFolder
+from lmkit.run.run import Run
+from lmkit.runtime.assemble import Assembly, assemble, blame
+from lmkit.runtime.device import choose_device
+from lmkit.runtime.observer import Observer, Observers
+from lmkit.settings.changes import refuse_changes
+from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
+from lmkit.settings.settings import Settings, settle
+from lmkit.storage import write_json
+from lmkit.training.learner import divide
+from lmkit.training.loop import Outcome
+from lmkit.training.loop import train as run_training
+from lmkit.training.processes import Processes, together
+from lmkit.training.sheets import PictureWriter
+from lmkit.training.writers import WriterObserver
+
+
+def start(
+    settings: Settings,
+    out: Path,
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> tuple["Run", Outcome]:
+    """Start a new run and train it.
+
+    Args:
+        settings: Everything that decides it.
+        out: Its folder; must not exist or be empty.
+        observers: Hear of its progress.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If anything is wrong. Before training starts, nothing is left behind.
+    """
+    registry = registry or installed()
+    with together() as processes:
+        choose_device(settings.run.device)
+        divide(settings.run.batch_size, settings.run.accumulate, processes)
+        ready, assembly = make_ready(settings, registry)
+        _initialise(assembly)
+        # A name that is made of the time is not the same everywhere.
+        out = Path(processes.exchange(str(out))[0])
+        if processes.write:
+            RunFolder.refuse_taken(out)
+        ready = _cached(ready, registry, observers, processes)
+        folder: RunFolder = Bystander(out)
+        if processes.write:
+            folder = RunFolder.create(out)
+            write_json(folder.split, ready.split.to_json(ready.dataset))
+            if ready.unreadable:
+                folder.write_unreadable(ready.unreadable.report())
+            # Last, since it is what makes the folder a run.
+            write_json(folder.settings, _describe(settings, registry, processes))
+        outcome = _train(ready, assembly, folder, observers, None, processes)
+    return Run(folder, registry), outcome
+
+
+def resume(
+    path: Path,
+    layers: Sequence[Layer] = (),
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> tuple["Run", Outcome]:
+    """Go on with a run from its newest checkpoint, or from the start if it has none.
+
+    Args:
+        path: The run's folder.
+        layers: Settings that differ from the run's own; only those of
+            [MAY_CHANGE][lmkit.settings.changes.MAY_CHANGE] may.
+        observers: Hear of its progress.
+        registry: Where components are looked up.
+
+    Raises:
+        LmkitError: If the run is damaged or finished, or the settings differ.
+    """
+    registry = registry or installed()
+    with together() as processes:
+        run = Run(RunFolder.open(path), registry)
+        former = run.settings
+        settings = settle(_with_writers(run, layers), registry)
+        refuse_changes(former, settings, path)
+        divide(settings.run.batch_size, settings.run.accumulate, processes)
+        found = checkpoints.list_checkpoints(run.folder)
+        done = max(found, default=0)
+        if done >= settings.run.steps:
+            raise LmkitError(
+                f"{path} is at step {done} already, of {settings.run.steps}.",
+                remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
+            )
+        ready = find_partners(divide_as_before(run.folder, settings, run.registry))
+        assembly = assemble(settings, registry)
+        if not found:
+            _initialise(assembly)
+        ready = _cached(ready, registry, observers, processes)
+        # Before training, so that a run that is interrupted again knows how far it was to go; and
+        # once all have read what it was.
+        processes.exchange(None)
+        if processes.write:
+            record = {**run.record, "settings": settings.to_dict(), "processes": processes.world}
+            now = provenance.origins(settings, registry)
+            record["components"] = run.origins + [each for each in now if each["kind"] == "writer"]
+            write_json(run.folder.settings, record)
+            for text in run.notes():
+                Observers(observers).note(text)
+        folder = run.folder if processes.write else Bystander(path)
+        outcome = _train(ready, assembly, folder, observers, found.get(done), processes)
+    return Run(folder, registry), outcome
+
+
+def train(
+    *,
+    data: str | None = None,
+    out: str | Path | None = None,
+    recipe: str | None = None,
+    resume_from: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    observers: Sequence[Observer] = (),
+) -> "Run":
+    """Train a detector.
+
+    Args:
+        data: ``faces``, a folder of pictures, or ``KIND:PATH`` of ``lmkit list dataset``; the
+            recipe's (``faces``) if not given.
+        out: The run's folder; ``runs/<time>`` if not given.
+        recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
+            ``quickstart`` without one if not given.
+        resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
+            hold, and of ``settings`` those of
+            [MAY_CHANGE][lmkit.settings.changes.MAY_CHANGE] may differ.
+        settings: ``{"section": {"key": value}}`` on top of the recipe, for example
+            ``{"run": {"steps": 500}, "detector": {"depth": 3}}``.
+        observers: Hear of the run's progress; see [Observer][lmkit.runtime.observer.Observer].
+
+    Returns:
+        The finished run.
+
+    Raises:
+        LmkitError: If anything is wrong.
+
+    Example:
+        >>> run = lmkit.train(data="photos/", out="runs/first")  # doctest: +SKIP
+        >>> run.predict("face.jpg")  # doctest: +SKIP
+    """
+    layer = Layer("settings", settings or {})
+    if resume_from is not None:
+        for name, value in (("data", data), ("out", out), ("recipe", recipe)):
+            if value is not None:
+                raise LmkitError(
+                    f"{name}={value} does not go with resume_from, which takes everything from the "
+                    "run.",
+                    remedy=f"Leave {name} out, or start a new run without resume_from.",
+                )
+        return resume(Path(resume_from), [layer], observers)[0]
+    registry = installed()
+    layers = read_recipe(recipe or default_recipe(), registry)
+    if data is not None:
+        layers.append(Layer("data", {"data": parse_data(data, registry)}))
+    return start(settle([*layers, layer]), Path(out or default_out()), observers)[0]
+
+
+def default_recipe(full: str = "paper", quick: str = "quickstart") -> str:
+    """Return the recipe for whoever names none: the full one with a GPU, else the quick one."""
+    return quick if choose_device("auto").type == "cpu" else full
+
+
+def default_out() -> Path:
+    """Return a folder for whoever names none."""
+    return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+
+
+def _initialise(assembly: Assembly) -> None:
+    """Let the networks of a new run read their pretrained weights."""
+    for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
+        if network is not None:
+            with blame(assembly.names[part]):
+                network.initialise()
+
+
+def _cached(
+    ready: Prepared, registry: Registry, observers: Sequence[Observer], processes: Processes
+) -> Prepared:
+    """Return data that is read from a cache, which one process builds while the others wait."""
+    ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
+    processes.wait_for_all("cache")
+    return ready
+
+
+def _train(
+    ready: Prepared,
+    assembly: Assembly,
+    folder: RunFolder,
+    observers: Sequence[Observer],
+    checkpoint: Path | None,
+    processes: Processes,
+) -> Outcome:
+    everyone = Observer()
+    if processes.write:
+        everyone = _audience(ready, assembly, folder, observers)
+    try:
+        return run_training(
+            ready.settings,
+            assembly,
+            ready.dataset,
+            ready.split,
+            folder,
+            everyone,
+            unreadable=ready.unreadable,
+            checkpoint=checkpoint,
+            partners=ready.partners,
+            processes=processes,
+        )
+    finally:
+        tell_repairs(ready, everyone)
+
+
+def _audience(
+    ready: Prepared, assembly: Assembly, folder: RunFolder, observers: Sequence[Observer]
+) -> Observer:
+    """Return all who hear of a run, after they have heard of its data."""
+    listening = Observers(observers)
+    writers = [
+        WriterObserver(
+            writer,
+            assembly.names[f"writer.{label}"],
+            folder.path,
+            ready.settings.to_dict(),
+            note=listening.note,
+            strict=is_strict(),
+        )
+        for label, writer in assembly.writers.items()
+    ]
+    listening.observers = [*observers, *writers]
+    for text in ready.notes():
+        listening.note(text)
+    if ready.unreadable:
+        listening.note(f"{folder.unreadable} lists them.")
+    return Observers(
+        [listening, PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)]
+    )
+
+
+def _with_writers(run: Run, layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers of a run that goes on: what it was, its writers included, and what differs.
+
+    Raises:
+        LmkitError: If a writer of the run that is to go on is not here.
+    """
+    writers = run.record["settings"].get("writer", {})
+    stored = Layer(f"{run.path}/run.json", {**run.stored, "writer": writers})
+    kept = merge([stored, *layers]).get("writer", {})
+    former = [
+        origin
+        for origin in run.record.get("components", ())
+        if origin["kind"] == "writer"
+        and str(kept.get(origin["section"].partition(".")[2], {}).get("name")) == origin["name"]
+    ]
+    provenance.check_present(former, run.registry, run.path)
+    return [stored, *layers]
+
+
+def _describe(settings: Settings, registry: Registry, processes: Processes) -> dict[str, Any]:
+    """Return what ``run.json`` holds."""
+    versions = {"lmkit": __version__, "python": platform.python_version()}
+    versions |= {"torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "versions": versions,
+        "processes": processes.world,
+        "components": provenance.origins(settings, registry),
+        "settings": settings.to_dict(),
+    }

@@ -1,0 +1,150 @@
+"""One training step, up to its loss: deform, detect once, travel the routes, compare."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+from lmkit.geometry.warps import Warp
+from lmkit.interfaces.deformation import Views
+from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.pairing import View
+from lmkit.interfaces.step import Step
+from lmkit.runtime.assemble import Assembly, blame
+from lmkit.seeds import derive
+from lmkit.training.parts import Part, deform, join_landmarks
+from lmkit.training.routes import travel
+
+
+def run_step(
+    assembly: Assembly,
+    images: Tensor,
+    subjects: Tensor | None,
+    truth: Tensor | None = None,
+    partners: Tensor | None = None,
+    partner_truth: Tensor | None = None,
+    *,
+    number: int,
+    seed: int,
+    autocast: Callable[[], AbstractContextManager[object]],
+    part: Part | None = None,
+) -> Step:
+    """Run one step, or a part of it, up to its record.
+
+    All views go through the detector in one call; the auxiliary's landmarks are the original's,
+    permuted, and cost nothing, unless they are in a part that is computed at another time.
+
+    Args:
+        assembly: The components.
+        images: (B, 3, H, W), uint8, on the device of the networks.
+        subjects: (B,) who is on each picture, on the CPU; or none.
+        truth: (B, P, 2), annotated points in [-1, 1] of the pictures, NaN where not known, on the
+            device of the networks; or none.
+        partners: (B, 3, H, W), as ``images``: another picture of each subject, of which the
+            deformed view is made; or none, where both views are of one picture.
+        partner_truth: (B, P, 2), as ``truth``, of the partners.
+        number: The step, from 0.
+        seed: The run's seed.
+        autocast: Makes the context in which the networks run.
+        part: Which pictures the record is to be of; all if not given.
+    """
+    # Drawn for the whole batch, whoever computes it: the 0 would be the number of a process.
+    draws = derive(seed, number, 0, "deformation")
+    with blame(assembly.names["deformation"]):
+        pair, original_warp, original = deform(assembly.deformation, images, draws, part)
+        if partners is not None:
+            # By the same draws, so that who is their own partner gets the pair they would have.
+            other = deform(assembly.deformation, partners, draws, part).views
+            pair = Views(pair.original, other.deformed, pair.original_warp, other.deformed_warp)
+    with blame(assembly.names["pairing"]):
+        chosen = assembly.pairing.auxiliary(
+            len(images),
+            subjects,
+            torch.Generator().manual_seed(derive(seed, number, 0, "auxiliary")),
+        )
+        _check_auxiliary(chosen, len(images), assembly)
+    views: dict[View, Tensor] = {"original": pair.original, "deformed": pair.deformed}
+    again = chosen is not None and part is not None and part.join is None
+    if chosen is not None:
+        own = chosen if part is None else chosen[part.rows]
+        chosen = own.to(images.device, non_blocking=True)
+        views["auxiliary"] = original(chosen)
+    count = len(pair.original)
+    with autocast():
+        with blame(assembly.names["detector"]):
+            seen = [pair.original, pair.deformed, *([views["auxiliary"]] if again else [])]
+            found = assembly.detector(torch.cat(seen))
+            _check_landmarks(found, len(seen) * count, assembly.detector.landmarks)
+        landmarks: dict[View, Landmarks] = {
+            "original": found[:count],
+            "deformed": found[count : 2 * count],
+        }
+        if again:
+            landmarks["auxiliary"] = found[2 * count :]
+        elif chosen is not None:
+            everybody = landmarks["original"]
+            if part is not None and part.join is not None:
+                everybody = join_landmarks(everybody, part.join)
+            landmarks["auxiliary"] = everybody[chosen]
+        stages: tuple[tuple[Tensor, ...], ...] = ()
+        if assembly.generator is not None:
+            with blame(assembly.names["generator"]):
+                stages = travel(assembly.routes, views, landmarks, assembly.generator)
+    warps: dict[View, Warp] = {}
+    if partners is None:
+        warps = {"original": pair.original_warp, "deformed": pair.deformed_warp}
+    known: dict[View, Tensor] = {}
+    if truth is not None:
+        moved = truth if partner_truth is None else partner_truth
+        rows = slice(None) if part is None else part.rows
+        known["original"] = _shown(truth[rows], pair.original_warp)
+        known["deformed"] = _shown(moved[rows], pair.deformed_warp)
+        if chosen is not None:
+            known["auxiliary"] = _shown(truth, original_warp)[chosen]
+    return Step(number, views, landmarks, warps, assembly.routes, stages, known)
+
+
+def weigh(
+    assembly: Assembly, step: Step, autocast: Callable[[], AbstractContextManager[object]]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the weighted sum of the losses, and each loss before its weight."""
+    terms = {}
+    for label, loss in assembly.losses.items():
+        with autocast(), blame(assembly.names[f"loss.{label}"]):
+            terms[label] = loss(step).float()
+            if terms[label].shape != ():
+                raise ValueError(f"returned shape {tuple(terms[label].shape)} instead of a scalar")
+    weighted = [assembly.weights[label] * term for label, term in terms.items()]
+    return torch.stack(weighted).sum(), terms
+
+
+def _shown(points: Tensor, warp: Warp) -> Tensor:
+    """Move annotated points to a view; NaN where it shows nothing of them.
+
+    What lies beyond the picture's edge is not shown even where the warp brings its place into view:
+    there, the edge is repeated.
+    """
+    moved = warp.map_points(points)
+    seen = ((points.abs() <= 1) & (moved.abs() <= 1)).all(dim=-1, keepdim=True)
+    return moved.where(seen, torch.nan)
+
+
+def _check_auxiliary(chosen: Tensor | None, batch: int, assembly: Assembly) -> None:
+    if chosen is None:
+        if any("auxiliary" in route.stops for route in assembly.routes):
+            raise ValueError("has routes through the auxiliary view, and chose no auxiliary")
+    elif chosen.shape != (batch,) or chosen.is_floating_point():
+        raise ValueError(
+            f"chose auxiliaries of shape {tuple(chosen.shape)} and type {chosen.dtype} "
+            f"instead of {batch} numbers of pictures"
+        )
+
+
+def _check_landmarks(landmarks: Landmarks, batch: int, count: int) -> None:
+    shape, wanted = tuple(landmarks.points.shape), (batch, count, 2)
+    if shape != wanted or landmarks.points.dtype != torch.float32:
+        raise ValueError(
+            f"returned points of shape {shape} and type {landmarks.points.dtype} "
+            f"instead of {wanted} and torch.float32"
+        )

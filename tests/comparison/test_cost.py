@@ -1,0 +1,82 @@
+"""What a run costs: numbers counted by hand."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lmkit.comparison.cost import Size, count_operations, measure_cost, training_speed
+from lmkit.run.run import open_run
+from lmkit.runtime.device import describe_device
+
+
+def test_frozen_weights_count_in_all_and_statistics_nowhere():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 2, bias=False))
+    whole = 3 * 8 * 9 + 8 + 2 * 8 + 16
+    assert Size.of(network) == Size(whole, whole)
+    network[0].requires_grad_(False)
+    network[2].register_buffer("filters", torch.zeros(5))
+    assert Size.of(network) == Size(2 * 8 + 16, whole + 5)
+
+
+def test_a_convolution_is_two_operations_for_each_weight_and_place():
+    network = nn.Conv2d(3, 8, 3, padding=1)
+    assert count_operations(network, 16) == 2 * 3 * 8 * 9 * 16 * 16
+
+
+def test_attention_counts_as_the_matrix_products_it_is():
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, x):
+            x = self.weight * x.flatten(2).transpose(1, 2)
+            return functional.scaled_dot_product_attention(x, x, x)
+
+    assert count_operations(Attention(), 4) == 2 * (2 * 16 * 16 * 3)
+
+
+@pytest.fixture
+def speed(tmp_path):
+    def measure(*lines):
+        path = tmp_path / "metrics.jsonl"
+        path.write_text("\n".join(lines))
+        return training_speed(SimpleNamespace(folder=SimpleNamespace(metrics=path)))
+
+    return measure
+
+
+def test_speed_is_the_median_of_the_last_device_without_the_start(speed):
+    def line(device, value):
+        return json.dumps({"device": device, "images_per_second": value})
+
+    assert speed(line("A", 5.0)) == (5, "A")
+    lines = [line("A", value) for value in (1, 10, 12, 20)]
+    assert speed(*lines) == (12, "A")
+    assert speed(*lines, line("B", 100), line("B", 300)) == (300, "B")
+    assert speed(*lines, '{"device": "B", "imag') == (12, "A")
+    assert speed(json.dumps({"images_per_second": 3})) == (3, None)
+    assert speed("") == (None, None)
+
+
+def test_a_run_without_metrics_has_no_speed(tmp_path):
+    folder = SimpleNamespace(metrics=tmp_path / "absent")
+    assert training_speed(SimpleNamespace(folder=folder)) == (None, None)
+
+
+def test_a_run_is_measured_whole(trained):
+    run = open_run(trained, device="cpu")
+    cost = measure_cost(run)
+    assert cost.detector.trainable == sum(each.numel() for each in run.detector.parameters())
+    assert cost.generator.total > 0
+    assert cost.gflop > 0
+    assert cost.images_per_second > 0
+    assert cost.device == describe_device(torch.device("cpu"))
+    assert "thread" in cost.device
+    assert set(cost.to_dict()) == {
+        *("detector", "generator", "gflop", "images_per_second", "device"),
+    }

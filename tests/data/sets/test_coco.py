@@ -1,0 +1,233 @@
+"""Keypoints in COCO's JSON."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from lmkit.data.sets.coco import Coco
+from lmkit.data.split import make_split
+from lmkit.errors import ExitCode, LmkitError
+
+NAMES = ["nose", "left_eye", "right_eye"]
+POINTS = {1: [(10, 12), (14, 9), (6, 9)], 2: [(40, 30), (45, 25), (35, 25)]}
+"""In two boxes of one picture of 60 x 50 pixels."""
+
+
+def entry(number, image, points, box, visible=(2, 2, 2), **fields):
+    keypoints = [n for (x, y), v in zip(points, visible, strict=True) for n in (x, y, v)]
+    fields = {"id": number, "image_id": image, "category_id": 1, "bbox": box} | fields
+    return fields | {"keypoints": keypoints}
+
+
+CONTENT = {
+    "images": [
+        {"id": 5, "file_name": "a.png", "width": 60, "height": 50},
+        {"id": 6, "file_name": "b.png"},
+    ],
+    "categories": [
+        {"id": 1, "name": "person", "keypoints": NAMES},
+        {"id": 2, "name": "chair"},
+    ],
+    "annotations": [
+        entry(11, 5, POINTS[1], [4, 6, 12, 9]),
+        entry(12, 5, POINTS[2], [30, 22, 20.5, 15.5], visible=(1, 0, 2)),
+        entry(13, 6, POINTS[1], [4, 6, 12, 9]),
+        entry(14, 6, POINTS[2], [30, 22, 20, 15], visible=(0, 0, 0)),
+        entry(15, 6, POINTS[2], [30, 22, 20, 15], iscrowd=1),
+        {"id": 16, "image_id": 6, "category_id": 2, "bbox": [1, 1, 2, 2]},
+        {"id": 17, "image_id": 6, "category_id": 1, "bbox": [1, 1, 2, 2]},
+    ],
+}
+
+
+def change(content, *path, to):
+    """Copy the content with one value exchanged, or taken away with ``to=...``."""
+    content = copy.deepcopy(content)
+    inner = content
+    for step in path[:-1]:
+        inner = inner[step]
+    if to is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = to
+    return content
+
+
+@pytest.fixture
+def lay_out(draw):
+    def write(folder, content=CONTENT, *, name="keypoints.json", pictures="", files=("a", "b")):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            draw(folder / pictures / f"{file}.png", (60, 50), *POINTS.values())
+        path = folder / name
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def test_each_object_is_cut_out_with_its_points(lay_out, seen, tmp_path):
+    unboxed = change(CONTENT, "annotations", 3, "bbox", to=[0, 0, 0, 0])
+    data = Coco(path=lay_out(tmp_path, unboxed))
+    assert [data.key(index) for index in range(len(data))] == ["a.png#11", "a.png#12", "b.png#13"]
+    assert data.point_names == tuple(NAMES)
+    assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1, 2]]
+    assert np.isnan(data.annotation(1).points[1]).all()
+    # 1.25 times the longer side of 12, around (10, 10.5).
+    assert data.image(0).shape == (15, 15, 3)
+    np.testing.assert_array_equal(data.annotation(0).points, np.array(POINTS[1]) - [2, 3])
+    assert len(data.notes) == 2
+    assert "cut out by its annotation" in data.notes[0]
+    assert "2 objects of" in data.notes[1]
+
+
+@pytest.mark.parametrize("margin", [0.1, 1, 3, 8.0])
+def test_squares_of_any_margin_keep_points_on_their_pixels(lay_out, seen, tmp_path, margin):
+    data = Coco(path=lay_out(tmp_path), margin=margin)
+    side = round(12 * margin)
+    assert data.image(0).shape == (side, side, 3)
+    if margin >= 1:
+        assert seen(data, 0) == [0, 1, 2]
+    # What lies beyond the borders is dark as the edges are.
+    assert len(np.unique(data.image(0))) <= 4
+
+
+def test_persons_of_one_picture_are_held_out_together(lay_out, tmp_path):
+    content = copy.deepcopy(CONTENT)
+    content["images"] = [{"id": n, "file_name": f"{n}.png"} for n in range(8)]
+    content["annotations"] = [entry(100 + n, n % 8, POINTS[1], [4, 6, 12, 9]) for n in range(24)]
+    path = lay_out(tmp_path, content, files=map(str, range(8)))
+    data = Coco(path=path)
+    assert data.indices("test") is None
+    split = make_split(data, held_out=0.4, seed=0)
+    train, test = ({data.key(i).partition("#")[0] for i in p} for p in (split.train, split.test))
+    assert train
+    assert test
+    assert not train & test
+
+
+def test_a_second_file_tests(lay_out, seen, tmp_path):
+    (tmp_path / "annotations").mkdir()
+    train = lay_out(tmp_path / "train2017", name="../annotations/person_keypoints_train2017.json")
+    test = lay_out(tmp_path / "val2017", name="../annotations/person_keypoints_val2017.json")
+    data = Coco(path=train.resolve(), test=test.resolve())
+    assert data.indices("train") == data.indices("fit") == [0, 1, 2]
+    assert data.indices("test") == [3, 4, 5]
+    assert data.key(3) == "test/a.png#11"
+    assert seen(data, 4) == [0, 2]
+    make_split(data, held_out=0.1, seed=0)
+    with pytest.raises(LmkitError, match=r"2 pictures are in .* and in") as caught:
+        Coco(path=train, test=test, root=tmp_path / "val2017", test_root=tmp_path / "val2017")
+    assert "train and test" in caught.value.remedy
+    other = change(CONTENT, "categories", 0, "keypoints", to=["a", "b", "c"])
+    with pytest.raises(LmkitError, match="its keypoints are a, b, c, but those of"):
+        Coco(path=train, test=lay_out(tmp_path / "val2017", other))
+
+
+def test_whole_pictures_have_one_object_or_none(lay_out, seen, tmp_path):
+    with pytest.raises(LmkitError, match=r"a.png: the picture has 2 objects") as caught:
+        Coco(path=lay_out(tmp_path), whole=True)
+    assert "data.whole" in caught.value.remedy
+    only = entry(12, 6, POINTS[2], [], visible=(1, 0, 2))
+    del only["bbox"]
+    data = Coco(path=lay_out(tmp_path, change(CONTENT, "annotations", to=[only])), whole=True)
+    assert [data.key(0), data.key(1)] == ["a.png", "b.png"]
+    assert data.annotation(0).points is None
+    assert seen(data, 1) == [0, 2]
+    np.testing.assert_array_equal(data.annotation(1).points[0], POINTS[2][0])
+    assert data.image(1).shape == (50, 60, 3)
+    assert not data.notes
+
+
+def test_the_category_can_be_chosen_and_must_be_where_there_are_several(lay_out, tmp_path):
+    chairs = change(CONTENT, "categories", 1, "keypoints", to=["leg"])
+    chairs["annotations"][5]["keypoints"] = [1, 1, 2]
+    path = lay_out(tmp_path, chairs)
+    assert Coco(path=path, category="chair").point_names == ("leg",)
+    for wanted, problem in ((None, "several have keypoints: person, chair"), ("cat", "no 'cat'")):
+        with pytest.raises(LmkitError, match=problem) as caught:
+            Coco(path=path, category=wanted)
+        assert "data.category" in caught.value.remedy
+
+
+def test_the_torso_normalises_persons(lay_out, tmp_path):
+    path = lay_out(tmp_path)
+    assert Coco(path=path).normalising_pair == (0, 1)
+    assert Coco(path=path, normalising_pair=(1, 2)).normalising_pair == (1, 2)
+    names = ["right_hip", "nose", "left_shoulder"]
+    path = lay_out(tmp_path, change(CONTENT, "categories", 0, "keypoints", to=names))
+    assert Coco(path=path).normalising_pair == (2, 0)
+
+
+def test_absent_pictures_are_left_out_with_a_note(lay_out, tmp_path):
+    data = Coco(path=lay_out(tmp_path, files="b", pictures="images"))
+    assert [data.key(index) for index in range(len(data))] == ["b.png#13"]
+    assert "1 of the 2 pictures" in data.notes[1]
+    with pytest.raises(LmkitError, match="holds none of the 2 pictures") as caught:
+        Coco(path=lay_out(tmp_path / "far" / "away", files=""))
+    assert "data.root" in caught.value.remedy
+
+
+def test_a_picture_of_another_size_is_not_read(lay_out, tmp_path):
+    data = Coco(path=lay_out(tmp_path, change(CONTENT, "images", 0, "width", to=120)))
+    with pytest.raises(OSError, match="it has 60 x 50 pixels, but was annotated with 120 x 50"):
+        data.image(0)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "problem", "remedy"),
+    [
+        (("images",), ..., "top level: it has no 'images'", "Add it"),
+        (("annotations",), {}, "top level: its 'annotations' is not a list", "Correct"),
+        (("images", 1, "file_name"), ..., r"images[1] (id 6): it has no 'file_name'", "Add it"),
+        (("images", 1, "id"), 5, "images[1] (id 5): the id occurs twice", "of its own"),
+        (("categories", 0, "keypoints"), ..., "categories: none has 'keypoints'", "keypoints"),
+        (("categories", 0, "keypoints"), ["a", "a"], "(id 1): its 'keypoints' are none, or", "Na"),
+        (("annotations", 0, "keypoints"), [1, 2, 2], "annotations[0] (id 11): its 'keypoints' is "
+         "not 9 finite numbers (3 are there)", "visibility"),
+        (("annotations", 0, "keypoints", 3), NAN, "(id 11): its 'keypoints' is not 9", "visibil"),
+        (("annotations", 0, "keypoints", 3), "x", "(id 11): its 'keypoints' is not 9", "visibil"),
+        (("annotations", 0, "bbox"), ..., "annotations[0] (id 11): it has no 'bbox'", "Add it"),
+        (("annotations", 0, "bbox"), [1, 2, 0, 0], "(id 11): its 'bbox' has no area", "width"),
+        (("annotations", 0, "bbox"), [1, 2, -3, 9], "(id 11): its 'bbox' has no area", "width"),
+        (("annotations", 0, "bbox"), [1, 2, NAN, 3], "(id 11): its 'bbox' is not 4", "width"),
+        (("annotations", 0, "image_id"), 9, "(id 11): no image has its image_id 9", "Add the im"),
+        (("annotations", 1, "id"), 11, "annotations[1] (id 11): the id occurs twice", "own"),
+        (("annotations", 2, "category_id"), ..., "(id 13): it has no 'category_id'", "Add it"),
+        (("annotations", 2), 7, "annotations[2]: it has no 'category_id'", "Add it"),
+    ],
+)  # fmt: skip
+def test_malformed_files_are_named_with_entry_and_remedy(
+    lay_out, tmp_path, path, to, problem, remedy
+):
+    file = lay_out(tmp_path, change(CONTENT, *path, to=to))
+    with pytest.raises(LmkitError) as caught:
+        Coco(path=file)
+    assert caught.value.problem.startswith(f"{file}, ")
+    assert problem in caught.value.problem
+    assert remedy in caught.value.remedy
+    assert caught.value.code == ExitCode.DATA
+
+
+def test_other_files_and_margins_are_refused(lay_out, tmp_path):
+    path = lay_out(tmp_path)
+    with pytest.raises(LmkitError, match="There is no JSON") as caught:
+        Coco(path=tmp_path / "none.json")
+    assert "person_keypoints_train2017.json" in caught.value.remedy
+    with pytest.raises(LmkitError, match="margin of 0"):
+        Coco(path=path, margin=0)
+    path.write_text('{"images": [],\n "annotations": [}')
+    with pytest.raises(LmkitError, match=r"keypoints.json, line 2: it is not JSON"):
+        Coco(path=path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LmkitError, match="cannot be read as JSON"):
+        Coco(path=path)
+    boxes = change(CONTENT, "annotations", to=[CONTENT["annotations"][-1]])
+    with pytest.raises(LmkitError, match="no object with a known keypoint") as caught:
+        Coco(path=lay_out(tmp_path, boxes))
+    assert "data.category" in caught.value.remedy

@@ -1,0 +1,122 @@
+import math
+
+import pytest
+import torch
+
+from lmkit.errors import LmkitError
+from lmkit.runtime.assemble import assemble
+from lmkit.settings.optimizer import OptimizerSettings, for_batch, learning_rate
+from lmkit.training.updater import Updater
+
+
+def test_the_rate_falls_in_steps():
+    settings = OptimizerSettings(learning_rate=1.0, schedule="step", decay_every=10)
+    assert [learning_rate(settings, step) for step in (0, 9, 10, 25)] == pytest.approx(
+        [1, 1, 0.1, 0.01]
+    )
+
+
+def test_the_rate_falls_as_a_cosine_and_stays():
+    settings = OptimizerSettings(
+        learning_rate=1.0, schedule="cosine", decay_every=10, decay_factor=0.2
+    )
+    assert [learning_rate(settings, step) for step in (0, 5, 10, 99)] == pytest.approx(
+        [1, 0.6, 0.2, 0.2]
+    )
+
+
+def test_the_rate_warms_up():
+    settings = OptimizerSettings(learning_rate=1.0, schedule="constant", warmup=4)
+    assert [learning_rate(settings, step) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
+
+
+@pytest.fixture
+def networks(tiny, registry):
+    assembly = assemble(tiny(), registry)
+    return assembly, Updater(assembly, OptimizerSettings(clip_norm=0.5))
+
+
+def update(updater, loss, step):
+    updater.backward(loss)
+    return updater.apply(loss, step)
+
+
+def snapshot(assembly):
+    return [p.detach().clone() for _, net in assembly.networks() for p in net.parameters()]
+
+
+def total(assembly):
+    return torch.stack([p.sum() for p in snapshot(assembly)]).sum()
+
+
+def loss_of(assembly, factor):
+    return factor * sum((p**2).sum() for _, net in assembly.networks() for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("rule", "batch", "rate"),
+    [("none", 256, 0.01), ("linear", 256, 0.08), ("linear", 8, 0.0025), ("sqrt", 128, 0.02)],
+)
+def test_the_rate_follows_the_batch_by_rule(rule, batch, rate):
+    settings = OptimizerSettings(learning_rate=0.01, batch_rule=rule, reference_batch=32, warmup=2)
+    scaled = for_batch(settings, batch)
+    assert [learning_rate(scaled, step) for step in (0, 1)] == pytest.approx([rate / 2, rate])
+
+
+def test_a_finite_update_moves_the_weights(networks):
+    assembly, updater = networks
+    before = snapshot(assembly)
+    norms, skipped = update(updater, loss_of(assembly, 1.0), 0)
+    assert skipped.item() == 0
+    assert set(norms) == {"detector", "generator"}
+    assert not all(torch.equal(a, b) for a, b in zip(before, snapshot(assembly), strict=True))
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_an_update_that_is_not_finite_changes_nothing(networks, factor):
+    assembly, updater = networks
+    update(updater, loss_of(assembly, 1.0), 0)
+    weights = snapshot(assembly)
+    moments = {
+        (index, key): value.clone()
+        for index, own in updater.optimizer.state_dict()["state"].items()
+        for key, value in own.items()
+    }
+    _, skipped = update(updater, loss_of(assembly, factor), 1)
+    assert skipped.item() == 1
+    assert all(torch.equal(a, b) for a, b in zip(weights, snapshot(assembly), strict=True))
+    after = updater.optimizer.state_dict()["state"]
+    assert all(torch.equal(value, after[i][key]) for (i, key), value in moments.items())
+
+
+def test_each_network_is_clipped_by_itself(networks):
+    assembly, _ = networks
+    # Without momentum and decay, Adam's first moment is the gradient it was given.
+    settings = OptimizerSettings(clip_norm=0.5, betas=(0.0, 0.9), weight_decay=0.0)
+    updater = Updater(assembly, settings)
+    update(updater, loss_of(assembly, 100.0), 0)
+    state = updater.optimizer.state
+    for parameters in updater.networks.values():
+        norm = torch.stack([state[p]["exp_avg"].norm() for p in parameters]).norm()
+        assert norm.item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_gradients_of_several_losses_add_up_to_one_update(tiny, registry):
+    states = []
+    for parts in ([1.0], [0.25, 0.75]):
+        assembly = assemble(tiny(), registry)
+        updater = Updater(assembly, OptimizerSettings())
+        for part in parts:
+            loss = loss_of(assembly, part)
+            updater.backward(loss)
+        updater.apply(loss, 0)
+        assert all(p.grad is None for own in updater.networks.values() for p in own)
+        states.append(snapshot(assembly))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*states, strict=True))
+
+
+def test_a_detector_without_trainable_parameters_is_refused(tiny, registry):
+    assembly = assemble(tiny(), registry)
+    assembly.detector.requires_grad_(False)
+    with pytest.raises(LmkitError, match="no parameter that trains"):
+        Updater(assembly, OptimizerSettings())
