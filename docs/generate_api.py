@@ -23,7 +23,7 @@ INTRODUCTION = """\
 # Python for plugins
 
 This page is generated from `lmkit.api`, the one module a plugin imports from lmkit. Points are
-(x, y) in [-1, 1], where -1 and 1 are the outer edges of the picture and pixel centres lie half a
+(x, y) in [-1, 1], where -1 and 1 are the outer edges of the image and pixel centres lie half a
 pixel inside (`align_corners=False`). [Write a plugin](plugins.md) shows how the parts go together.
 """
 

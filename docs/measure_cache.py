@@ -1,4 +1,4 @@
-"""Measures what the cache of pictures brings and takes, on generated files: see docs/data.md.
+"""Measures what the cache of images brings and takes, on generated files: see docs/data.md.
 
     python docs/measure_cache.py                     1,000 and 20,000 JPEGs of 250x250
     python docs/measure_cache.py --kind png 1000     1,000 PNGs
@@ -30,7 +30,7 @@ SIDE, SQUARE, BATCH = 250, 128, 32
 
 def main() -> None:
     """Measure each number of files in a process of its own, so that each has its own peak."""
-    parser = argparse.ArgumentParser(description="Measure the cache of pictures.")
+    parser = argparse.ArgumentParser(description="Measure the cache of images.")
     parser.add_argument("counts", type=int, nargs="*", default=[1000, 20_000])
     parser.add_argument("--kind", choices=("jpg", "png"), default="jpg")
     parser.add_argument("--here", action="store_true", help="Measure in this process.")
@@ -56,7 +56,7 @@ def measure(count: int, kind: str) -> None:
             folder, wanted, workers=2, progress=lambda done, total: None, waiting=lambda: None
         )
         built = time.perf_counter() - began
-        # Every picture once more, as an epoch of training reads them.
+        # Every image once more, as an epoch of training reads them.
         speed(cache, framer, count // BATCH)
         both = [(speed(data, framer, 8), speed(cache, framer, 30)) for _ in range(5)]
         plain, cached = (median(rates) for rates in zip(*both, strict=True))
@@ -68,14 +68,14 @@ def measure(count: int, kind: str) -> None:
 
 
 def paint(photos: Path, count: int, kind: str) -> None:
-    """Write pictures that are smooth here and rough there, as photographs are."""
+    """Write images that are smooth here and rough there, as photographs are."""
     noise = np.random.default_rng(0)
     for number in range(count):
         coarse = Image.fromarray(noise.integers(0, 256, (24, 24, 3), np.uint8))
         pixels = np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).astype(np.int16)
         pixels += noise.integers(-8, 9, (SIDE, SIDE, 1), np.int16)
-        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-        picture.save(photos / f"{number:06}.{kind}")
+        image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        image.save(photos / f"{number:06}.{kind}")
 
 
 def speed(data: Dataset, framer: Framer, steps: int) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 from lmkit.bench.stopwatch import Times, in_turn, matrix_rate, ratio
 from lmkit.comparison.cost import count_operations
 from lmkit.data.framing import build_framer
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.preparation.prepared import Prepared, prepare
@@ -132,13 +132,13 @@ def measure_inference(
 
 
 def _read_some(ready: Prepared) -> Tensor:
-    """Read the first batch of pictures of which any can be read.
+    """Read the first batch of images of which any can be read.
 
     Raises:
         LmkitError: If there is none.
     """
     settings, unreadable = ready.settings, Unreadable(1.0)
-    batches = read_pictures(
+    batches = read_images(
         ready.dataset,
         ready.split.train,
         framer=build_framer(settings),
@@ -149,8 +149,8 @@ def _read_some(ready: Prepared) -> Tensor:
         return batch.images
     first = unreadable.report()[0]
     raise LmkitError(
-        f"None of the {len(ready.split.train)} pictures can be read: {first['picture']} "
+        f"None of the {len(ready.split.train)} images can be read: {first['image']} "
         f"({first['reason']}) and all others.",
-        remedy="Check the files; lmkit predict reads a single picture.",
+        remedy="Check the files; lmkit predict reads a single image.",
         code=ExitCode.DATA,
     )

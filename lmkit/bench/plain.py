@@ -1,7 +1,7 @@
 """One training step written the straightforward way: what the engine's step is measured against.
 
 It is the method as one would first write it down, and as released code computes it: float32, eager,
-channels first, one detector call for each role that a picture plays, one generator call for each
+channels first, one detector call for each role that an image plays, one generator call for each
 hop of each route, frozen networks run whole and with their own gradients, an unfused optimiser
 that looks at every gradient norm. The engine's step computes the same (Li et al. 2020, equations 1
 to 8), and a test compares loss and gradients of both.
@@ -39,8 +39,8 @@ def run_plain_step(
     Args:
         assembly: The components.
         images: (B, 3, H, W), uint8, on the device of the networks.
-        subjects: (B,) who is on each picture, on the CPU; or none.
-        partners: As ``images``, the pictures that deformed views are made of; or none.
+        subjects: (B,) who is on each image, on the CPU; or none.
+        partners: As ``images``, the images that deformed views are made of; or none.
         number: The step, from 0.
         seed: The run's seed.
     """

@@ -29,7 +29,7 @@ PARTS = ("deformation", "detector", "generator", "losses", "backward", "optimise
 """The parts of a step that are timed; what is between them is the rest."""
 
 _BATCHES = 4
-"""How many batches of pictures are held for the steps, which take them in turn."""
+"""How many batches of images are held for the steps, which take them in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class WayReport:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two ways agree on the same pictures and weights, with normalisations in eval mode.
+    """How far two ways agree on the same images and weights, with normalisations in eval mode.
 
-    In training mode BatchNorm makes the pictures of one call depend on one another, and the ways
-    differ in which pictures share a call; nothing else depends on that.
+    In training mode BatchNorm makes the images of one call depend on one another, and the ways
+    differ in which images share a call; nothing else depends on that.
 
     Args:
         loss: Difference of the losses, relative to the plain one.
@@ -83,7 +83,7 @@ class TrainingBench:
         plain: The plain way.
         fast: The fast way.
         ratio: How many times as fast the fast way is: the median over the rounds.
-        loading_seconds: Reading and framing the pictures of a batch, in the way the run would.
+        loading_seconds: Reading and framing the images of a batch, in the way the run would.
         matrix_tflops: The rate of a large matrix product in the fast way's precision.
         agreement: How far the two ways compute the same.
     """
@@ -253,10 +253,10 @@ def _time(
     progress: Callable[[int, int], None],
 ) -> dict[str, list[float]]:
     def steps(way: Way) -> Callable[[], object]:
-        numbers, pictures = count(), cycle(batches)
+        numbers, images = count(), cycle(batches)
 
         def step() -> None:
-            way.step(next(pictures), next(numbers))
+            way.step(next(images), next(numbers))
 
         return step
 

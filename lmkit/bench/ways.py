@@ -51,7 +51,7 @@ class Way(ABC):
         """Return the loss of a step.
 
         Args:
-            batch: Of pictures.
+            batch: Of images.
             number: The step.
             part: Runs the part called "losses".
             assembly: The way's own, with its components under watch; itself if not given.

@@ -68,7 +68,7 @@ class Result:
     Args:
         name: The entry's.
         settings: The run's, as ``run.json`` holds them.
-        train_images: The pictures it was trained on.
+        train_images: The images it was trained on.
         reports: What was measured, by benchmark, as ``evaluation.json`` holds it.
     """
 
@@ -89,7 +89,7 @@ class CampaignObserver:
         return nullcontext(Observer())
 
     def measuring(self, entry: Entry, benchmark: Benchmark) -> AbstractContextManager[Report]:
-        """Return what is told how many pictures of how many are measured."""
+        """Return what is told how many images of how many are measured."""
         return nullcontext(lambda done, total: None)
 
     def finished(self, entry: Entry) -> None:
@@ -280,7 +280,7 @@ def _check_annotated(benchmark: Benchmark, settings: Settings, registry: Registr
     if not (ready.dataset.point_names and ready.split.fit and ready.split.test):
         raise LmkitError(
             f"{benchmark.name} cannot be measured on: it has no annotated points, or holds out no "
-            "pictures to test with.",
+            "images to test with.",
             remedy="Give data with points, such as faces, csv:FILE or celeba:DIR.",
             code=ExitCode.DATA,
         )
@@ -315,7 +315,7 @@ def _is_leftover(folder: RunFolder) -> bool:
     """Tell whether a folder holds no more than a run that was killed as it was made."""
     harmless = {folder.split.name, folder.unreadable.name}
     for path in folder.path.iterdir():
-        empty = path in (folder.checkpoints, folder.pictures) and not any(path.iterdir())
+        empty = path in (folder.checkpoints, folder.sheets) and not any(path.iterdir())
         if not empty and path.name.removeprefix(".").removesuffix(".partial") not in (
             *harmless,
             folder.settings.name,

@@ -17,7 +17,7 @@ WORST = 5
 
 
 def print_report(report: "Report") -> None:
-    """Print a report: figures, then points, then few labelled pictures, then what is wrong."""
+    """Print a report: figures, then points, then few labelled images, then what is wrong."""
     from lmkit.cli.terminal import print_table
 
     print_table(("error, " + report.unit, "NME %", "95 % interval"), _errors(report))
@@ -25,7 +25,7 @@ def print_report(report: "Report") -> None:
     headings, rows = _points(report)
     print_table(headings, rows)
     if report.labelled:
-        print_table(("labelled pictures", "NME %", "over draws"), _labelled(report))
+        print_table(("labelled images", "NME %", "over draws"), _labelled(report))
     for warning in report.warnings():
         click.echo(f"Warning: {warning}")
     for line in _statements(report):
@@ -49,12 +49,12 @@ def _others(report: "Report") -> list[tuple[str, str]]:
     curve, health = report.curve, report.health
     limit = f"{curve.threshold:g} %"
     rows = [
-        (f"failures, pictures with an error above {limit}", f"{100 * curve.failure_rate:.1f} %"),
+        (f"failures, images with an error above {limit}", f"{100 * curve.failure_rate:.1f} %"),
         (f"area under the error curve up to {limit}", f"{100 * curve.area:.1f} %"),
         ("spread of the landmarks, mean", f"{health.mean_spread:.1f} % of the side"),
     ]
     if report.stability is not None:
-        turned = count_of(report.stability.images, "turned picture")
+        turned = count_of(report.stability.images, "turned image")
         rows.append((f"stability, {turned}", f"{report.stability.mean:.2f} pixels of 128"))
     return rows
 
@@ -63,7 +63,7 @@ def _points(report: "Report") -> tuple[tuple[str, str], list[tuple[str, str]]]:
     each = [
         (error, name)
         for name, error in zip(report.point_names, report.forward_per_point, strict=True)
-        if error == error  # not known in any test picture otherwise
+        if error == error  # not known in any test image otherwise
     ]
     if len(report.point_names) <= EVERY_POINT:
         return ("annotated point", "NME %"), [(name, f"{error:.2f}") for error, name in each]
@@ -87,7 +87,7 @@ def _statements(report: "Report") -> list[str]:
     from lmkit.data.crops import LEAK
 
     lines = [
-        f"Fitted on {report.fit_images} and tested on {count_of(report.test_images, 'picture')} of "
+        f"Fitted on {report.fit_images} and tested on {count_of(report.test_images, 'image')} of "
         f"{report.data}, framed by '{report.fit}', after {report.step} steps; seed {report.seed}.",
         f"Convention {_described(report.convention)}.",
     ]
@@ -97,10 +97,10 @@ def _statements(report: "Report") -> list[str]:
     if report.without_pair:
         lines.append(
             f"Left out, because {' and '.join(report.normalised_by)} are not both known: "
-            f"{count_of(report.without_pair, 'test picture')}."
+            f"{count_of(report.without_pair, 'test image')}."
         )
     if report.unreadable:
-        left_out = count_of(report.unreadable, "picture")
+        left_out = count_of(report.unreadable, "image")
         lines.append(f"Left out, because unreadable: {left_out}.")
     return [*lines, *report.remarks]
 

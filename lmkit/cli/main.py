@@ -102,7 +102,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lmkit")
 def cli() -> None:
-    """Discover landmarks in pictures without annotation.
+    """Discover landmarks in images without annotation.
 
     Start with `lmkit train`, which needs neither data nor a GPU.
     """

@@ -61,7 +61,7 @@ def print_written(written: Sequence[Path]) -> None:
 
 
 def count_of(number: int, thing: str) -> str:
-    """Return a number with its noun: ``1 picture``, ``2 pictures``."""
+    """Return a number with its noun: ``1 image``, ``2 images``."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 

@@ -41,7 +41,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: s
 
 
 class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
-    """Shows a run on the terminal: step, loss terms, pictures a second, time left."""
+    """Shows a run on the terminal: step, loss terms, images a second, time left."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None

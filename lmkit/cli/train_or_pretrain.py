@@ -76,9 +76,9 @@ def run_options(function: F) -> F:
     path = click.Path(path_type=Path)
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     options = (
-        click.option("--image-size", help="Side of the pictures the networks see.", **number),
+        click.option("--image-size", help="Side of the images the networks see.", **number),
         click.option("--steps", help="Steps in total, also when resuming.", **number),
-        click.option("--batch-size", help="Pictures a step, of all processes.", **number),
+        click.option("--batch-size", help="Images a step, of all processes.", **number),
         click.option("--checkpoint-every", help="Steps between checkpoints.", **number),
         click.option("--seed", help="Everything random follows from it.", **number),
         device_option,
@@ -87,7 +87,7 @@ def run_options(function: F) -> F:
             "writers",
             metavar="NAME",
             multiple=True,
-            help="Receives metrics, pictures and checkpoints; none for no writer.",
+            help="Receives metrics, images and checkpoints; none for no writer.",
         ),
         click.option(
             "--recipe", metavar="NAME", help="Named settings to start from: lmkit list recipe."
@@ -233,7 +233,7 @@ def layers_of(
 def _explain(recipe: str, full: str, quick: str) -> str:
     if recipe == quick:
         return (
-            f"No GPU and no --recipe: taking '{quick}' (small pictures, narrow networks). "
+            f"No GPU and no --recipe: taking '{quick}' (small images, narrow networks). "
             f"--recipe {full} is the full method."
         )
     return f"No --recipe: taking '{recipe}', the full method. --recipe {quick} takes minutes."
@@ -265,12 +265,12 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
     alone = {} if ready.partners is None else {"without_partner": ready.partners.alone}
     routes = [str(route) for route in assembly.routes]
     if as_json:
-        plan = {"settings": settings.to_dict(), "pictures": {**split, **alone}, "routes": routes}
+        plan = {"settings": settings.to_dict(), "images": {**split, **alone}, "routes": routes}
         print_json({**plan, "trainable_parameters": sizes, "device": str(device)})
         return
     rows = [(key, as_typed(value)) for key, value in settings.flat().items()]
-    rows += [(f"pictures to {part}", str(count)) for part, count in split.items()]
-    rows += [("pictures to train, without a partner", str(count)) for count in alone.values()]
+    rows += [(f"images to {part}", str(count)) for part, count in split.items()]
+    rows += [("images to train, without a partner", str(count)) for count in alone.values()]
     rows += [(f"trainable parameters, {name}", f"{size:,}") for name, size in sizes.items() if size]
     rows += [("route", route) for route in routes]
     print_table(("setting", "value"), [*rows, ("device", str(device))])
@@ -295,8 +295,8 @@ def _finish(kind: Kind, run: "Run", outcome: "Outcome", as_json: bool) -> None:
     else:
         report["evaluation"] = kind.measure(run)
         NOTES.print(
-            f"Finished {count_of(steps, 'step')}. The run is in {run.path}, its pictures in "
-            f"{run.folder.pictures}.\nNext: {kind.next(run)}",
+            f"Finished {count_of(steps, 'step')}. The run is in {run.path}, its sheets in "
+            f"{run.folder.sheets}.\nNext: {kind.next(run)}",
             markup=False,
         )
     if as_json:

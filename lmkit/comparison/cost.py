@@ -1,4 +1,4 @@
-"""What a run costs: parameters, operations for a picture, and the speed at which it trained."""
+"""What a run costs: parameters, operations for an image, and the speed at which it trained."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -49,7 +49,7 @@ class Cost:
     Args:
         detector: How large the detector is.
         generator: How large the generator is; none if there is none.
-        gflop: Thousand million operations of the detector for one picture; a multiplication and
+        gflop: Thousand million operations of the detector for one image; a multiplication and
             the addition that follows are two.
         images_per_second: How fast it trained: the median over its metrics; none if there are
             none.
@@ -84,25 +84,25 @@ def measure_cost(run: Run) -> Cost:
 
 
 def count_operations(detector: Detector, image_size: int) -> int:
-    """Count the operations of a detector for one picture, as PyTorch's counter does.
+    """Count the operations of a detector for one image, as PyTorch's counter does.
 
     Convolutions, matrix products and attention count, and nothing else.
 
     Args:
         detector: In eval mode.
-        image_size: Side of the picture, in pixels.
+        image_size: Side of the image, in pixels.
     """
     device = next(detector.parameters()).device
-    picture = torch.zeros(1, 3, image_size, image_size, device=device)
+    image = torch.zeros(1, 3, image_size, image_size, device=device)
     # The counter does not know the CPU's fused attention; taken apart, it is matrix products.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        detector(picture)
+        detector(image)
     total: int = counter.get_total_flops()
     return total
 
 
 def training_speed(run: Run) -> tuple[float | None, str | None]:
-    """Return the pictures a second of a run's training, and the device it was on last.
+    """Return the images a second of a run's training, and the device it was on last.
 
     The median over the lines of its metrics from that device, without the first, which has the
     start in it.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.comparison.cost import Cost, measure_cost
-from lmkit.comparison.shared import share_pictures
+from lmkit.comparison.shared import share_images
 from lmkit.comparison.significance import Difference, Seeds
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.protocol import QUICK, evaluate
@@ -57,7 +57,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Runs measured on the same pictures.
+    """Runs measured on the same images.
 
     Args:
         entries: The runs, as given.
@@ -126,9 +126,9 @@ def compare(
     batch_size: int = 64,
     progress: Progress = lambda done, total: None,
 ) -> Comparison:
-    """Measure runs on the same pictures and compare them.
+    """Measure runs on the same images and compare them.
 
-    The regressor of each is fitted on the pictures that all may fit on, and tested on those that
+    The regressor of each is fitted on the images that all may fit on, and tested on those that
     test in all.
 
     Args:
@@ -136,16 +136,16 @@ def compare(
         layers: Settings of the data to measure on, if it is not the runs' own; as for
             [other_data][lmkit.preparation.of_run.other_data].
         device: Where the detectors of folders compute.
-        batch_size: Pictures a detector sees at a time.
-        progress: Called with the number of pictures done, and of all.
+        batch_size: Images a detector sees at a time.
+        progress: Called with the number of images done, and of all.
 
     Raises:
-        LmkitError: If there are fewer than two runs, or they have no test pictures in common.
+        LmkitError: If there are fewer than two runs, or they have no test images in common.
     """
     opened = [run if isinstance(run, Run) else open_run(run, device=device) for run in runs]
     _refuse_too_few(opened)
     names = _names([run.path for run in opened])
-    parts, fit, test = share_pictures(opened, names, layers)
+    parts, fit, test = share_images(opened, names, layers)
     entries: list[Entry] = []
     for name, run, ready in zip(names, opened, parts, strict=True):
         numbers = {ready.dataset.key(index): index for index in range(len(ready.dataset))}
@@ -167,20 +167,20 @@ def compare(
 
 
 def summarise(entries: Sequence[Entry]) -> Comparison:
-    """Compare runs that are measured already, on the same pictures.
+    """Compare runs that are measured already, on the same images.
 
     Args:
         entries: Two or more.
 
     Raises:
-        LmkitError: If they were not measured on the same pictures.
+        LmkitError: If they were not measured on the same images.
     """
     keys = entries[0].report.keys
     for entry in entries[1:]:
         if entry.report.keys != keys:
             raise LmkitError(
-                f"{entries[0].name} and {entry.name} were not measured on the same pictures.",
-                remedy="Compare reports of the same test pictures.",
+                f"{entries[0].name} and {entry.name} were not measured on the same images.",
+                remedy="Compare reports of the same test images.",
                 code=ExitCode.DATA,
             )
     differences = [
@@ -229,7 +229,7 @@ def _group_by_seed(entries: Sequence[Entry]) -> list[Seeds]:
 def _notes(entries: Sequence[Entry], seeds: Sequence[Seeds]) -> list[str]:
     grouped = {name for each in seeds for name in each.runs}
     notes = [
-        "Intervals are of the test pictures alone: they say what other pictures like these would "
+        "Intervals are of the test images alone: they say what other images like these would "
         "have changed."
     ]
     if len(grouped) < len(entries):

@@ -1,4 +1,4 @@
-"""The pictures on which several runs can be compared: those that none of them trained on."""
+"""The images on which several runs can be compared: those that none of them trained on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from lmkit.run.run import Run
 from lmkit.settings.layers import Layer
 
 
-def share_pictures(
+def share_images(
     runs: Sequence[Run], names: Sequence[str], layers: Sequence[Layer]
 ) -> tuple[list[Prepared], list[str], list[str]]:
-    """Open the data once a run, and choose the pictures that serve all of them.
+    """Open the data once a run, and choose the images that serve all of them.
 
     Args:
         runs: The runs.
@@ -22,18 +22,18 @@ def share_pictures(
         layers: Settings of the data, if it is not the runs' own.
 
     Returns:
-        The data as each run opens it, and the names of the pictures to fit on and to test with.
+        The data as each run opens it, and the names of the images to fit on and to test with.
 
     Raises:
         LmkitError: If the runs were trained on different data and none is named, or they have no
-            pictures in common.
+            images in common.
     """
     if not layers:
         _refuse_different_data(runs, names)
         parts = [own_data(run) for run in runs]
         return parts, *common(parts, parts)
     parts = [other_data(run, layers) for run in runs]
-    # To a run that never saw the data, any of its pictures may test.
+    # To a run that never saw the data, any of its images may test.
     saw = [
         ready
         for run, ready in zip(runs, parts, strict=True)
@@ -60,11 +60,11 @@ def _data_of(run: Run) -> dict[str, Any]:
 
 
 def common(parts: Sequence[Prepared], deciding: Sequence[Prepared]) -> tuple[list[str], list[str]]:
-    """Return the names of the pictures that all may fit on, and of those that test in all.
+    """Return the names of the images that all may fit on, and of those that test in all.
 
     Args:
         parts: The data, as each run opens and divides it.
-        deciding: Those of them whose division counts; the others only have to have the pictures.
+        deciding: Those of them whose division counts; the others only have to have the images.
     """
     everyone_has = set.intersection(*(_keys(each, "train", "fit", "test") for each in parts))
     shared = []
@@ -72,9 +72,9 @@ def common(parts: Sequence[Prepared], deciding: Sequence[Prepared]) -> tuple[lis
         wanted = everyone_has.intersection(*(_keys(each, part) for each in deciding))
         if not wanted and all(getattr(each.split, part) for each in deciding):
             raise LmkitError(
-                f"The runs have no picture to {part} {'with' if part == 'test' else 'on'} in "
+                f"The runs have no image to {part} {'with' if part == 'test' else 'on'} in "
                 "common: each holds out others.",
-                remedy="Name data that says which of its pictures test, with --data.",
+                remedy="Name data that says which of its images test, with --data.",
                 code=ExitCode.DATA,
             )
         first = deciding[0]

@@ -13,13 +13,13 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The difference of two errors on the same test pictures.
+    """The difference of two errors on the same test images.
 
     Args:
         first: Whose error.
         second: What it is compared with.
         points: The first's mean error less the second's, in percentage points.
-        interval: Its confidence interval, by drawing pictures anew (paired bootstrap).
+        interval: Its confidence interval, by drawing images anew (paired bootstrap).
     """
 
     first: str
@@ -31,14 +31,14 @@ class Difference:
     def of(cls, first: str, errors: Array, second: str, others: Array) -> "Difference":
         """Compare the errors of two results.
 
-        A picture that is hard for both says nothing of their difference: pictures are drawn with
+        An image that is hard for both says nothing of their difference: images are drawn with
         both their errors, which is drawing their differences.
 
         Args:
             first: Whose errors.
-            errors: (N,), one a picture, in percent.
+            errors: (N,), one an image, in percent.
             second: What they are compared with.
-            others: (N,), of the same pictures in the same order.
+            others: (N,), of the same images in the same order.
         """
         apart = errors - others
         # Equal differences have no noise, whatever their mean's last bits say.

@@ -57,7 +57,7 @@ def statement(comparison: Comparison) -> str:
     """Return on what the runs were measured, as a sentence."""
     report = comparison.entries[0].report
     return (
-        f"Fitted on {report.fit_images:,} and tested on {report.test_images:,} pictures of "
+        f"Fitted on {report.fit_images:,} and tested on {report.test_images:,} images of "
         f"{report.data}, the same for all."
     )
 
@@ -77,7 +77,7 @@ def markdown(comparison: Comparison) -> str:
 
 READING = (
     "Detector and generator: how many numbers train, of all that a checkpoint holds. GFLOP: of the "
-    "detector, for one picture.",
+    "detector, for one image.",
 )
 """How to read the tables, a sentence or two each."""
 

@@ -1,1 +1,1 @@
-"""Data: what ``--data`` can name, which pictures train and which test, and how batches are read."""
+"""Data: what ``--data`` can name, which images train and which test, and how batches are read."""

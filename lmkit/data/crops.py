@@ -1,4 +1,4 @@
-"""Crops by policy: the part of a picture that the networks are to see, before it becomes a square.
+"""Crops by policy: the part of an image that the networks are to see, before it becomes a square.
 
 A crop made from annotated points leaks the answer: the points lie in the middle of it, at a size
 that they decide. Such a policy says so (``from_annotation``), and whoever uses it passes that on.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CropName = Literal["none", "centre", "annotated-box", "sanchez2019", "jakab2018", "dve2019"]
-"""The policies; ``none`` is the whole picture."""
+"""The policies; ``none`` is the whole image."""
 
 LEAK = (
     "it is made from annotated points and so leaks the answer: compare with the mean shape's "
@@ -20,13 +20,13 @@ LEAK = (
 )
 """What is to be said wherever a crop from annotation is used, after the crop's name."""
 
-_FURTHEST = 8  # times the picture's longer side; a box beyond that comes from wrong points
+_FURTHEST = 8  # times the image's longer side; a box beyond that comes from wrong points
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of a picture, measured from the upper left corner of its first pixel.
+    """A rectangle in pixels of an image, measured from the upper left corner of its first pixel.
 
-    Where it reaches beyond the picture, edges are repeated; then its numbers are whole.
+    Where it reaches beyond the image, edges are repeated; then its numbers are whole.
     """
 
     left: float
@@ -41,7 +41,7 @@ class Box(NamedTuple):
 
 
 class Crop(ABC):
-    """A rule that says which part of a picture is shown."""
+    """A rule that says which part of an image is shown."""
 
     name: ClassVar[CropName]
     """What ``loading.crop`` calls it."""
@@ -50,20 +50,20 @@ class Crop(ABC):
 
     @abstractmethod
     def box(self, width: int, height: int, points: NDArray[Any] | None) -> Box:
-        """Return the part of a picture that is shown.
+        """Return the part of an image that is shown.
 
         Args:
-            width: Of the picture, in pixels.
-            height: Of the picture, in pixels.
+            width: Of the image, in pixels.
+            height: Of the image, in pixels.
             points: (P, 2), the annotated points in pixels, the centre of the first pixel at (0, 0);
                 NaN where not known; or none.
 
         Raises:
-            OSError: If this picture cannot be cropped so. It then counts as unreadable.
+            OSError: If this image cannot be cropped so. It then counts as unreadable.
         """
 
     def accepts(self, points: NDArray[Any] | None) -> bool:
-        """Return whether a picture with these annotated points can be cropped."""
+        """Return whether an image with these annotated points can be cropped."""
         return not self.from_annotation or _extent(points) is not None
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Centre(Crop):
     """The central window: a square of whole pixels.
 
     Args:
-        share: Its side, as a share in (0, 1] of the picture's shorter side.
+        share: Its side, as a share in (0, 1] of the image's shorter side.
     """
 
     name: ClassVar[CropName] = "centre"
@@ -128,11 +128,11 @@ class Sanchez2019(Crop):
     (ESanchezLozano/SAIC-Unsupervised-landmark-detection-NeurIPS2019, ``utils.py``): with d the mean
     of the points' extents in x and y, the box reaches from their rounded bounds outwards by 8
     pixels where d is below 20, and else by 70 % of d, rounded down. It ends at the first and before
-    the last pixel of the picture, and is stretched to the square.
+    the last pixel of the image, and is stretched to the square.
 
     Not settled by what is published: 70 is the default of their training (``--tight``), while their
     extraction of landmarks has the default 16, and which of the two the reported figures come from
-    is not said; 70 is taken. Their training also rotates the picture before the crop and moves the
+    is not said; 70 is taken. Their training also rotates the image before the crop and moves the
     70 with a standard deviation of 4; here the deformation does such things, after the crop.
     """
 
@@ -158,8 +158,8 @@ class Jakab2018(Crop):
 
     "Unsupervised learning of object landmarks through conditional image generation", NeurIPS 2018.
     As in the authors' repository (tomasjakab/imm, ``imm/datasets/celeba_dataset.py``): the aligned
-    picture of 178x218 is stretched to 160x160, and 16 pixels are cut from each side. No annotation
-    is used. On AFLW they stretch the whole picture (``aflw_dataset.py``): that is ``none``.
+    image of 178x218 is stretched to 160x160, and 16 pixels are cut from each side. No annotation
+    is used. On AFLW they stretch the whole image (``aflw_dataset.py``): that is ``none``.
 
     What differs: they resample without antialiasing and align corner pixels, which moves points of
     CelebA by up to 0.15 pixels of the original.
@@ -174,20 +174,20 @@ class Jakab2018(Crop):
 
 @dataclass(frozen=True, slots=True)
 class Dve2019(Crop):
-    """The crop of Thewlis et al. 2019 on CelebA and MAFL: one window for all aligned pictures.
+    """The crop of Thewlis et al. 2019 on CelebA and MAFL: one window for all aligned images.
 
     "Unsupervised learning of landmarks by descriptor vector exchange", ICCV 2019. As in the
     authors' repository (jamt9000/DVE, ``data_loader/data_loaders.py`` and ``configs``), for their
-    hourglass: of the aligned picture of 178x218 the square of 178 pixels that begins 30 pixels from
+    hourglass: of the aligned image of 178x218 the square of 178 pixels that begins 30 pixels from
     the top is resized to 136x136, and 20 pixels are cut from each side, which leaves 96x96. No
     annotation is used. Their small network has 100, 15 and 70 in place of 136, 20 and 96. In
-    training they warp before they cut, so that what a warp moves in are pixels of the picture; here
+    training they warp before they cut, so that what a warp moves in are pixels of the image; here
     the deformation sees the square alone.
 
-    Pictures that are CelebA's aligned ones at another size are cropped in proportion; others are
+    Images that are CelebA's aligned ones at another size are cropped in proportion; others are
     refused.
 
-    Not offered: AFLW, where they stretch the whole picture to 136x136 and cut 20 from each side,
+    Not offered: AFLW, where they stretch the whole image to 136x136 and cut 20 from each side,
     and 300-W, where they start from face boxes that come with the data set.
     """
 
@@ -198,14 +198,14 @@ class Dve2019(Crop):
         if width * 218 != height * 178:
             raise OSError(
                 f"it is of {width}x{height} pixels, and dve2019 is a window of CelebA's aligned "
-                "pictures, 178x218"
+                "images, 178x218"
             )
         cut, side = width * 20 / 136, width * 96 / 136
         return Box(cut, width * 30 / 178 + cut, side, side)
 
 
 def make_crop(name: CropName, *, share: float, margin: float) -> Crop | None:
-    """Return the policy of that name, or none for the whole picture.
+    """Return the policy of that name, or none for the whole image.
 
     Args:
         name: One of [CropName][lmkit.data.crops.CropName].

@@ -1,7 +1,7 @@
-"""Fingerprints of pictures: finds the same picture twice, also where it was saved or resized anew.
+"""Fingerprints of images: finds the same image twice, also where it was saved or resized anew.
 
 Two are taken of the decoded pixels: a digest, equal where every pixel is, and 256 bits that change
-little where a picture is compressed again, resized or made brighter: the difference hash, whether
+little where an image is compressed again, resized or made brighter: the difference hash, whether
 each cell of a 17x16 grey thumbnail is darker than the one to its right.
 """
 
@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 NEAR = 24
-"""Up to this many of the 256 bits may differ in pictures that are called nearly the same. On
+"""Up to this many of the 256 bits may differ in images that are called nearly the same. On
 photographs of faces in fixed windows, copies of half the quality or size differ in up to about
-that many, and the most similar pictures of different people in 38 and more."""
+that many, and the most similar images of different people in 38 and more."""
 
 _GRID = 16
-_CHUNK = 2048  # pictures compared with as many others at a time
+_CHUNK = 2048  # images compared with as many others at a time
 
 
 class Fingerprint(NamedTuple):
-    """What is kept of a picture."""
+    """What is kept of an image."""
 
     digest: bytes
     """16 bytes; equal where size and all pixels are."""
@@ -32,7 +32,7 @@ class Fingerprint(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two pictures that are alike, by their places in the lists compared."""
+    """Two images that are alike, by their places in the lists compared."""
 
     first: int
     second: int
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
 
 
 def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
-    """Take a picture's fingerprint.
+    """Take an image's fingerprint.
 
     Args:
         image: (H, W, 3), RGB.
@@ -56,7 +56,7 @@ def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
 def near_pairs(
     first: Sequence[bytes], second: Sequence[bytes], limit: int = NEAR
 ) -> Iterator[Pair]:
-    """Yield the pairs of one picture of each list whose bits differ in few places.
+    """Yield the pairs of one image of each list whose bits differ in few places.
 
     Takes a fixed amount of memory beside the lists, and time in proportion to the product of their
     lengths: a second for some tens of millions of pairs.

@@ -12,23 +12,23 @@ from lmkit.interfaces.dataset import Annotation
 from lmkit.settings.settings import Settings
 
 Fit = Literal["crop", "pad", "stretch"]
-"""How a picture, or what a crop shows of it, becomes a square: its central square; the whole of it,
+"""How an image, or what a crop shows of it, becomes a square: its central square; the whole of it,
 edges repeated beyond its borders; or the whole of it, stretched."""
 
 
-_LARGEST_BOX = 16  # times the side of its picture
+_LARGEST_BOX = 16  # times the side of its image
 
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """Where the pixels of a picture lie in its square.
+    """Where the pixels of an image lie in its square.
 
-    With distances measured from the upper left corner of the first pixel, a point p of the picture
+    With distances measured from the upper left corner of the first pixel, a point p of the image
     lies at ``p * scale + offset`` pixels of the square, for each axis.
 
     Args:
         size: Side of the square, in pixels.
-        scale: For x and y, pixels of the square a pixel of the picture.
+        scale: For x and y, pixels of the square a pixel of the image.
         offset: For x and y, in pixels of the square.
     """
 
@@ -38,14 +38,14 @@ class Framing:
 
     @classmethod
     def of(cls, width: int, height: int, size: int, fit: Fit, box: Box | None = None) -> "Framing":
-        """Return the framing of a picture.
+        """Return the framing of an image.
 
         Args:
-            width: Of the picture, in pixels.
-            height: Of the picture, in pixels.
+            width: Of the image, in pixels.
+            height: Of the image, in pixels.
             size: Side of the square, in pixels.
-            fit: How what is shown of the picture becomes a square.
-            box: What is shown of the picture; all of it if not given.
+            fit: How what is shown of the image becomes a square.
+            box: What is shown of the image; all of it if not given.
         """
         box = box or Box(0, 0, width, height)
         if fit == "crop":
@@ -56,7 +56,7 @@ class Framing:
         return cls(size, scale, (left - box.left * scale[0], top - box.top * scale[1]))
 
     def to_normalised(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Convert pixels of the picture to normalised points of the square.
+        """Convert pixels of the image to normalised points of the square.
 
         Args:
             points: (..., 2), (x, y) in pixels, the centre of the first pixel at (0, 0).
@@ -68,7 +68,7 @@ class Framing:
         return ((pixels + 0.5) * self.scale + self.offset) * (2 / self.size) - 1
 
     def to_pixels(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Convert normalised points of the square to pixels of the picture: the inverse.
+        """Convert normalised points of the square to pixels of the image: the inverse.
 
         Args:
             points: (..., 2), (x, y) in [-1, 1], ``align_corners=False``.
@@ -83,12 +83,12 @@ class Framing:
 
 @dataclass(frozen=True, slots=True)
 class Framer:
-    """Turns pictures into the squares that the networks see, all by one rule.
+    """Turns images into the squares that the networks see, all by one rule.
 
     Args:
         size: Side S of the square, in pixels.
-        fit: How what is shown of a picture becomes a square.
-        crop: What is shown of a picture; all of it if not given.
+        fit: How what is shown of an image becomes a square.
+        crop: What is shown of an image; all of it if not given.
     """
 
     size: int
@@ -98,7 +98,7 @@ class Framer:
     def __call__(
         self, image: NDArray[np.uint8], annotation: Annotation | None = None
     ) -> tuple[NDArray[np.uint8], Framing]:
-        """Frame a picture.
+        """Frame an image.
 
         Args:
             image: (H, W, 3), RGB.
@@ -108,7 +108,7 @@ class Framer:
             The square, (S, S, 3), and how it was framed.
 
         Raises:
-            OSError: If the picture cannot be cropped by this rule.
+            OSError: If the image cannot be cropped by this rule.
         """
         box = None
         if self.crop is not None:
@@ -117,11 +117,11 @@ class Framer:
         return frame(image, self.size, self.fit, box)
 
     def accepts(self, annotation: Annotation) -> bool:
-        """Return whether a picture of which this is known can be cropped by this rule."""
+        """Return whether an image of which this is known can be cropped by this rule."""
         return self.crop is None or self.crop.accepts(annotation.points)
 
     def without_annotation(self) -> "Framer":
-        """Return the rule for plain pictures: whole where the crop is made from annotation."""
+        """Return the rule for plain images: whole where the crop is made from annotation."""
         if self.crop is None or not self.crop.from_annotation:
             return self
         return replace(self, crop=None)
@@ -130,7 +130,7 @@ class Framer:
 def frame(
     image: NDArray[np.uint8], size: int, fit: Fit, box: Box | None = None
 ) -> tuple[NDArray[np.uint8], Framing]:
-    """Turn a picture into the square the networks see.
+    """Turn an image into the square the networks see.
 
     Resized with PIL's triangle filter: antialiased, deterministic, and unlike bicubic it never
     overshoots.
@@ -138,8 +138,8 @@ def frame(
     Args:
         image: (H, W, 3), RGB.
         size: Side S of the square, in pixels.
-        fit: How what is shown of the picture becomes a square.
-        box: What is shown of the picture; all of it if not given. Edges are repeated beyond the
+        fit: How what is shown of the image becomes a square.
+        box: What is shown of the image; all of it if not given. Edges are repeated beyond the
             borders.
 
     Returns:
@@ -161,7 +161,7 @@ def frame(
 
 def _central_square(box: Box) -> Box:
     side = min(box.width, box.height)
-    # Whole pixels, so that a picture of the right size is cut out and not resampled.
+    # Whole pixels, so that an image of the right size is cut out and not resampled.
     left, top = (box.width - side) // 2, (box.height - side) // 2
     return Box(box.left + left, box.top + top, side, side)
 
@@ -178,11 +178,11 @@ def _filled(box: Box, size: int, fit: Fit) -> tuple[int, int]:
 def cut(
     image: NDArray[np.uint8], left: int, top: int, width: int, height: int
 ) -> NDArray[np.uint8]:
-    """Cut a box out of a picture; beyond its borders its edges are repeated.
+    """Cut a box out of an image; beyond its borders its edges are repeated.
 
     Args:
         image: (H, W, 3), RGB.
-        left: The first column of the box, in pixels; negative to the left of the picture.
+        left: The first column of the box, in pixels; negative to the left of the image.
         top: Its first row.
         width: Of the box, in pixels.
         height: Of the box, in pixels.
@@ -191,13 +191,13 @@ def cut(
         (height, width, 3).
 
     Raises:
-        OSError: If the box is so much larger than the picture that it must be a mistake.
+        OSError: If the box is so much larger than the image that it must be a mistake.
     """
     down, across = image.shape[:2]
     if min(left, top) >= 0 and left + width <= across and top + height <= down:
         return image[top : top + height, left : left + width]
     if max(width, height) > _LARGEST_BOX * max(down, across):
-        raise OSError(f"its box of {width} x {height} pixels is far larger than the picture")
+        raise OSError(f"its box of {width} x {height} pixels is far larger than the image")
     rows = np.clip(np.arange(top, top + height), 0, down - 1)
     columns = np.clip(np.arange(left, left + width), 0, across - 1)
     return image[rows[:, None], columns]
@@ -217,7 +217,7 @@ def _resize(image: NDArray[np.uint8], box: Box, width: int, height: int) -> NDAr
 
 
 def build_framer(settings: Settings) -> Framer:
-    """Return the rule by which ``settings.loading`` turns pictures into squares."""
+    """Return the rule by which ``settings.loading`` turns images into squares."""
     loading = settings.loading
     crop = make_crop(loading.crop, share=loading.crop_share, margin=loading.crop_margin)
     return Framer(settings.run.image_size, loading.fit, crop)

@@ -1,7 +1,7 @@
-"""Reads pictures in batches: for training in an order that is a function of (seed, step) alone.
+"""Reads images in batches: for training in an order that is a function of (seed, step) alone.
 
 A batch of training does not depend on which were read before, on the number of worker processes or
-on any global state, so that a resumed run sees exactly the pictures it would have seen.
+on any global state, so that a resumed run sees exactly the images it would have seen.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,16 +26,16 @@ from lmkit.seeds import derive
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The pictures of one step, as one process trains on them.
+    """The images of one step, as one process trains on them.
 
     Args:
-        images: (B, 3, S, S), RGB, uint8; on the device where the pictures are kept there.
+        images: (B, 3, S, S), RGB, uint8; on the device where the images are kept there.
         subjects: (B,) int64, equal where the subject is; on the CPU. None if no subject is known.
         points: (B, P, 2), the annotated points in [-1, 1] of the squares, float32; NaN where not
             known. None unless asked for.
-        indices: The B pictures' numbers.
-        unreadable: Pictures of this step that could not be read, and why; others stand in.
-        partners: (B, 3, S, S), for each picture another one of its subject, or the picture itself
+        indices: The B images' numbers.
+        unreadable: Images of this step that could not be read, and why; others stand in.
+        partners: (B, 3, S, S), for each image another one of its subject, or the image itself
             where there is no other; none unless asked for.
         partner_points: (B, P, 2), as ``points``, those of the partners.
         partner_indices: The B partners' numbers; empty without partners.
@@ -61,15 +61,15 @@ class Batch:
 class TrainingBatches:
     """The batches of a stretch of steps.
 
-    Each epoch is a permutation of the pictures, drawn from (seed, epoch) alone; what is left at its
-    end, too few for a batch, is dropped. An unreadable picture is replaced by the next readable one
+    Each epoch is a permutation of the images, drawn from (seed, epoch) alone; what is left at its
+    end, too few for a batch, is dropped. An unreadable image is replaced by the next readable one
     that the same epoch's order has after this step.
 
     Args:
         dataset: The data.
-        indices: The pictures to train on.
-        framer: How pictures become squares.
-        batch_size: The number of pictures a process and step.
+        indices: The images to train on.
+        framer: How images become squares.
+        batch_size: The number of images a process and step.
         seed: The run's seed.
         start: The first step, counted from 0.
         stop: The step before which to stop.
@@ -77,14 +77,14 @@ class TrainingBatches:
         world: The number of processes that train together.
         workers: The number of processes that read; none are started for data held in memory.
         annotated: Whether batches carry annotated points; unless they do, none is looked at.
-        partners: Whose other pictures batches carry beside each picture; none if not given. Which
+        partners: Whose other images batches carry beside each image; none if not given. Which
             one is drawn from (seed, step, place in the batch of all processes) alone; where it
             cannot be read, the next one of the subject is taken.
         pin_memory: Whether to put images where the GPU fetches them from.
 
     Raises:
-        LmkitError: If there are fewer pictures than one step takes, or points are asked for and
-            the data has none; while iterating, if no picture can be read.
+        LmkitError: If there are fewer images than one step takes, or points are asked for and
+            the data has none; while iterating, if no image can be read.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class TrainingBatches:
         if len(indices) < batch_size * world:
             processes = f" on each of {world} processes" if world > 1 else ""
             raise LmkitError(
-                f"There are {len(indices)} pictures to train on, fewer than the {batch_size} of a "
+                f"There are {len(indices)} images to train on, fewer than the {batch_size} of a "
                 f"batch{processes}.",
-                remedy="Give a smaller --batch-size, or more pictures.",
+                remedy="Give a smaller --batch-size, or more images.",
             )
         if annotated and not dataset.point_names:
             raise LmkitError(
@@ -132,18 +132,18 @@ class TrainingBatches:
         return read_ahead(self._reader, self._steps, self._workers, self._pin_memory)
 
 
-class Pictures(NamedTuple):
-    """Some pictures that were read."""
+class Images(NamedTuple):
+    """Some images that were read."""
 
     images: Tensor
     """(B, 3, S, S), RGB, uint8."""
     indices: list[int]
-    """The B pictures' numbers."""
+    """The B images' numbers."""
     framings: list[Framing]
     """How each of them was framed."""
 
 
-def read_pictures(
+def read_images(
     dataset: Dataset,
     indices: Sequence[int],
     *,
@@ -151,16 +151,16 @@ def read_pictures(
     batch_size: int,
     workers: int = 0,
     unreadable: Unreadable,
-) -> Iterator[Pictures]:
-    """Read pictures in the order given, each once.
+) -> Iterator[Images]:
+    """Read images in the order given, each once.
 
     Args:
         dataset: The data.
-        indices: The pictures to read.
-        framer: How pictures become squares.
-        batch_size: The most pictures at a time.
+        indices: The images to read.
+        framer: How images become squares.
+        batch_size: The most images at a time.
         workers: The number of processes that read; none are started for data held in memory.
-        unreadable: Told of each picture that cannot be read; it is left out.
+        unreadable: Told of each image that cannot be read; it is left out.
     """
     starts = range(0, len(indices), batch_size)
     groups = [tuple(indices[start : start + batch_size]) for start in starts]
@@ -175,7 +175,7 @@ def read_pictures(
 
 @dataclass(frozen=True)
 class _Order:
-    """Which pictures a step takes."""
+    """Which images a step takes."""
 
     indices: tuple[int, ...]
     batch_size: int
@@ -183,13 +183,13 @@ class _Order:
     rank: int
     world: int
 
-    def picture(self, step: int, slot: int) -> int:
-        """Return the picture of a slot of a step.
+    def choose(self, step: int, slot: int) -> int:
+        """Return the image of a slot of a step.
 
         Args:
             step: Counted from 0.
-            slot: From 0 to B - 1 for this process's pictures. Those from ``batch_size * world`` on
-                are the ones that stand in: the order's pictures after this step, round and round.
+            slot: From 0 to B - 1 for this process's images. Those from ``batch_size * world`` on
+                are the ones that stand in: the order's images after this step, round and round.
         """
         together = self.batch_size * self.world
         epoch, place = divmod(step, len(self.indices) // together)
@@ -208,8 +208,8 @@ def _permutation(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return order
 
 
-_Picture = tuple[int, Tensor, Framing]
-"""A picture's number, the picture as it was framed, and how."""
+_Image = tuple[int, Tensor, Framing]
+"""An image's number, the image as it was framed, and how."""
 
 
 @dataclass(frozen=True)
@@ -238,17 +238,17 @@ class _TrainingReader:
         indices, images, points = self._joined(others)
         return replace(batch, partners=images, partner_points=points, partner_indices=indices)
 
-    def _joined(self, read: Sequence[_Picture]) -> tuple[list[int], Tensor, Tensor | None]:
-        """Return numbers, pictures, and annotated points if those are asked for."""
+    def _joined(self, read: Sequence[_Image]) -> tuple[list[int], Tensor, Tensor | None]:
+        """Return numbers, images, and annotated points if those are asked for."""
         indices = [index for index, _, _ in read]
         framings = [framing for _, _, framing in read]
         points = _points(self.dataset, indices, framings) if self.annotated else None
         return indices, _stack([image for _, image, _ in read]), points
 
     def _partner(
-        self, partners: Partners, step: int, slot: int, own: _Picture, problems: dict[int, str]
-    ) -> _Picture:
-        """Read another picture of the subject; where none can be read, give the picture itself."""
+        self, partners: Partners, step: int, slot: int, own: _Image, problems: dict[int, str]
+    ) -> _Image:
+        """Read another image of the subject; where none can be read, give the image itself."""
         drawn = derive(self.order.seed, step, self.order.place(slot), "partner")
         for index in partners.of(own[0], drawn):
             if index in problems:
@@ -259,10 +259,10 @@ class _TrainingReader:
                 problems[index] = str(error)
         return own
 
-    def _readable(self, step: int, slot: int, problems: dict[int, str]) -> _Picture:
+    def _readable(self, step: int, slot: int, problems: dict[int, str]) -> _Image:
         beyond = self.order.batch_size * self.order.world
         for candidate in (slot, *range(slot + beyond, slot + beyond + len(self.order.indices))):
-            index = self.order.picture(step, candidate)
+            index = self.order.choose(step, candidate)
             if index in problems:
                 continue
             try:
@@ -271,21 +271,21 @@ class _TrainingReader:
                 problems[index] = str(error)
         some = next(iter(problems))
         raise LmkitError(
-            f"None of the {len(self.order.indices)} pictures to train on can be read: "
+            f"None of the {len(self.order.indices)} images to train on can be read: "
             f"{self.dataset.key(some)} ({problems[some]}) and all others.",
-            remedy="Check the files; lmkit predict reads a single picture.",
+            remedy="Check the files; lmkit predict reads a single image.",
             code=ExitCode.DATA,
         )
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads the pictures of a group; lives in the worker processes."""
+    """Reads the images of a group; lives in the worker processes."""
 
     dataset: Dataset
     framer: Framer
 
-    def __call__(self, group: Sequence[int]) -> tuple[Pictures, dict[int, str]]:
+    def __call__(self, group: Sequence[int]) -> tuple[Images, dict[int, str]]:
         problems: dict[int, str] = {}
         indices, images, framings = [], [], []
         for index in group:
@@ -297,11 +297,11 @@ class _Reader:
             indices.append(index)
             images.append(image)
             framings.append(framing)
-        return Pictures(_stack(images, self.framer.size), indices, framings), problems
+        return Images(_stack(images, self.framer.size), indices, framings), problems
 
 
 def _read(dataset: Dataset, index: int, framer: Framer) -> tuple[Tensor, Framing]:
-    """Read and frame a picture, (3, S, S), or take it from where it is kept so.
+    """Read and frame an image, (3, S, S), or take it from where it is kept so.
 
     Raises:
         OSError: If it cannot be read, or not be cropped by the framer's rule.
@@ -313,7 +313,7 @@ def _read(dataset: Dataset, index: int, framer: Framer) -> tuple[Tensor, Framing
 
 
 def _stack(images: Sequence[Tensor], size: int = 0) -> Tensor:
-    """Join pictures (3, S, S) to (B, 3, S, S)."""
+    """Join images (3, S, S) to (B, 3, S, S)."""
     if not images:
         return torch.empty((0, 3, size, size), dtype=torch.uint8)
     return torch.stack(list(images))

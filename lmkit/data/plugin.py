@@ -9,13 +9,13 @@ def lmkit_components() -> list[Component]:
     """Announce the datasets."""
     datasets = [
         ("faces", "faces:Faces", "generated faces with exact landmarks, nothing to download"),
-        ("folder", "folder:Folder", "every picture below a folder, without annotation"),
+        ("folder", "folder:Folder", "every image below a folder, without annotation"),
         ("csv", "table:Table", "a CSV of files, with optional points, subject and split"),
         ("celeba", "celeba:CelebA", "CelebA's own layout, with the MAFL lists where present"),
         ("aflw", "aflw:AFLW", "AFLW with five points, as prepared for landmark discovery"),
-        ("300w", "ibug:IBug", "pictures with a .pts file beside each, split as 300-W commonly is"),
-        ("coco", "coco:Coco", "COCO's JSON of keypoints, one picture for each object"),
-        ("mpii", "mpii:MPII", "MPII Human Pose, one picture for each person"),
+        ("300w", "ibug:IBug", "images with a .pts file beside each, split as 300-W commonly is"),
+        ("coco", "coco:Coco", "COCO's JSON of keypoints, one image for each object"),
+        ("mpii", "mpii:MPII", "MPII Human Pose, one image for each person"),
     ]
     return [
         Component("dataset", name, f"lmkit.data.sets.{target}", summary)

@@ -1,6 +1,6 @@
-"""Looks at every picture of a data set once, and keeps a few numbers of each.
+"""Looks at every image of a data set once, and keeps a few numbers of each.
 
-Pictures are read and dropped one at a time, in other processes where there are many, so that
+Images are read and dropped one at a time, in other processes where there are many, so that
 hundreds of thousands take no more memory than their fingerprints.
 """
 
@@ -15,11 +15,11 @@ from lmkit.data.framing import Framer
 from lmkit.data.workers import read_ahead
 from lmkit.interfaces.dataset import Dataset
 
-_TOGETHER = 16  # pictures that are asked for at a time
+_TOGETHER = 16  # images that are asked for at a time
 
 
 class Look(NamedTuple):
-    """What is kept of a picture that could be read."""
+    """What is kept of an image that could be read."""
 
     width: int
     height: int
@@ -38,17 +38,17 @@ def scan(
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[int, Look], dict[int, str]]:
-    """Read pictures, each once.
+    """Read images, each once.
 
     Args:
         dataset: The data.
-        indices: The pictures to read.
+        indices: The images to read.
         framer: How they would become squares; only what its crop shows matters here.
         workers: The number of processes that read; none are started for data held in memory.
-        progress: Called with the number of pictures done, and of all.
+        progress: Called with the number of images done, and of all.
 
     Returns:
-        What was found, by picture; and why others cannot be read, or not be cropped.
+        What was found, by image; and why others cannot be read, or not be cropped.
     """
     starts = range(0, len(indices), _TOGETHER)
     groups = [tuple(indices[start : start + _TOGETHER]) for start in starts]
@@ -69,7 +69,7 @@ def scan(
 
 @dataclass(frozen=True)
 class _Looker:
-    """Looks at a group of pictures; lives in the worker processes."""
+    """Looks at a group of images; lives in the worker processes."""
 
     dataset: Dataset
     framer: Framer
@@ -88,7 +88,7 @@ class _Looker:
         annotation = self.dataset.annotation(index)
         height, width = image.shape[:2]
         shown: float = min(width, height)
-        # Without what the crop is made from, a picture is left out of training beforehand.
+        # Without what the crop is made from, an image is left out of training beforehand.
         if self.framer.crop is not None and self.framer.accepts(annotation):
             box = self.framer.crop.box(width, height, annotation.points)
             shown = min(box.width, box.height)

@@ -1,4 +1,4 @@
-"""Which pictures train, which fit the regressor, and which test."""
+"""Which images train, which fit the regressor, and which test."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from lmkit.interfaces.dataset import Dataset
 from lmkit.seeds import derive
 
 _PARTS = ("train", "fit", "test")
-_NAMED = 3  # how many pictures a message names
+_NAMED = 3  # how many images a message names
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The pictures of each part, by number. Test pictures are in no other part.
+    """The images of each part, by number. Test images are in no other part.
 
     Args:
         train: For unsupervised training.
@@ -30,7 +30,7 @@ class Split:
     test: list[int]
 
     def to_json(self, dataset: Dataset) -> dict[str, list[str] | str]:
-        """Return the keys of each part's pictures; a ``fit`` equal to ``train`` is written so."""
+        """Return the keys of each part's images; a ``fit`` equal to ``train`` is written so."""
         written: dict[str, list[str] | str] = {
             part: [dataset.key(index) for index in getattr(self, part)] for part in _PARTS
         }
@@ -40,21 +40,21 @@ class Split:
 
     @classmethod
     def from_json(cls, content: Any, dataset: Dataset) -> "Split":
-        """Find the pictures that [to_json][lmkit.data.split.Split.to_json] wrote down.
+        """Find the images that [to_json][lmkit.data.split.Split.to_json] wrote down.
 
         Args:
             content: What was written, parsed.
             dataset: The data now.
 
         Raises:
-            LmkitError: If it is not such a record, or the data no longer has one of the pictures.
+            LmkitError: If it is not such a record, or the data no longer has one of the images.
         """
         keys = _read(content)
         numbers = {dataset.key(index): index for index in range(len(dataset))}
         missing = sorted({key for part in keys for key in part if key not in numbers})
         if missing:
             raise LmkitError(
-                f"{_count(missing, 'picture')} of the run's split "
+                f"{_count(missing, 'image')} of the run's split "
                 f"{'is' if len(missing) == 1 else 'are'} no longer in the data: {_some(missing)}.",
                 remedy="Put them back where they were, or name the data they are in with --data.",
                 code=ExitCode.DATA,
@@ -63,7 +63,7 @@ class Split:
 
 
 def trained_keys(content: Any) -> set[str]:
-    """Return the pictures that trained, of what [to_json][lmkit.data.split.Split.to_json] wrote.
+    """Return the images that trained, of what [to_json][lmkit.data.split.Split.to_json] wrote.
 
     Raises:
         LmkitError: If it is not such a record.
@@ -77,23 +77,23 @@ def make_split(
     """Divide the data into its parts.
 
     The data's own parts are used where it names any. Otherwise a share of the groups (by default
-    the subjects) is held out for testing, or of the pictures where groups are not known, by a hash
-    of the group or key: pictures added later move none of the others. If only some parts are named,
-    training takes all that does not test, nothing tests, and fitting takes the pictures that train
+    the subjects) is held out for testing, or of the images where groups are not known, by a hash
+    of the group or key: images added later move none of the others. If only some parts are named,
+    training takes all that does not test, nothing tests, and fitting takes the images that train
     and have at least one point that is known.
 
     Args:
         dataset: The data.
-        held_out: The share to hold out, in [0, 1); at least one picture, unless 0.
+        held_out: The share to hold out, in [0, 1); at least one image, unless 0.
         seed: Another seed holds out others.
-        unreadable: Pictures to leave out of every part.
+        unreadable: Images to leave out of every part.
 
     Raises:
-        LmkitError: If nothing is left to train on, or a test picture is in another part.
+        LmkitError: If nothing is left to train on, or a test image is in another part.
     """
     if not 0 <= held_out < 1:
         raise LmkitError(
-            f"A share of {held_out} of the pictures cannot be held out for testing.",
+            f"A share of {held_out} of the images cannot be held out for testing.",
             remedy="Give a share of at least 0 and below 1.",
         )
     without = set(unreadable)
@@ -116,7 +116,7 @@ def make_split(
 
 
 def _hold_out(dataset: Dataset, usable: Sequence[int], share: float, seed: int) -> list[int]:
-    """Choose whole groups of pictures by their hash; some are chosen and some are left."""
+    """Choose whole groups of images by their hash; some are chosen and some are left."""
     if share == 0 or len(usable) < 2:
         return []
     names = {index: dataset.group(index) for index in usable}
@@ -125,7 +125,7 @@ def _hold_out(dataset: Dataset, usable: Sequence[int], share: float, seed: int) 
         for index, name in names.items()
     }
     if len(set(groups.values())) == 1:
-        # All of one group: no other is there to test on, but other pictures are.
+        # All of one group: no other is there to test on, but other images are.
         groups = {index: f"key {dataset.key(index)}" for index in usable}
     draws = {group: derive(seed, "split", group) / 2**63 for group in groups.values()}
     first, *_, last = sorted(draws, key=lambda group: (draws[group], group))
@@ -145,15 +145,14 @@ def _check(dataset: Dataset, split: Split) -> None:
         both = [dataset.key(index) for index in part if index in testing]
         if both:
             raise LmkitError(
-                f"{_count(both, 'picture')} would be used for {word} and for testing: "
-                f"{_some(both)}.",
-                remedy="Correct the lists of the data, so that test pictures are in no other.",
+                f"{_count(both, 'image')} would be used for {word} and for testing: {_some(both)}.",
+                remedy="Correct the lists of the data, so that test images are in no other.",
                 code=ExitCode.DATA,
             )
     if not split.train:
         raise LmkitError(
-            f"No picture is left to train on: {len(dataset)} in all, {len(split.test)} that test.",
-            remedy="Add pictures, or hold out fewer for testing.",
+            f"No image is left to train on: {len(dataset)} in all, {len(split.test)} that test.",
+            remedy="Add images, or hold out fewer for testing.",
             code=ExitCode.DATA,
         )
 
@@ -166,7 +165,7 @@ def _read(content: Any) -> list[list[str]]:
     if all(isinstance(part, list) and all(isinstance(key, str) for key in part) for part in keys):
         return keys  # type: ignore[return-value]
     raise LmkitError(
-        "The run's record of its split does not hold lists of pictures named train, fit and test.",
+        "The run's record of its split does not hold lists of images named train, fit and test.",
         remedy="Restore the file split.json of the run folder.",
         code=ExitCode.RUN,
     )

@@ -1,4 +1,4 @@
-"""Who is on which picture: a number for each subject, and the other pictures of one's subject."""
+"""Who is on which image: a number for each subject, and the other images of one's subject."""
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
@@ -15,10 +15,10 @@ def number_subjects(dataset: Dataset, indices: Sequence[int]) -> NDArray[np.int6
 
     Args:
         dataset: The data.
-        indices: N of its pictures.
+        indices: N of its images.
 
     Returns:
-        (N,), from 0, equal where the subject is; none if no subject is known. A picture whose
+        (N,), from 0, equal where the subject is; none if no subject is known. An image whose
         subject is not known is taken for a subject of its own.
     """
     numbers = np.empty(len(indices), np.int64)
@@ -33,24 +33,24 @@ def number_subjects(dataset: Dataset, indices: Sequence[int]) -> NDArray[np.int6
 
 
 class Partners:
-    """The other pictures of each picture's subject; a few numbers a picture, whatever the data.
+    """The other images of each image's subject; a few numbers an image, whatever the data.
 
     Args:
         dataset: The data.
-        indices: The pictures that are each other's partners.
+        indices: The images that are each other's partners.
 
     Raises:
-        LmkitError: If no subject is known, or none has two pictures.
+        LmkitError: If no subject is known, or none has two images.
     """
 
     alone: int
-    """How many pictures have no partner."""
+    """How many images have no partner."""
 
     def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
         numbers = number_subjects(dataset, indices)
         if numbers is None:
             raise _refusal(
-                "the data does not say who is on its pictures",
+                "the data does not say who is on its images",
                 "Give data that does, such as csv:FILE with a column subject, or a folder with "
                 "--set data.subjects=folder",
             )
@@ -61,33 +61,33 @@ class Partners:
         self.alone = int((counts == 1).sum())
         if self.alone == len(indices):
             raise _refusal(
-                f"each of the {len(indices)} pictures to train on shows another",
-                "Give data with several pictures of a subject",
+                f"each of the {len(indices)} images to train on shows another",
+                "Give data with several images of a subject",
             )
-        # Side by side, the pictures of a subject, and for each where its subject's begin and how
+        # Side by side, the images of a subject, and for each where its subject's begin and how
         # many they are.
-        self._pictures = np.asarray(indices, np.int64)[order]
+        self._images = np.asarray(indices, np.int64)[order]
         self._starts, self._counts = starts[group], counts[group]
-        self._places = np.empty(int(self._pictures.max()) + 1, np.int64)
-        self._places[self._pictures] = np.arange(len(self._pictures))
+        self._places = np.empty(int(self._images.max()) + 1, np.int64)
+        self._places[self._images] = np.arange(len(self._images))
 
-    def of(self, picture: int, drawn: int) -> Iterator[int]:
-        """Yield the other pictures of a picture's subject, each once.
+    def of(self, image: int, drawn: int) -> Iterator[int]:
+        """Yield the other images of an image's subject, each once.
 
         Args:
-            picture: Its number.
+            image: Its number.
             drawn: Any number from 0; which of them comes first.
         """
-        place = int(self._places[picture])
+        place = int(self._places[image])
         start, count = int(self._starts[place]), int(self._counts[place])
         for turn in range(count - 1):
             further = 1 + (drawn + turn) % (count - 1)
-            yield int(self._pictures[start + (place - start + further) % count])
+            yield int(self._images[start + (place - start + further) % count])
 
 
 def _refusal(why: str, remedy: str) -> LmkitError:
     return LmkitError(
-        f"loading.partner=subject makes pairs of two pictures of one subject, and {why}.",
-        remedy=f"{remedy}; or make pairs of one picture: --set loading.partner=none.",
+        f"loading.partner=subject makes pairs of two images of one subject, and {why}.",
+        remedy=f"{remedy}; or make pairs of one image: --set loading.partner=none.",
         code=ExitCode.DATA,
     )

@@ -14,7 +14,7 @@ from torch.utils import data
 
 from lmkit.errors import ExitCode, LmkitError
 
-_FEW = 256  # pictures that are read sooner than processes are started
+_FEW = 256  # images that are read sooner than processes are started
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
@@ -81,16 +81,16 @@ def read_ahead(
         del results
 
 
-def workers_to_read_all(workers: int | None, pictures: int) -> int:
-    """Return how many processes read every picture once, while nothing else is to be done.
+def workers_to_read_all(workers: int | None, images: int) -> int:
+    """Return how many processes read every image once, while nothing else is to be done.
 
     Args:
         workers: What the settings say; none leaves it open.
-        pictures: How many there are.
+        images: How many there are.
     """
     if workers is not None:
         return workers
-    return 0 if pictures <= _FEW else min(16, os.cpu_count() or 1)
+    return 0 if images <= _FEW else min(16, os.cpu_count() or 1)
 
 
 class _Refusal(NamedTuple):
@@ -166,7 +166,7 @@ def _end_with_main(main: int) -> None:
 
 
 def workers_for(workers: int | None, device: torch.device, together: int = 1) -> int:
-    """Return how many processes read pictures for this one, if the settings leave it open.
+    """Return how many processes read images for this one, if the settings leave it open.
 
     On the CPU none: they would take the cores that train.
 

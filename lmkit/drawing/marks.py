@@ -1,4 +1,4 @@
-"""Small marks on pictures: dots of several shapes, crosses and lines.
+"""Small marks on images: dots of several shapes, crosses and lines.
 
 They are drawn by hand, a patch each: their places keep fractions of a pixel and their edges are
 smooth, which PIL's are not.

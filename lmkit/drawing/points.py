@@ -33,14 +33,14 @@ def draw_points(
     links: bool = False,
     radius: float | None = None,
 ) -> NDArray[np.uint8]:
-    """Mark points on a picture.
+    """Mark points on an image.
 
     Args:
         image: (H, W, 3), RGB.
         points: (K, 2), (x, y) in pixels of ``image``, the centre of the first pixel at (0, 0);
             dots, the k-th in the k-th colour; the first ten round, the next ten square, and so on.
             Points that are NaN are left out.
-        scale: Enlarge the picture this many times first.
+        scale: Enlarge the image this many times first.
         truth: (P, 2) points drawn as white crosses beneath, or none; NaN as above.
         links: Whether to join each point to the truth of its number; there are K of both then.
         radius: Of the dots, in pixels of the result; a sixtieth of its side if not given.

@@ -1,4 +1,4 @@
-"""Pictures of what a run found: landmarks on faces, contact sheets, legends and headings."""
+"""Drawings of what a run found: landmarks on faces, contact sheets, legends and headings."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ GAP = 2
 
 
 def sheet(cells: Sequence[NDArray[np.uint8]], columns: int) -> Image.Image:
-    """Lay pictures of one size out in rows.
+    """Lay images of one size out in rows.
 
     Args:
         cells: Each (H, W, 3), RGB; at least one.
@@ -29,7 +29,7 @@ def sheet(cells: Sequence[NDArray[np.uint8]], columns: int) -> Image.Image:
 
 
 def stack(bands: Sequence[Image.Image]) -> Image.Image:
-    """Lay pictures of any size one below the other, on white.
+    """Lay images of any size one below the other, on white.
 
     Args:
         bands: From the top; at least one.
@@ -89,7 +89,7 @@ def heading(text: str, width: int, size: int = 18) -> Image.Image:
 
 
 def caption(cell: NDArray[np.uint8], text: str, size: int = 14) -> NDArray[np.uint8]:
-    """Write a few words into the lower left corner of a picture, on a dark ground.
+    """Write a few words into the lower left corner of an image, on a dark ground.
 
     Args:
         cell: (H, W, 3), RGB.
@@ -111,7 +111,7 @@ def caption(cell: NDArray[np.uint8], text: str, size: int = 14) -> NDArray[np.ui
 
 
 def enlarge_for_viewing(size: int, wanted: int = 128) -> int:
-    """Return how many times a picture of ``size`` pixels is enlarged to be easily seen."""
+    """Return how many times an image of ``size`` pixels is enlarged to be easily seen."""
     return max(1, round(wanted / size))
 
 

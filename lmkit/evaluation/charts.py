@@ -37,14 +37,14 @@ def plot_cumulative(
     threshold: float,
     unit: str,
 ) -> None:
-    """Draw the share of pictures whose error is at most so much.
+    """Draw the share of images whose error is at most so much.
 
     Args:
         path: The file to write, a PNG.
-        errors: By what they are of, (N,) errors of pictures in percent; that of
+        errors: By what they are of, (N,) errors of images in percent; that of
             [MEAN_SHAPE][lmkit.evaluation.charts.MEAN_SHAPE] is drawn in grey.
         areas: For each, the area under its curve up to the threshold, as a share.
-        threshold: The error in percent above which a picture counts as failed.
+        threshold: The error in percent above which an image counts as failed.
         unit: What the errors are measured in.
 
     Raises:
@@ -74,8 +74,8 @@ def plot_cumulative(
         fontsize=8,
         ha="left" if threshold < end / 2 else "center",
     )
-    axes.set(xlim=(0, end), ylim=(0, 100), ylabel="pictures with at most this error, %")
-    axes.set_xlabel(f"error of a picture, {unit}")
+    axes.set(xlim=(0, end), ylim=(0, 100), ylabel="images with at most this error, %")
+    axes.set_xlabel(f"error of an image, {unit}")
     _finish(figure, axes, path)
 
 
@@ -89,14 +89,14 @@ def plot_labelled(
     mean_shape: float,
     unit: str,
 ) -> None:
-    """Draw the error against the number of labelled pictures that the regressor was fitted on.
+    """Draw the error against the number of labelled images that the regressor was fitted on.
 
-    Published figures are not drawn beside it: their crops and pictures are others, and a common
+    Published figures are not drawn beside it: their crops and images are others, and a common
     axis would say that they can be compared.
 
     Args:
         path: The file to write, a PNG.
-        counts: Numbers of labelled pictures, ascending.
+        counts: Numbers of labelled images, ascending.
         means: The mean error over the draws of so many, in percent.
         deviations: The standard deviation over the draws; 0 where there is one draw.
         name: What the errors are of.
@@ -118,7 +118,7 @@ def plot_labelled(
     axes.set_xticks(told, [f"{count:,}" for count in told])
     axes.minorticks_off()
     axes.set_ylim(0, None)
-    axes.set(xlabel="labelled pictures", ylabel="error, %")
+    axes.set(xlabel="labelled images", ylabel="error, %")
     axes.set_title(f"errors in {unit}", loc="left", fontsize=8, color=GREY)
     _finish(figure, axes, path)
 

@@ -21,10 +21,10 @@ class Convention:
         bias: Whether the map has a bias.
         ridge: Relative strength of the ridge; 0 is least squares.
         relative_to: What the ridge is relative to.
-        origin: Where a map without bias goes through: the upper left corner of the square picture,
+        origin: Where a map without bias goes through: the upper left corner of the square image,
             or its centre. With bias it does not matter.
-        extra_images: How many pictures are fitted on beyond the N that are named.
-        draws: How many random draws of N pictures; the caller's choice if not given.
+        extra_images: How many images are fitted on beyond the N that are named.
+        draws: How many random draws of N images; the caller's choice if not given.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Convention:
         """Fit the map from landmarks to annotated points, and apply it.
 
         Args:
-            found: (N, K, 2), landmarks in [-1, 1] of the square pictures.
+            found: (N, K, 2), landmarks in [-1, 1] of the square images.
             truth: (N, P, 2), annotated points, the same; NaN where not known.
             new: (M, K, 2), landmarks to map, the same.
 
         Returns:
-            (M, P, 2), in [-1, 1]; NaN for points that were known in no picture.
+            (M, P, 2), in [-1, 1]; NaN for points that were known in no image.
         """
         # The origin of [-1, 1] is the centre; from the corner, the side goes from 0 to 2.
         shift = 1.0 if self.origin == "corner" else 0.0
@@ -77,7 +77,7 @@ class Convention:
 LMKIT = Convention("lmkit", "lmkit's own: with bias, N means N, several draws", ridge=RIDGE)
 LI2020 = Convention(
     "li2020",
-    "Li et al. 2020: with bias, N+1 pictures, one draw",
+    "Li et al. 2020: with bias, N+1 images, one draw",
     ridge=1e-5,
     relative_to="largest",
     extra_images=1,
@@ -85,7 +85,7 @@ LI2020 = Convention(
 )
 SANCHEZ2019 = Convention(
     "sanchez2019",
-    "Sanchez and Tzimiropoulos 2019: with bias, N+1 pictures, ten draws",
+    "Sanchez and Tzimiropoulos 2019: with bias, N+1 images, ten draws",
     ridge=1e-5,
     relative_to="largest",
     extra_images=1,

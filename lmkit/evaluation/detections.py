@@ -1,4 +1,4 @@
-"""What a detector found on annotated pictures: one pass over each, kept for every measure."""
+"""What a detector found on annotated images: one pass over each, kept for every measure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.framing import Framing
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import workers_for
 from lmkit.errors import ExitCode, LmkitError
@@ -19,15 +19,15 @@ from lmkit.run.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What a detector found on annotated pictures, beside the annotation.
+    """What a detector found on annotated images, beside the annotation.
 
     Args:
-        found: (N, K, 2), landmarks in [-1, 1] of the square picture.
-        truth: (N, P, 2), annotated points in pixels of the original picture; NaN where not known.
+        found: (N, K, 2), landmarks in [-1, 1] of the square image.
+        truth: (N, P, 2), annotated points in pixels of the original image; NaN where not known.
         corners: (N, 2, 2), where the upper left and the lower right corner of the square, (-1, -1)
-            and (1, 1), lie in pixels of the original picture.
-        indices: The pictures' numbers in the data.
-        keys: The pictures' names.
+            and (1, 1), lie in pixels of the original image.
+        indices: The images' numbers in the data.
+        keys: The images' names.
     """
 
     found: Array
@@ -40,19 +40,19 @@ class Detections:
         return len(self.keys)
 
     def truth_in_square(self) -> Array:
-        """Return the annotated points in [-1, 1] of the square picture, (N, P, 2)."""
+        """Return the annotated points in [-1, 1] of the square image, (N, P, 2)."""
         first, last = self.corners[:, :1], self.corners[:, 1:]
         square: Array = (self.truth - first) * 2 / (last - first) - 1
         return square
 
     def to_pixels(self, points: Array) -> Array:
-        """Convert (N, P, 2) in [-1, 1] of the squares to pixels of the original pictures."""
+        """Convert (N, P, 2) in [-1, 1] of the squares to pixels of the original images."""
         first, last = self.corners[:, :1], self.corners[:, 1:]
         pixels: Array = first + (points + 1) * (last - first) / 2
         return pixels
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Detections":
-        """Return some of the pictures."""
+        """Return some of the images."""
         numbers = np.arange(len(self))[rows]
         return Detections(
             self.found[numbers],
@@ -72,15 +72,15 @@ def detect_all(
     unreadable: Unreadable,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Detections:
-    """Find the landmarks of annotated pictures.
+    """Find the landmarks of annotated images.
 
     Args:
         run: Whose detector.
-        dataset: The pictures.
+        dataset: The images.
         indices: Which of them; all annotated.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         unreadable: Collects those that cannot be read.
-        progress: Called with the number of pictures done.
+        progress: Called with the number of images done.
 
     Raises:
         LmkitError: If none of them can be read.
@@ -88,7 +88,7 @@ def detect_all(
     found: list[NDArray[np.float32]] = []
     framings: list[Framing] = []
     read: list[int] = []
-    batches = read_pictures(
+    batches = read_images(
         dataset,
         indices,
         framer=run.framer,
@@ -103,8 +103,8 @@ def detect_all(
         progress(len(read))
     if not found:
         raise LmkitError(
-            f"None of {len(indices)} annotated pictures can be read.",
-            remedy="Check that the pictures are where the data says.",
+            f"None of {len(indices)} annotated images can be read.",
+            remedy="Check that the images are where the data says.",
             code=ExitCode.DATA,
         )
     return Detections(
@@ -126,16 +126,16 @@ def detect_parts(
     unreadable: Unreadable,
     progress: Callable[[int], None],
 ) -> tuple[Detections, Detections]:
-    """Find the landmarks of the pictures to fit on, and then of those to test with.
+    """Find the landmarks of the images to fit on, and then of those to test with.
 
     Args:
         run: Whose detector.
-        dataset: The pictures.
+        dataset: The images.
         fit: Those to fit on; all annotated.
         test: Those to test with; all annotated.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         unreadable: Collects those that cannot be read.
-        progress: Called with the number of pictures done, of both parts together.
+        progress: Called with the number of images done, of both parts together.
 
     Raises:
         LmkitError: If none of either can be read.
@@ -155,6 +155,6 @@ def detect_parts(
 
 
 def mean_shape(fitting: Detections, testing: Detections) -> Array:
-    """Return the mean annotated points of some pictures, in pixels of others, (N, P, 2)."""
+    """Return the mean annotated points of some images, in pixels of others, (N, P, 2)."""
     mean = mean_known(fitting.truth_in_square(), axis=0)
     return testing.to_pixels(np.broadcast_to(mean, testing.truth.shape))

@@ -12,13 +12,13 @@ import numpy as np
 
 from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.detections import detect_parts, mean_shape
-from lmkit.evaluation.measures import mean_known, normalised_errors, picture_errors
+from lmkit.evaluation.measures import image_errors, mean_known, normalised_errors
 from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation.prepared import Prepared
 from lmkit.run.run import Run
 
 MEAN_OF = 1_000
-"""How many training pictures, taken evenly, the mean shape is averaged over."""
+"""How many training images, taken evenly, the mean shape is averaged over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class DirectReport:
     """The direct error; every error in percent of the normalising distance.
 
     Args:
-        direct: Of the detector's points, a mean over pictures.
-        per_point: The same for each annotated point; none where it is known in no test picture.
-        mean_shape: Of predicting the mean annotated points of training pictures.
-        fit_images: Pictures that the mean shape was averaged over.
-        test_images: Pictures it was tested on.
+        direct: Of the detector's points, a mean over images.
+        per_point: The same for each annotated point; none where it is known in no test image.
+        mean_shape: Of predicting the mean annotated points of training images.
+        fit_images: Images that the mean shape was averaged over.
+        test_images: Images it was tested on.
         normalised_by: The two points whose distance is 100 %.
         step: The training step of the checkpoint.
     """
@@ -68,19 +68,19 @@ def measure_direct(
     batch_size: int = 64,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DirectReport | None:
-    """Measure a run whose landmarks are the annotated points, on its own held-out pictures.
+    """Measure a run whose landmarks are the annotated points, on its own held-out images.
 
     Args:
         run: The run.
         ready: Its own data.
-        batch_size: Pictures at a time; it changes nothing.
-        progress: Called with the number of pictures done, and of all.
+        batch_size: Images at a time; it changes nothing.
+        progress: Called with the number of images done, and of all.
 
     Returns:
-        The report; none where no held-out picture has both points that normalise.
+        The report; none where no held-out image has both points that normalise.
 
     Raises:
-        LmkitError: If too many pictures cannot be read.
+        LmkitError: If too many images cannot be read.
     """
     dataset, pair = ready.dataset, ready.dataset.normalising_pair
     test = [index for index in ready.split.test if _has(dataset, index, pair)]
@@ -107,12 +107,12 @@ def measure_direct(
     errors = 100 * mean_known(normalised_errors(found, testing.truth, pair), axis=0)
     names = dataset.point_names
     return DirectReport(
-        direct=float(picture_errors(found, testing.truth, pair).mean()),
+        direct=float(image_errors(found, testing.truth, pair).mean()),
         per_point={
             name: float(error) if np.isfinite(error) else None
             for name, error in zip(names, errors, strict=True)
         },
-        mean_shape=float(mean_known(picture_errors(shape, testing.truth, pair), axis=0)),
+        mean_shape=float(mean_known(image_errors(shape, testing.truth, pair), axis=0)),
         fit_images=len(fitting),
         test_images=len(testing),
         normalised_by=(names[pair[0]], names[pair[1]]),
@@ -121,7 +121,7 @@ def measure_direct(
 
 
 def _has(dataset: Dataset, index: int, wanted: tuple[int, ...]) -> bool:
-    """Whether a picture has annotation, with these points of it known and in different places."""
+    """Whether an image has annotation, with these points of it known and in different places."""
     points = dataset.annotation(index).points
     if points is None:
         return False

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: landmarks on many faces, the best and the worst, and two charts.
+"""Images of an evaluation: landmarks on many faces, the best and the worst, and two charts.
 
 The drawing takes plain arrays; only [write_figures][lmkit.evaluation.figures.write_figures] knows
 of reports.
@@ -14,7 +14,7 @@ from PIL import Image
 
 from lmkit import drawing
 from lmkit.data.framing import Framing
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.charts import MEAN_SHAPE, can_plot, plot_cumulative, plot_labelled
 from lmkit.evaluation.measures import Curve
@@ -22,7 +22,7 @@ from lmkit.evaluation.report import Report
 from lmkit.interfaces.dataset import Dataset
 from lmkit.storage import storage
 
-Pictures = Sequence[NDArray[np.uint8]]
+Images = Sequence[NDArray[np.uint8]]
 
 SIDE = 160
 """Side of a face on the sheet of landmarks, in pixels."""
@@ -36,11 +36,11 @@ MANY = 20
 """Beyond so many annotated points, their marks are small."""
 
 
-def faces_sheet(images: Pictures, landmarks: NDArray[np.floating], columns: int = 8) -> Image.Image:
+def faces_sheet(images: Images, landmarks: NDArray[np.floating], columns: int = 8) -> Image.Image:
     """Draw landmarks on many faces: the same landmark in the same colour, as the legend says.
 
     Args:
-        images: N pictures of one size (S, S, 3), RGB.
+        images: N images of one size (S, S, 3), RGB.
         landmarks: (N, K, 2), (x, y) in their pixels.
         columns: How many stand in a row.
     """
@@ -50,7 +50,7 @@ def faces_sheet(images: Pictures, landmarks: NDArray[np.floating], columns: int 
 
 
 def extremes_sheet(
-    images: Pictures,
+    images: Images,
     predicted: NDArray[np.floating],
     truth: NDArray[np.floating],
     errors: Sequence[float],
@@ -59,10 +59,10 @@ def extremes_sheet(
     """Draw predicted points beside the truth: the first half are the best, the others the worst.
 
     Args:
-        images: N pictures of one size (S, S, 3), RGB.
+        images: N images of one size (S, S, 3), RGB.
         predicted: (N, P, 2), (x, y) in their pixels; dots.
         truth: (N, P, 2); crosses, joined to their dots. NaN where a point is not known.
-        errors: The N pictures' errors in percent, written on them.
+        errors: The N images' errors in percent, written on them.
         columns: How many stand in a row.
     """
     radius = 2.0 if predicted.shape[1] > MANY else None
@@ -84,12 +84,12 @@ def extremes_sheet(
 
 
 def compared_sheet(
-    runs: Sequence[tuple[str, Pictures, NDArray[np.floating]]],
+    runs: Sequence[tuple[str, Images, NDArray[np.floating]]],
 ) -> Image.Image:
     """Draw the landmarks of several runs on the same faces, a row each run.
 
     Args:
-        runs: For each its heading, N pictures (S, S, 3) as it frames them, and its landmarks
+        runs: For each its heading, N images (S, S, 3) as it frames them, and its landmarks
             (N, K, 2), (x, y) in their pixels. A landmark's number means nothing across runs.
     """
     bands = []
@@ -102,18 +102,18 @@ def compared_sheet(
 
 
 class Seen:
-    """Test pictures of a report as the detector saw them, enlarged.
+    """Test images of a report as the detector saw them, enlarged.
 
     Args:
-        report: Whose pictures.
+        report: Whose images.
         dataset: What it was measured on.
-        rows: Which of its pictures, by their place in the report.
+        rows: Which of its images, by their place in the report.
         side: Of the squares, in pixels.
     """
 
     def __init__(self, report: Report, dataset: Dataset, rows: Sequence[int], side: int) -> None:
         numbers = {report.indices[row]: row for row in rows}
-        batches = read_pictures(
+        batches = read_images(
             dataset,
             list(numbers),
             framer=replace(report.framer, size=side),
@@ -123,19 +123,19 @@ class Seen:
         images: list[NDArray[np.uint8]] = []
         self._framings: list[Framing] = []
         self.rows: list[int] = []
-        """Those of the pictures that can still be read."""
+        """Those of the images that can still be read."""
         for batch in batches:
             images += list(batch.images.permute(0, 2, 3, 1).numpy())
             self._framings += batch.framings
             self.rows += [numbers[index] for index in batch.indices]
-        self.images: Pictures = images
+        self.images: Images = images
         """Squares (S, S, 3), RGB."""
 
     def place(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return points of all test pictures, (N, P, 2) in their pixels, as pixels of the squares.
+        """Return points of all test images, (N, P, 2) in their pixels, as pixels of the squares.
 
         Returns:
-            (n, P, 2), of the pictures that are seen.
+            (n, P, 2), of the images that are seen.
         """
         return np.stack(
             [
@@ -152,10 +152,10 @@ def evenly(count: int, wanted: int) -> list[int]:
 
 
 def write_figures(report: Report, dataset: Dataset, folder: Path) -> list[Path]:
-    """Write the pictures of an evaluation.
+    """Write the images of an evaluation.
 
     ``faces.png``, ``best-and-worst.png``, and where matplotlib is installed also
-    ``cumulative-error.png`` and, where few labelled pictures were fitted on,
+    ``cumulative-error.png`` and, where few labelled images were fitted on,
     ``labelled-images.png``.
 
     Args:
@@ -184,10 +184,10 @@ def write_figures(report: Report, dataset: Dataset, folder: Path) -> list[Path]:
             report.per_image[extreme.rows].tolist(),
         )
     written = []
-    for name, picture in sheets.items():
+    for name, image in sheets.items():
         with storage(folder / name):
             folder.mkdir(parents=True, exist_ok=True)
-            picture.save(folder / name)
+            image.save(folder / name)
         written.append(folder / name)
     return [*written, *_write_charts(report, folder)]
 

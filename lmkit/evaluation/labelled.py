@@ -1,4 +1,4 @@
-"""How the error falls with the number of labelled pictures that the regressor is fitted on."""
+"""How the error falls with the number of labelled images that the regressor is fitted on."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,23 +8,23 @@ import numpy as np
 
 from lmkit.evaluation.conventions import Convention
 from lmkit.evaluation.detections import Detections
-from lmkit.evaluation.measures import picture_errors
+from lmkit.evaluation.measures import image_errors
 from lmkit.evaluation.regression import complete
 from lmkit.seeds import derive
 
 NUMBERS = (1, 5, 10, 100, 500, 1000, 5000)
-"""The numbers of labelled pictures in the papers' tables."""
+"""The numbers of labelled images in the papers' tables."""
 DRAWS = 10
-"""Draws of so many pictures, where the convention does not say."""
+"""Draws of so many images, where the convention does not say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """The error with some number of labelled pictures.
+    """The error with some number of labelled images.
 
     Args:
         number: The number as it is named.
-        images: How many pictures each draw fitted on; some conventions take one more.
+        images: How many images each draw fitted on; some conventions take one more.
         draws: How many draws there were.
         nme: The mean over draws, in percent.
         sd: The standard deviation over draws, of a sample; none of a single draw.
@@ -51,16 +51,16 @@ def few_labelled(
     draws: int = DRAWS,
     seed: int,
 ) -> list[Labelled]:
-    """Fit on random draws of few pictures, and test each fit on all test pictures.
+    """Fit on random draws of few images, and test each fit on all test images.
 
-    Only pictures whose points are all known are drawn. Numbers that the data does not reach are
+    Only images whose points are all known are drawn. Numbers that the data does not reach are
     left out. A draw is a function of the seed, the number and its own place alone.
 
     Args:
-        fitting: Pictures to draw from.
-        testing: Pictures to test on.
+        fitting: Images to draw from.
+        testing: Images to test on.
         pair: The two points whose distance normalises.
-        convention: Says how to fit, how many pictures stand for N, and how often where it says so.
+        convention: Says how to fit, how many images stand for N, and how often where it says so.
         numbers: The N.
         draws: How many draws where the convention does not say.
         seed: Decides the draws.
@@ -78,7 +78,7 @@ def few_labelled(
             generator = np.random.default_rng(derive(seed, "labelled", number, draw))
             own = generator.permutation(pool)[:size]
             predicted = convention.predict(found[own], truth[own], testing.found)
-            own_errors = picture_errors(testing.to_pixels(predicted), testing.truth, pair)
+            own_errors = image_errors(testing.to_pixels(predicted), testing.truth, pair)
             errors.append(own_errors.mean())
         spread = float(np.std(errors, ddof=1)) if draws > 1 else None
         rows.append(Labelled(number, size, draws, float(np.mean(errors)), spread))

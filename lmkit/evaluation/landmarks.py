@@ -20,7 +20,7 @@ MARGIN = 0.75
 the normalising distance. Around eyes and mouth corners that adds cheeks, chin and most of the
 forehead, and makes the box 2.5 eye distances wide: about a face, and little else."""
 MOSTLY = 0.5
-"""From this share of pictures on, a landmark outside of the face area is warned about."""
+"""From this share of images on, a landmark outside of the face area is warned about."""
 CONSISTENT = 0.1
 """Below this share of explained variance, a landmark moves without regard to the annotation."""
 
@@ -29,12 +29,12 @@ _NAMED = 5  # how many pairs a message names
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What each landmark is like over the test pictures.
+    """What each landmark is like over the test images.
 
     Args:
         spread: How far it moves: the root mean squared distance from its own mean position, in
             percent of the square's side.
-        outside: The share of pictures where it lies outside of the face area.
+        outside: The share of images where it lies outside of the face area.
         consistency: The share of its variance that annotated points explain (R squared of the
             backward map; negative where the map is worse than the mean); none where it hardly moves
             or nothing could be fitted.
@@ -73,12 +73,12 @@ class Health:
         if pinned:
             words = "sits" if len(pinned) == 1 else "sit"
             found.append(
-                f"{self._some(pinned)} {words} at the centre in every picture: the detector "
+                f"{self._some(pinned)} {words} at the centre in every image: the detector "
                 "collapsed."
             )
         if still:
             words = "stays" if len(still) == 1 else "stay"
-            found.append(f"{self._some(still)} {words} in one place whatever the picture shows.")
+            found.append(f"{self._some(still)} {words} in one place whatever the image shows.")
         if pairs:
             both = sorted({k for pair in pairs for k in pair})
             named = ", ".join(f"{a} and {b}" for a, b in pairs[:_NAMED])
@@ -86,7 +86,7 @@ class Health:
             found.append(f"{self._count(both)} lie on one another: {named}.")
         if outside:
             words = "lies" if len(outside) == 1 else "lie"
-            found.append(f"{self._some(outside)} {words} outside of the face in most pictures.")
+            found.append(f"{self._some(outside)} {words} outside of the face in most images.")
         if own_way:
             words = "moves" if len(own_way) == 1 else "move"
             found.append(f"{self._some(own_way)} {words} without regard to the annotated points.")
@@ -132,18 +132,18 @@ def examine(
     pair: tuple[int, int],
     consistency: Sequence[float] | None,
 ) -> Health:
-    """Look at each landmark over the test pictures.
+    """Look at each landmark over the test images.
 
     Args:
-        found: (N, K, 2), landmarks in [-1, 1] of the square pictures.
-        pixels: (N, K, 2), the same in pixels of the original pictures.
+        found: (N, K, 2), landmarks in [-1, 1] of the square images.
+        pixels: (N, K, 2), the same in pixels of the original images.
         truth: (N, P, 2), annotated points in the same pixels; NaN where not known.
         pair: The two of them, always known, whose distance normalises.
         consistency: Explained variance of each landmark, where it could be measured.
     """
     points = torch.from_numpy(found)
     moves = geometry.spread(points)
-    # A single picture does not say what moves.
+    # A single image does not say what moves.
     still = [len(found) > 1 and each < geometry.STILL for each in moves.tolist()]
     count = found.shape[1]
     # A side is 2 in these coordinates.

@@ -10,7 +10,7 @@ from lmkit.errors import LmkitError
 from lmkit.evaluation.regression import Array
 
 RESAMPLES = 1_000
-"""How often test pictures are drawn anew for a confidence interval."""
+"""How often test images are drawn anew for a confidence interval."""
 LEVEL = 0.95
 """The share of resamples that a confidence interval holds."""
 
@@ -26,7 +26,7 @@ def distances(first: Array, second: Array) -> Array:
 
 
 def normalising_distance(truth: Array, pair: tuple[int, int]) -> Array:
-    """Return the distance between the two normalising points of each picture, (N,)."""
+    """Return the distance between the two normalising points of each image, (N,)."""
     return distances(truth[:, pair[0]], truth[:, pair[1]])
 
 
@@ -54,8 +54,8 @@ def mean_known(values: Array, axis: int) -> Array:
     return mean
 
 
-def picture_errors(predicted: Array, truth: Array, pair: tuple[int, int]) -> Array:
-    """Return the mean error of each picture's known points, in percent, (N,).
+def image_errors(predicted: Array, truth: Array, pair: tuple[int, int]) -> Array:
+    """Return the mean error of each image's known points, in percent, (N,).
 
     Args:
         predicted: (N, P, 2), pixels.
@@ -99,12 +99,12 @@ class Interval(NamedTuple):
 
 
 def bootstrap(errors: Array, *, seed: int, resamples: int = RESAMPLES) -> Interval:
-    """Return the percentile interval of a mean over pictures (Efron 1979).
+    """Return the percentile interval of a mean over images (Efron 1979).
 
     Args:
-        errors: (N,), one a picture.
+        errors: (N,), one an image.
         seed: Decides the draws.
-        resamples: How often N pictures are drawn with replacement.
+        resamples: How often N images are drawn with replacement.
 
     Returns:
         The interval that holds [LEVEL][lmkit.evaluation.measures.LEVEL] of the means.
@@ -123,12 +123,12 @@ def bootstrap(errors: Array, *, seed: int, resamples: int = RESAMPLES) -> Interv
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The cumulative error curve: the share of pictures whose error is at most so much.
+    """The cumulative error curve: the share of images whose error is at most so much.
 
     Args:
         threshold: How far it goes; errors beyond it are failures.
-        failure_rate: The share of pictures whose error is above the threshold.
-        area: The area under the curve up to the threshold, as a share: 1 if no picture has any
+        failure_rate: The share of images whose error is above the threshold.
+        area: The area under the curve up to the threshold, as a share: 1 if no image has any
             error, 0 if all fail.
         errors: Where the curve is written down, from 0 to the threshold in equal steps.
         shares: Its values there.
@@ -142,9 +142,9 @@ class Curve:
 
     @classmethod
     def of(cls, errors: Array, threshold: float) -> "Curve":
-        """Return the curve of (N,) errors, one a picture.
+        """Return the curve of (N,) errors, one an image.
 
-        A picture of error e adds a step of 1/N at e, and so an area of (threshold - e) / N: the
+        An image of error e adds a step of 1/N at e, and so an area of (threshold - e) / N: the
         integral is exact, whatever the curve is written down at.
         """
         at = np.linspace(0, threshold, _POINTS_OF_CURVE + 1)

@@ -1,12 +1,12 @@
 """The protocol: a linear map from landmarks to annotated points, fitted and tested apart.
 
 The map is fitted in the coordinates of the square that the detector sees, and errors are measured
-in pixels of the original pictures, as shares of the inter-ocular distance. The mean shape (the
-prediction of whoever does not look at the picture) is always measured beside it: a crop made from
+in pixels of the original images, as shares of the inter-ocular distance. The mean shape (the
+prediction of whoever does not look at the image) is always measured beside it: a crop made from
 annotation leaks the answer, and the mean shape's error shows how much.
 
-Annotation may be partial. Each point is fitted and tested on the pictures where it is known; a
-picture's error is the mean of its known points, and every figure is a mean over pictures.
+Annotation may be partial. Each point is fitted and tested on the images where it is known; an
+image's error is the mean of its known points, and every figure is a mean over images.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ from lmkit.evaluation.measures import (
     Curve,
     bootstrap,
     distances,
+    image_errors,
     mean_known,
     normalised_errors,
     normalising_distance,
-    picture_errors,
 )
 from lmkit.evaluation.regression import Array, complete, ever_known, known_points
 from lmkit.evaluation.report import Report
@@ -47,10 +47,10 @@ class Protocol:
     Args:
         convention: How annotated points are predicted: the main figure's.
         pair: The two points whose distance normalises; the data's if not given.
-        threshold: The error, in percent, above which a picture counts as a failure.
-        labelled: Numbers of labelled pictures to fit on; none to leave that out.
+        threshold: The error, in percent, above which an image counts as a failure.
+        labelled: Numbers of labelled images to fit on; none to leave that out.
         draws: Random draws of each, where the convention does not say.
-        stability: How many test pictures to turn; 0 to leave that out.
+        stability: How many test images to turn; 0 to leave that out.
         seed: Decides every random draw.
     """
 
@@ -86,20 +86,20 @@ def evaluate(
 
     Args:
         run: The run.
-        dataset: Annotated pictures.
+        dataset: Annotated images.
         fit: Those to fit the regressor on.
         test: Those to measure errors on.
         protocol: What is measured, and how.
         data: What to call the data in the report.
-        max_unreadable: The share of pictures, in [0, 1), that may be unreadable; the run's if not
+        max_unreadable: The share of images, in [0, 1), that may be unreadable; the run's if not
             given.
-        batch_size: Pictures the detector sees at a time; it is in eval mode, so that this
+        batch_size: Images the detector sees at a time; it is in eval mode, so that this
             changes nothing.
         notes: What a reader of the report should know about the data.
-        progress: Called with the number of pictures done, and of all.
+        progress: Called with the number of images done, and of all.
 
     Raises:
-        LmkitError: If the data has no annotated points to fit or to test, or too many pictures
+        LmkitError: If the data has no annotated points to fit or to test, or too many images
             cannot be read.
     """
     pair = dataset.normalising_pair if protocol.pair is None else protocol.pair
@@ -153,9 +153,7 @@ def evaluate(
         detections=testing.to_pixels(testing.found),
         convention=main,
         by_convention={
-            name: float(
-                picture_errors(_forward(each, fitting, testing), testing.truth, pair).mean()
-            )
+            name: float(image_errors(_forward(each, fitting, testing), testing.truth, pair).mean())
             for name, each in CONVENTIONS.items()
         },
         with_bias=main if main.bias else LMKIT,
@@ -163,7 +161,7 @@ def evaluate(
         interval=bootstrap(per_image, seed=derive(protocol.seed, "bootstrap")),
         backward=None if backward is None else float(backward.mean()),
         backward_per_landmark=None if backward is None else backward.tolist(),
-        mean_shape_errors=picture_errors(mean_shape(fitting, testing), testing.truth, pair),
+        mean_shape_errors=image_errors(mean_shape(fitting, testing), testing.truth, pair),
         curve=Curve.of(per_image, protocol.threshold),
         stability=stability,
         labelled=few_labelled(
@@ -195,17 +193,17 @@ def evaluate(
 
 
 def _annotated(dataset: Dataset, indices: Sequence[int], data: str, part: str) -> list[int]:
-    """Return the pictures that have any point."""
+    """Return the images that have any point."""
     if not indices and part == "test":
         raise LmkitError(
-            f"{data} has no picture to test with: none is held out.",
+            f"{data} has no image to test with: none is held out.",
             remedy="Evaluate on other data with --data.",
             code=ExitCode.DATA,
         )
     annotated = [index for index in indices if _known(dataset, index).any()]
     if not annotated:
         raise LmkitError(
-            f"{data} has no annotated picture to {part} with.",
+            f"{data} has no annotated image to {part} with.",
             remedy="Evaluate on data with points: --data faces, csv:FILE or celeba:DIR.",
             code=ExitCode.DATA,
         )
@@ -215,7 +213,7 @@ def _annotated(dataset: Dataset, indices: Sequence[int], data: str, part: str) -
 def _with_pair(
     dataset: Dataset, test: Sequence[int], pair: tuple[int, int], data: str
 ) -> list[int]:
-    """Return the test pictures whose normalising distance is known and not 0."""
+    """Return the test images whose normalising distance is known and not 0."""
     kept = []
     for index in test:
         points = dataset.annotation(index).points
@@ -226,7 +224,7 @@ def _with_pair(
     if not kept:
         first, second = (dataset.point_names[point] for point in pair)
         raise LmkitError(
-            f"No test picture of {data} has both points that errors are normalised by, "
+            f"No test image of {data} has both points that errors are normalised by, "
             f"{first} and {second}, in different places.",
             remedy="Choose two others with --normalise-by.",
             code=ExitCode.DATA,
@@ -235,18 +233,18 @@ def _with_pair(
 
 
 def _known(dataset: Dataset, index: int) -> NDArray[np.bool_]:
-    """Return which points of a picture are known, (P,) or, where it has none, (0,)."""
+    """Return which points of an image are known, (P,) or, where it has none, (0,)."""
     points = dataset.annotation(index).points
     return np.zeros(0, bool) if points is None else known_points(np.asarray(points, np.float64))
 
 
 def _measurable(fitting: Detections, testing: Detections, data: str) -> Detections:
-    """Leave out test pictures none of whose points is known in any picture to fit on."""
+    """Leave out test images none of whose points is known in any image to fit on."""
     fitted = ever_known(fitting.truth)
     rows = np.asarray((known_points(testing.truth) & fitted).any(axis=1))
     if not rows.any():
         raise LmkitError(
-            f"No point of {data} is known both in a picture to fit on and in one to test with.",
+            f"No point of {data} is known both in an image to fit on and in one to test with.",
             remedy="Evaluate on data whose parts have points in common.",
             code=ExitCode.DATA,
         )
@@ -254,7 +252,7 @@ def _measurable(fitting: Detections, testing: Detections, data: str) -> Detectio
 
 
 def _forward(convention: Convention, fitting: Detections, testing: Detections) -> Array:
-    """Predict the annotated points of the test pictures, in their pixels."""
+    """Predict the annotated points of the test images, in their pixels."""
     predicted = convention.predict(fitting.found, fitting.truth_in_square(), testing.found)
     return testing.to_pixels(predicted)
 
@@ -262,11 +260,11 @@ def _forward(convention: Convention, fitting: Detections, testing: Detections) -
 def _backward(
     convention: Convention, fitting: Detections, testing: Detections, pair: tuple[int, int]
 ) -> tuple[Array, list[float]] | None:
-    """Predict landmarks from annotated points, on the pictures that have all of them.
+    """Predict landmarks from annotated points, on the images that have all of them.
 
     Returns:
         The error of each landmark in percent, (K,), and the share of its variance that is
-        explained; none where there are too few such pictures to fit, or none to test.
+        explained; none where there are too few such images to fit, or none to test.
     """
     fitting, testing = (part.take(complete(part.truth)) for part in (fitting, testing))
     if len(fitting) < 2 or not len(testing):
@@ -286,16 +284,16 @@ def _remarks(fitting: Detections, names: Sequence[str], backward: object) -> lis
     never = [name for name, known in zip(names, fitted, strict=True) if not known]
     remarks = []
     if never:
-        remarks.append(f"Known in no picture to fit on, and not measured: {', '.join(never)}.")
+        remarks.append(f"Known in no image to fit on, and not measured: {', '.join(never)}.")
     if not whole.all():
         remarks.append(
-            "Some points are not known in some pictures: each is fitted and tested where it is, "
-            f"and few labelled pictures are drawn from the {whole.sum()} to fit on "
+            "Some points are not known in some images: each is fitted and tested where it is, "
+            f"and few labelled images are drawn from the {whole.sum()} to fit on "
             "that have all."
         )
     if backward is None:
         remarks.append(
-            "Too few pictures have all their points to predict landmarks from them: no backward "
+            "Too few images have all their points to predict landmarks from them: no backward "
             "error."
         )
     return remarks

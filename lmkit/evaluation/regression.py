@@ -12,7 +12,7 @@ RIDGE = 1e-4
 """Relative strength r of lmkit's own ridge: times the mean variance of an input. Where the inputs
 vary by v times that mean along a principal direction, the slope of least squares is multiplied by
 v / (v + r): it stays, to r / v, wherever inputs carry information, and is bounded where they do
-not, as for landmarks that fell onto one another or fewer pictures than unknowns."""
+not, as for landmarks that fell onto one another or fewer images than unknowns."""
 
 Scale = Literal["mean", "largest"]
 """What a ridge is relative to: the mean or the largest sum of squares of an input. By the
@@ -71,9 +71,9 @@ class LinearMap:
 
 
 class PartialMap:
-    """Maps to points of which some are not known in some pictures.
+    """Maps to points of which some are not known in some images.
 
-    Each point is fitted on the pictures where it is known.
+    Each point is fitted on the images where it is known.
 
     Args:
         inputs: (N, K, 2), the points to map from.
@@ -85,7 +85,7 @@ class PartialMap:
         self, inputs: Array, outputs: Array, fit: Callable[[Array, Array], LinearMap]
     ) -> None:
         known = known_points(outputs)
-        # Points that are known in the same pictures share one fit; most often that is all of them.
+        # Points that are known in the same images share one fit; most often that is all of them.
         groups: dict[bytes, list[int]] = {}
         for point in range(outputs.shape[1]):
             groups.setdefault(known[:, point].tobytes(), []).append(point)
@@ -103,7 +103,7 @@ class PartialMap:
             inputs: (N, K, 2).
 
         Returns:
-            (N, P, 2); NaN for points that were known in no picture.
+            (N, P, 2); NaN for points that were known in no image.
         """
         mapped = np.full((len(inputs), self._points, 2), np.nan)
         for points, own in self._maps:
@@ -117,10 +117,10 @@ def known_points(points: Array) -> NDArray[np.bool_]:
 
 
 def complete(points: Array) -> NDArray[np.bool_]:
-    """Return of which pictures all of (N, P, 2) points are known, (N,)."""
+    """Return of which images all of (N, P, 2) points are known, (N,)."""
     return np.asarray(known_points(points).all(axis=1))
 
 
 def ever_known(points: Array) -> NDArray[np.bool_]:
-    """Return which of (N, P, 2) points are known in any picture, (P,)."""
+    """Return which of (N, P, 2) points are known in any image, (P,)."""
     return np.asarray(known_points(points).any(axis=0))

@@ -1,4 +1,4 @@
-"""The report: what an evaluation found, picture by picture and as figures, and what it states."""
+"""The report: what an evaluation found, image by image and as figures, and what it states."""
 
 import csv
 import io
@@ -28,11 +28,11 @@ class Report:
     """The result of an evaluation; every error in percent of the normalising distance.
 
     Args:
-        keys: The names of the test pictures.
+        keys: The names of the test images.
         indices: Their numbers in the data.
         errors: (N, P), the error of each annotated point by the main convention; NaN where it is
             not known.
-        predictions: (N, P, 2), the annotated points as predicted, in pixels of the pictures.
+        predictions: (N, P, 2), the annotated points as predicted, in pixels of the images.
         truth: (N, P, 2), the annotated points, the same; NaN where not known.
         detections: (N, K, 2), the landmarks, the same.
         convention: How annotated points were predicted: the main figure's.
@@ -42,25 +42,25 @@ class Report:
         interval: Confidence interval of the main figure.
         backward: NME of landmarks predicted from annotated points, as Sanchez and Tzimiropoulos
             2019 define it: it is small if each landmark keeps its place on the object. None where
-            too few pictures have all their points.
+            too few images have all their points.
         backward_per_landmark: The same for each landmark.
-        mean_shape_errors: (N,), the error of each picture where the mean annotated points of the
-            fitting pictures are predicted.
+        mean_shape_errors: (N,), the error of each image where the mean annotated points of the
+            fitting images are predicted.
         curve: The cumulative error curve.
         stability: How landmarks follow a known rotation; none if not measured.
-        labelled: The error with few labelled pictures.
+        labelled: The error with few labelled images.
         health: What each landmark is like.
-        fit_images: Pictures the regressor was fitted on.
-        test_images: Pictures it was tested on.
+        fit_images: Images the regressor was fitted on.
+        test_images: Images it was tested on.
         complete_images: Of these, how many have all their points.
-        without_pair: Test pictures left out because the normalising distance is not known.
+        without_pair: Test images left out because the normalising distance is not known.
         point_names: The annotated points.
         normalised_by: The two points whose distance is 100 %.
-        framer: How pictures became the squares that the detector saw.
+        framer: How images became the squares that the detector saw.
         data: The data, as chosen.
         step: The training step of the checkpoint.
         seed: Decides every random draw.
-        unreadable: Pictures left out because they could not be read.
+        unreadable: Images left out because they could not be read.
         notes: What a reader should know about the data, a sentence each.
         remarks: What a reader should know about the figures, a sentence each.
     """
@@ -99,22 +99,22 @@ class Report:
 
     @property
     def per_image(self) -> Array:
-        """The mean error of each picture's known points, (N,)."""
+        """The mean error of each image's known points, (N,)."""
         return mean_known(self.errors, axis=1)
 
     @property
     def forward(self) -> float:
-        """The main figure: the mean over pictures of their errors."""
+        """The main figure: the mean over images of their errors."""
         return float(self.per_image.mean())
 
     @property
     def fit(self) -> str:
-        """How what was shown of the pictures became square."""
+        """How what was shown of the images became square."""
         return self.framer.fit
 
     @property
     def crop(self) -> str | None:
-        """What was shown of the pictures, where not all of them."""
+        """What was shown of the images, where not all of them."""
         return None if self.framer.crop is None else str(self.framer.crop)
 
     @property
@@ -124,12 +124,12 @@ class Report:
 
     @property
     def mean_shape(self) -> float:
-        """The error of whoever does not look at the pictures."""
+        """The error of whoever does not look at the images."""
         return float(self.mean_shape_errors.mean())
 
     @property
     def forward_per_point(self) -> list[float]:
-        """The mean error of each annotated point, over the pictures where it is known; or NaN."""
+        """The mean error of each annotated point, over the images where it is known; or NaN."""
         return [float(error) for error in mean_known(self.errors, axis=0)]
 
     @property
@@ -146,7 +146,7 @@ class Report:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form, without the figures of each picture."""
+        """Return the JSON form, without the figures of each image."""
         per_point = dict(zip(self.point_names, self.forward_per_point, strict=True))
         interval = {"low": self.interval.low, "high": self.interval.high}
         plain: dict[str, Any] = _finite(
@@ -188,7 +188,7 @@ class Report:
         return plain
 
     def write(self, folder: Path) -> list[Path]:
-        """Write ``evaluation.json``, and ``errors.csv`` with a row for each test picture.
+        """Write ``evaluation.json``, and ``errors.csv`` with a row for each test image.
 
         Args:
             folder: Where; it is made if it is not there.

@@ -1,6 +1,6 @@
-"""Stability: how far landmarks fail to follow a known movement of the picture.
+"""Stability: how far landmarks fail to follow a known movement of the image.
 
-As Sanchez and Tzimiropoulos 2019 measure it: landmarks are found on a picture and on the picture
+As Sanchez and Tzimiropoulos 2019 measure it: landmarks are found on an image and on the image
 turned by a known angle; those of the first are turned likewise, and should meet the others.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import workers_for
 from lmkit.evaluation.detections import Detections
@@ -23,7 +23,7 @@ from lmkit.run.run import Run
 from lmkit.seeds import derive
 
 IMAGES = 200
-"""Test pictures that are looked at a second time, unless another number is asked for."""
+"""Test images that are looked at a second time, unless another number is asked for."""
 ROTATION, LIMIT = 15.0, 40.0
 """The standard deviation of the angle, and where it is clipped, in degrees."""
 SIDE = 128
@@ -35,9 +35,9 @@ class Stability:
     """How far landmarks fail to follow a known rotation.
 
     Args:
-        mean: Over pictures and landmarks, in pixels of 128.
-        per_landmark: Over pictures.
-        images: How many pictures were turned.
+        mean: Over images and landmarks, in pixels of 128.
+        per_landmark: Over images.
+        images: How many images were turned.
     """
 
     mean: float
@@ -55,10 +55,10 @@ class Stability:
 
 
 def rotations(keys: list[str], seed: int) -> AffineWarp:
-    """Return a random rotation of each picture, shrunk until the whole picture is within.
+    """Return a random rotation of each image, shrunk until the whole image is within.
 
     Args:
-        keys: The pictures' names; with the seed they decide the angles.
+        keys: The images' names; with the seed they decide the angles.
         seed: Decides the angles.
     """
     drawn = [np.random.default_rng(derive(seed, "stability", key)).normal() for key in keys]
@@ -83,13 +83,13 @@ def measure_stability(
 
     Args:
         run: Whose detector.
-        dataset: The pictures.
-        tested: What was found on the test pictures.
+        dataset: The images.
+        tested: What was found on the test images.
         images: How many of them to turn, taken evenly.
         seed: Decides the angles.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         unreadable: Collects those that cannot be read this time.
-        progress: Called with the number of pictures done.
+        progress: Called with the number of images done.
 
     Returns:
         None where none of them can be read this time.
@@ -99,7 +99,7 @@ def measure_stability(
     before = {tested.indices[row]: tested.found[row] for row in chosen}
     moved: list[Array] = []
     done = 0
-    batches = read_pictures(
+    batches = read_images(
         dataset,
         list(before),
         framer=run.framer,
@@ -122,15 +122,15 @@ def measure_stability(
 
 
 def deviations(found: torch.Tensor, found_after: torch.Tensor, warp: AffineWarp) -> Array:
-    """Return how far landmarks of warped pictures are from where the warp takes the others.
+    """Return how far landmarks of warped images are from where the warp takes the others.
 
     Args:
-        found: (B, K, 2), landmarks of the pictures.
-        found_after: (B, K, 2), landmarks of the warped pictures.
+        found: (B, K, 2), landmarks of the images.
+        found_after: (B, K, 2), landmarks of the warped images.
         warp: The B warps.
 
     Returns:
-        (B, K), in pixels of 128 of the warped picture; NaN where a landmark leaves it.
+        (B, K), in pixels of 128 of the warped image; NaN where a landmark leaves it.
     """
     expected = warp.map_points(found)
     distance = (expected - found_after).norm(dim=-1) * (SIDE / 2)

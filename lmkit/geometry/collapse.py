@@ -1,9 +1,9 @@
 """Whether landmarks say anything: how far they move, and which sit still, together or at the edge.
 
 A detector that has collapsed still gives points, and its loss still falls. What gives it away is
-where the points are over many pictures. Every function takes points of a batch and computes on
-their device; nothing waits for the host. Lengths are in percent of the side of the square picture,
-so that the thresholds hold for pictures and score maps of any size.
+where the points are over many images. Every function takes points of a batch and computes on
+their device; nothing waits for the host. Lengths are in percent of the side of the square image,
+so that the thresholds hold for images and score maps of any size.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from torch import Tensor
 STILL = 1.0
 """A landmark whose spread is below this, in percent of the side, hardly moves: 1.3 pixels of 128.
 It is less than the shift that deformations add to every view, and less than faces differ even in
-aligned crops, so that a landmark that follows anything in the picture spreads further."""
+aligned crops, so that a landmark that follows anything in the image spreads further."""
 
 CENTRE = 10.0
-"""A landmark whose mean position is within this of the picture's centre, in percent of the side,
+"""A landmark whose mean position is within this of the image's centre, in percent of the side,
 sits near it. The soft-argmax of flat score maps lies at the centre exactly: landmarks without
 anything to follow fall back to it."""
 
@@ -28,7 +28,7 @@ than one cell of a score map of 32 x 32 (3.1 percent), and their heatmaps overla
 BORDER = 6.0
 """A landmark whose mean distance from the nearest edge is below this, in percent of the side, sits
 at the border: in the outermost cells of score maps of 10 x 10, whose centres are 5 percent from the
-edge, or in the outer two of 32 x 32. Nothing that is on every picture is there."""
+edge, or in the outer two of 32 x 32. Nothing that is on every image is there."""
 
 TOO_MANY = 0.5
 """From this share of landmarks on that are pinned, coincident or at the border, fewer than half of
@@ -36,14 +36,14 @@ them carry information, and the run looks collapsed."""
 
 
 def spread(points: Tensor) -> Tensor:
-    """Return how far each landmark moves over pictures.
+    """Return how far each landmark moves over images.
 
     Args:
         points: (B, K, 2), in [-1, 1].
 
     Returns:
         (K,), the root mean squared distance from the landmark's own mean position, in percent of
-        the side. For a single picture it is 0.
+        the side. For a single image it is 0.
     """
     return _percent((points - points.mean(dim=0)).square().sum(dim=-1).mean(dim=0).sqrt())
 
@@ -77,7 +77,7 @@ def coincident(points: Tensor) -> Tensor:
 
 
 def at_border(points: Tensor) -> Tensor:
-    """Return which landmarks sit at the edge of the picture, on average.
+    """Return which landmarks sit at the edge of the image, on average.
 
     Args:
         points: (B, K, 2), in [-1, 1].

@@ -14,8 +14,8 @@ def to_pixels(points: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         points: (..., 2), (x, y) in [-1, 1].
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
 
     Returns:
         (..., 2), (x, y) in pixels; the centre of the first pixel is (0, 0).
@@ -30,8 +30,8 @@ def from_pixels(pixels: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         pixels: (..., 2), (x, y) in pixels; the centre of the first pixel is (0, 0).
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
 
     Returns:
         (..., 2), (x, y) in [-1, 1].

@@ -1,8 +1,8 @@
-"""Warps: batched deformations that move pictures and points by exactly the same map.
+"""Warps: batched deformations that move images and points by exactly the same map.
 
-A warp is defined by where it *samples*: the pixel at q of the warped picture shows what the source
-picture has at ``sample_points(q)``. A point p of the source is therefore found in the warped
-picture at the inverse of that map, ``map_points(p)``.
+A warp is defined by where it *samples*: the pixel at q of the warped image shows what the source
+image has at ``sample_points(q)``. A point p of the source is therefore found in the warped
+image at the inverse of that map, ``map_points(p)``.
 
 Small products are written as sums of products throughout: autocast computes matrix products in
 half precision and CUDA may round them to TF32, which would move points by pixels; sums are exact.
@@ -29,28 +29,28 @@ _NEWTON_STEPS = 8
 
 
 class Warp(ABC):
-    """One deformation for each picture of a batch."""
+    """One deformation for each image of a batch."""
 
     @abstractmethod
     def sample_points(self, points: Tensor) -> Tensor:
-        """Return where in the source the warped picture's ``points`` come from.
+        """Return where in the source the warped image's ``points`` come from.
 
         Args:
-            points: (B, N, 2), (x, y) in [-1, 1], in the warped picture.
+            points: (B, N, 2), (x, y) in [-1, 1], in the warped image.
 
         Returns:
-            (B, N, 2), in the source picture.
+            (B, N, 2), in the source image.
         """
 
     @abstractmethod
     def map_points(self, points: Tensor) -> Tensor:
-        """Return where the source's ``points`` are found in the warped picture.
+        """Return where the source's ``points`` are found in the warped image.
 
         Args:
-            points: (B, N, 2), (x, y) in [-1, 1], in the source picture.
+            points: (B, N, 2), (x, y) in [-1, 1], in the source image.
 
         Returns:
-            (B, N, 2), in the warped picture; differentiable with respect to ``points``.
+            (B, N, 2), in the warped image; differentiable with respect to ``points``.
         """
 
     def sample_grid(self, height: int, width: int) -> Tensor:
@@ -60,7 +60,7 @@ class Warp(ABC):
         return points.reshape(self.batch, height, width, 2)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Warp a batch of pictures; beyond the edge, the edge is repeated.
+        """Warp a batch of images; beyond the edge, the edge is repeated.
 
         Args:
             images: (B, C, H, W), floating point.
@@ -80,7 +80,7 @@ class Warp(ABC):
         return sampled.to(images.dtype)
 
     def __getitem__(self, rows: Tensor | slice) -> "Warp":
-        """Return the warp of some of the pictures.
+        """Return the warp of some of the images.
 
         Args:
             rows: Their places in the batch: a slice, or (N,) whole numbers.
@@ -90,7 +90,7 @@ class Warp(ABC):
     @property
     @abstractmethod
     def batch(self) -> int:
-        """The number of pictures B."""
+        """The number of images B."""
 
     @property
     @abstractmethod
@@ -129,7 +129,7 @@ class _SomeRows(Warp):
 
     @property
     def batch(self) -> int:
-        """The number of pictures B."""
+        """The number of images B."""
         return len(self._rows)
 
     @property
@@ -147,7 +147,7 @@ class AffineWarp(Warp):
     """Scale, rotation, translation and shear.
 
     Args:
-        matrix: (B, 2, 3), maps points (x, y, 1) of the *source* to the warped picture; invertible.
+        matrix: (B, 2, 3), maps points (x, y, 1) of the *source* to the warped image; invertible.
     """
 
     def __init__(self, matrix: Tensor) -> None:
@@ -163,8 +163,8 @@ class AffineWarp(Warp):
         """Make the warp that rotates and scales about the centre, then shifts.
 
         Args:
-            angle: (B,), radians; positive turns the picture clockwise (y points down). It turns
-                [-1, 1] coordinates, which is a rotation of pixels where the picture is square.
+            angle: (B,), radians; positive turns the image clockwise (y points down). It turns
+                [-1, 1] coordinates, which is a rotation of pixels where the image is square.
             scale: (B,), above 1 magnifies.
             shift: (B, 2), in [-1, 1] coordinates.
         """
@@ -186,7 +186,7 @@ class AffineWarp(Warp):
 
     @property
     def batch(self) -> int:
-        """The number of pictures B."""
+        """The number of images B."""
         return len(self.matrix)
 
     @property
@@ -203,7 +203,7 @@ class AffineWarp(Warp):
 class ThinPlateWarp(Warp):
     """A thin-plate spline through a square grid of control points (Duchon 1977; Wahba 1990).
 
-    The spline maps the control points of the warped picture to ``targets`` in the source, with the
+    The spline maps the control points of the warped image to ``targets`` in the source, with the
     kernel ``r^2 log r^2`` and an affine part. Its inverse has no closed form and is found by
     Newton's method, to the precision of the targets' type; it exists where the warp does not fold.
 
@@ -239,7 +239,7 @@ class ThinPlateWarp(Warp):
         grid = pixel_grid(height, width, device=self.device, dtype=self.dtype).reshape(1, -1, 2)
         basis = grid_basis(self._side, height, width, self.device, self.dtype)
         # The one product too large for a sum; what TF32 may round is the small remainder alone.
-        # The batch lies in the columns: one product is many times faster than one a picture.
+        # The batch lies in the columns: one product is many times faster than one an image.
         columns = self._remainder.transpose(0, 1).flatten(1)
         with torch.autocast(self.device.type, enabled=False):
             local: Tensor = (basis @ columns).reshape(-1, self.batch, 2).transpose(0, 1)
@@ -262,7 +262,7 @@ class ThinPlateWarp(Warp):
 
     @property
     def batch(self) -> int:
-        """The number of pictures B."""
+        """The number of images B."""
         return len(self._remainder)
 
     @property

@@ -1,4 +1,4 @@
-"""The dataset: pictures, and whatever is known about them."""
+"""The dataset: images, and whatever is known about them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,31 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 Part = Literal["train", "fit", "test"]
-"""The uses of a picture: unsupervised training, fitting the regressor that turns landmarks into
+"""The uses of an image: unsupervised training, fitting the regressor that turns landmarks into
 annotated points, and testing."""
 
 
 class Annotation(NamedTuple):
-    """What is known about one picture."""
+    """What is known about one image."""
 
     points: NDArray[np.float32] | None = None
-    """(P, 2), (x, y) in pixels of the picture, the centre of its first pixel at (0, 0); (NaN, NaN)
+    """(P, 2), (x, y) in pixels of the image, the centre of its first pixel at (0, 0); (NaN, NaN)
     for a point that is not known. None if no point is known."""
     subject: str | None = None
-    """Who or what is on the picture; pictures of one subject share it."""
+    """Who or what is on the image; images of one subject share it."""
 
 
 class Dataset(ABC):
-    """Pictures by number. Reading one must not depend on which were read before.
+    """Images by number. Reading one must not depend on which were read before.
 
-    The constructor reads lists and looks for files; pictures are read one at a time, possibly in
+    The constructor reads lists and looks for files; images are read one at a time, possibly in
     other processes.
     """
 
     argument: ClassVar[str | None] = "path"
     """The option that ``--data NAME:VALUE`` fills; none if there is nothing to fill."""
     in_memory: bool = False
-    """Whether reading a picture costs so little that worker processes would only slow it down."""
+    """Whether reading an image costs so little that worker processes would only slow it down."""
     point_names: tuple[str, ...] = ()
     """The names of the annotated points; empty if nothing is annotated."""
     normalising_pair: tuple[int, int] = (0, 1)
@@ -42,58 +42,58 @@ class Dataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
 
     @abstractmethod
     def key(self, index: int) -> str:
-        """Return the name of a picture: unique, and the same in every process and on every day."""
+        """Return the name of an image: unique, and the same in every process and on every day."""
 
     @abstractmethod
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Read a picture.
+        """Read an image.
 
         Returns:
             (H, W, 3), RGB.
 
         Raises:
-            OSError: If the picture cannot be read. It is then skipped and counted.
+            OSError: If the image cannot be read. It is then skipped and counted.
         """
 
     def annotation(self, index: int) -> Annotation:
-        """Return what is known about a picture, without reading it."""
+        """Return what is known about an image, without reading it."""
         return Annotation()
 
     def subject(self, index: int) -> str | None:
-        """Return the subject of a picture's annotation; to be overridden where that is costly.
+        """Return the subject of an image's annotation; to be overridden where that is costly.
 
-        It is asked of every picture before training where pairs are of one subject.
+        It is asked of every image before training where pairs are of one subject.
         """
         return self.annotation(index).subject
 
     def group(self, index: int) -> str | None:
         """Name what must not be divided between training and testing: by default the subject.
 
-        Pictures of one group are held out together where [indices][lmkit.api.Dataset.indices] does
-        not name parts. None if the picture stands alone.
+        Images of one group are held out together where [indices][lmkit.api.Dataset.indices] does
+        not name parts. None if the image stands alone.
         """
         return self.subject(index)
 
     def indices(self, part: Part) -> Sequence[int] | None:
-        """Return the pictures of a part, or none if the data does not say.
+        """Return the images of a part, or none if the data does not say.
 
-        A picture may train and fit; test pictures must do neither. Where this returns none for
-        every part, lmkit holds out a share of the groups (or pictures) for testing.
+        An image may train and fit; test images must do neither. Where this returns none for
+        every part, lmkit holds out a share of the groups (or images) for testing.
         """
         return None
 
     def stamp(self, index: int) -> str | None:
-        """Return a text that changes whenever the picture may have, without reading it; or none.
+        """Return a text that changes whenever the image may have, without reading it; or none.
 
-        For a file that is its size and the time of its last change. Pictures of data that says none
+        For a file that is its size and the time of its last change. Images of data that says none
         are never kept in a cache, where a change would go unnoticed.
         """
         return None
 
     def problem(self, index: int) -> str | None:
-        """Say what is wrong with a picture's file, quickly and without decoding it; or none."""
+        """Say what is wrong with an image's file, quickly and without decoding it; or none."""
         return None

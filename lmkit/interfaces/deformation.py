@@ -1,4 +1,4 @@
-"""The deformation: turns pictures into pairs of views whose geometry is known."""
+"""The deformation: turns images into pairs of views whose geometry is known."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -10,10 +10,10 @@ from lmkit.geometry.warps import Warp
 
 
 class Views(NamedTuple):
-    """Two views of each picture, and the warps that lead to them.
+    """Two views of each image, and the warps that lead to them.
 
     The views are called x (original) and x' (deformed) in Li et al. 2020. A point p of the loaded
-    picture is at ``original_warp.map_points(p)`` in the original view.
+    image is at ``original_warp.map_points(p)`` in the original view.
     """
 
     original: Tensor
@@ -45,7 +45,7 @@ class GeometricDeformation(Deformation):
         """Draw a warp to the original view and one to the deformed view.
 
         Args:
-            batch: The number of pictures.
+            batch: The number of images.
             generator: The only source of randomness; the warps live on its device.
         """
 

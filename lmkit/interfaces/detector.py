@@ -1,4 +1,4 @@
-"""The detector: finds K landmarks in every picture."""
+"""The detector: finds K landmarks in every image."""
 
 from abc import ABC, abstractmethod
 
@@ -31,7 +31,7 @@ class Detector(nn.Module, ABC):
             images: (B, 3, H, W), RGB in [0, 1].
 
         Returns:
-            K landmarks a picture, points in float32.
+            K landmarks an image, points in float32.
         """
 
     def initialise(self) -> None:

@@ -1,4 +1,4 @@
-"""The generator: redraws a picture so that its landmarks move."""
+"""The generator: redraws an image so that its landmarks move."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -18,9 +18,9 @@ class Generator(nn.Module, ABC):
     """
 
     needs_images: ClassVar[bool] = False
-    """Whether the generator looks at the pictures that landmarks were found in: ``source.images``
+    """Whether the generator looks at the images that landmarks were found in: ``source.images``
     and ``target.images``, which are there for such generators alone. The target's may be the very
-    picture that is to be drawn."""
+    image that is to be drawn."""
 
     def __init__(self, *, landmarks: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor:
-        """Redraw the pictures with their landmarks at the target.
+        """Redraw the images with their landmarks at the target.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].
@@ -49,7 +49,7 @@ class HeatmapGenerator(Generator):
     Args:
         landmarks: The number of landmarks K.
         sigma: Standard deviation of a heatmap, in pixels of the heatmap.
-        stride: Side of the picture divided by the side of its heatmaps.
+        stride: Side of the image divided by the side of its heatmaps.
     """
 
     def __init__(self, *, landmarks: int, sigma: float = 0.5, stride: int = 4) -> None:
@@ -59,7 +59,7 @@ class HeatmapGenerator(Generator):
 
     @abstractmethod
     def redraw(self, images: Tensor, heatmaps: Tensor) -> Tensor:
-        """Redraw the pictures.
+        """Redraw the images.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].

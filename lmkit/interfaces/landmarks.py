@@ -9,20 +9,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Landmarks:
-    """The K landmarks of each picture of a batch.
+    """The K landmarks of each image of a batch.
 
-    Indexing with a tensor, a slice or a number's list picks pictures, in every field alike.
+    Indexing with a tensor, a slice or a number's list picks images, in every field alike.
 
     Args:
         points: (B, K, 2), (x, y) in [-1, 1], float32.
         score_maps: (B, K, h, w) or none: what the points were read from.
         confidence: (B, K) in [0, 1] or none.
         descriptors: (B, K, D) or none: a vector describing what is at each point.
-        features: (B, C, h, w) or none: a map describing the whole picture, for losses and
+        features: (B, C, h, w) or none: a map describing the whole image, for losses and
             generators that read more than points.
         probability_maps: (B, K, h, w), float32, or none: how likely each landmark is in each cell;
             each map sums to 1, and the points are their means.
-        images: (B, 3, H, W), RGB in [0, 1], or none: the pictures that they were found in; put
+        images: (B, 3, H, W), RGB in [0, 1], or none: the images that they were found in; put
             here for generators that [need them][lmkit.api.Generator.needs_images].
     """
 

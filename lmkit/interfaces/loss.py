@@ -19,8 +19,8 @@ class Loss(nn.Module, ABC):
     needs_routes: ClassVar[bool] = True
     """Whether the loss reads the ends of routes; then a generator and a route are needed."""
     needs_warps: ClassVar[bool] = False
-    """Whether the loss reads the warps, ``step.warps``; then both views have to be of one picture,
-    which they are not in a run that pairs two pictures of a subject."""
+    """Whether the loss reads the warps, ``step.warps``; then both views have to be of one image,
+    which they are not in a run that pairs two images of a subject."""
     needs_truth: ClassVar[bool] = False
     """Whether the loss reads the annotated points, ``step.truth``. Where no loss of a run does, its
     training looks at no annotated point."""

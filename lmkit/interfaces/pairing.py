@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 View = Literal["original", "deformed", "auxiliary"]
-"""The pictures of one step: two deformations of the loaded picture (or the deformed one of another
-picture of its subject), and the picture whose landmarks guide it."""
+"""The images of one step: two deformations of the loaded image (or the deformed one of another
+image of its subject), and the image whose landmarks guide it."""
 
 VIEWS: tuple[View, ...] = get_args(View)
 
@@ -16,8 +16,8 @@ VIEWS: tuple[View, ...] = get_args(View)
 class Route(NamedTuple):
     """One reconstruction: start from a view, pass through landmarks, and arrive at a view.
 
-    Each hop redraws the picture with the landmarks of the next stop; the end is compared with the
-    real picture of ``target``.
+    Each hop redraws the image with the landmarks of the next stop; the end is compared with the
+    real image of ``target``.
     """
 
     source: View
@@ -43,11 +43,11 @@ class Pairing(ABC):
     def auxiliary(
         self, batch: int, subjects: Tensor | None, generator: torch.Generator
     ) -> Tensor | None:
-        """Choose for each picture the picture of the batch whose landmarks guide it.
+        """Choose for each image the image of the batch whose landmarks guide it.
 
         Args:
-            batch: The number of pictures B.
-            subjects: (B,) whole numbers that say who is on each picture, or none if not known; on
+            batch: The number of images B.
+            subjects: (B,) whole numbers that say who is on each image, or none if not known; on
                 the CPU.
             generator: The only source of randomness, on the CPU.
 
@@ -65,27 +65,27 @@ class Pairing(ABC):
 
 
 def derangement(batch: int, subjects: Tensor | None, generator: torch.Generator) -> Tensor:
-    """Draw a permutation that gives every picture another one, of another subject where it can.
+    """Draw a permutation that gives every image another one, of another subject where it can.
 
-    The pictures are put in random order, the subjects' pictures side by side, and each is given the
+    The images are put in random order, the subjects' images side by side, and each is given the
     one a number of places further on: a random number, but at least the size of the largest group
     in either direction round the circle. With subjects not known this is a random cyclic
     permutation.
 
     Args:
-        batch: The number of pictures B, at least 2.
+        batch: The number of images B, at least 2.
         subjects: (B,) whole numbers, or none if not known; on the CPU.
         generator: The only source of randomness, on the CPU.
 
     Returns:
-        (B,) int64: ``result[i]`` is the auxiliary of picture i, never i itself, and of the same
+        (B,) int64: ``result[i]`` is the auxiliary of image i, never i itself, and of the same
         subject only as often as cannot be avoided.
 
     Raises:
-        ValueError: If there are fewer than two pictures.
+        ValueError: If there are fewer than two images.
     """
     if batch < 2:
-        raise ValueError(f"a batch of {batch} has no other picture to serve as auxiliary")
+        raise ValueError(f"a batch of {batch} has no other image to serve as auxiliary")
     order = torch.randperm(batch, generator=generator)
     shift = 1
     if subjects is not None:
@@ -102,7 +102,7 @@ def derangement(batch: int, subjects: Tensor | None, generator: torch.Generator)
 def _shift(batch: int, largest: int, generator: torch.Generator) -> int:
     """Draw how far to go round a circle of ``batch`` to leave any group of up to ``largest``."""
     if largest == batch:
-        return 1  # All of one subject: nobody else is there, but still another picture.
+        return 1  # All of one subject: nobody else is there, but still another image.
     if 2 * largest > batch:
         return largest  # Some cannot leave; this far, no more than have to stay.
     return int(torch.randint(largest, batch - largest + 1, (), generator=generator))

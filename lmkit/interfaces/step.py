@@ -1,4 +1,4 @@
-"""The record of one training step: what losses, pictures and plugins read."""
+"""The record of one training step: what losses, images and plugins read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ class Step:
 
     Args:
         number: The step, counted from 0.
-        views: The pictures of each view, (B, 3, H, W), RGB in [0, 1].
+        views: The images of each view, (B, 3, H, W), RGB in [0, 1].
         landmarks: The landmarks found in each view; found once and shared by all routes.
-        warps: From the loaded pictures to each view. Empty where the two views are of two pictures;
+        warps: From the loaded images to each view. Empty where the two views are of two images;
             a loss that reads them [says so][lmkit.api.Loss.needs_warps].
         routes: The routes travelled.
-        stages: For every route, the picture after each hop, each (B, 3, H, W); the last is the end.
+        stages: For every route, the image after each hop, each (B, 3, H, W); the last is the end.
         truth: The annotated points as they are in each view, (B, P, 2), (x, y) in [-1, 1], float32;
             NaN where a point is not known or the view does not show it. Empty unless a loss
             [needs it][lmkit.api.Loss.needs_truth].
@@ -44,5 +44,5 @@ class Step:
 
     @cached_property
     def targets(self) -> Tensor:
-        """The real pictures that the ends are compared with, (R * B, 3, H, W), float32."""
+        """The real images that the ends are compared with, (R * B, 3, H, W), float32."""
         return torch.cat([self.views[route.target] for route in self.routes]).float()

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 
 class Writer:
-    """Hears of a run's metrics, pictures and checkpoints; every method does nothing by default.
+    """Hears of a run's metrics, images and checkpoints; every method does nothing by default.
 
     The constructor is called before a run starts, also by ``lmkit train --dry-run``: it refuses
     what cannot work, such as a package that is missing, and writes nothing. It is not called when a
@@ -30,8 +30,8 @@ class Writer:
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers, averaged over the steps since the last time: a line of ``metrics.jsonl``."""
 
-    def picture(self, step: int, name: str, path: Path) -> None:
-        """A picture was drawn: ``landmarks`` or ``routes``, a PNG file."""
+    def sheet(self, step: int, name: str, path: Path) -> None:
+        """A sheet was drawn: ``landmarks`` or ``routes``, a PNG file."""
 
     def checkpoint(self, step: int, path: Path) -> None:
         """A checkpoint is complete; its folder is removed when newer ones are."""

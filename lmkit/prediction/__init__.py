@@ -1,1 +1,1 @@
-"""Landmarks of plain picture files: found, written and drawn, of any number."""
+"""Landmarks of plain image files: found, written and drawn, of any number."""

@@ -1,4 +1,4 @@
-"""Picture files by name, however many: what ``lmkit predict`` was given."""
+"""Image files by name, however many: what ``lmkit predict`` was given."""
 
 import os
 from array import array
@@ -12,30 +12,30 @@ from lmkit.errors import ExitCode, LmkitError
 
 
 class Place(NamedTuple):
-    """A folder that pictures lie in or below."""
+    """A folder that images lie in or below."""
 
     root: str
     """Its absolute path."""
     prefix: str
-    """What the names of its pictures start with."""
+    """What the names of its images start with."""
 
 
 class _Entry(NamedTuple):
     place: Place
     key: str
-    """The picture's path within the folder."""
+    """The image's path within the folder."""
     absolute: bool
     """Whether it goes by its absolute path, because its name is another's."""
 
 
 class Album(Sequence[tuple[str, Path]]):
-    """Picture files, each with a name that tells it apart.
+    """Image files, each with a name that tells it apart.
 
-    They are kept as text in one block, a few dozen bytes a picture, and handed to worker processes
+    They are kept as text in one block, a few dozen bytes an image, and handed to worker processes
     at once; paths are made as they are asked for.
 
     Args:
-        entries: Where the pictures lie, in order.
+        entries: Where the images lie, in order.
     """
 
     def __init__(self, entries: Iterator[_Entry]) -> None:
@@ -74,19 +74,19 @@ class Album(Sequence[tuple[str, Path]]):
             yield key
 
 
-def find_pictures(paths: Sequence[Path], *, without: Path | None = None) -> Album:
-    """Return every picture of files and folders once, by a name that tells them apart.
+def find_images(paths: Sequence[Path], *, without: Path | None = None) -> Album:
+    """Return every image of files and folders once, by a name that tells them apart.
 
     A file goes by its name, a folder's by their paths within; of several paths, a folder's names
-    start with its own. Where that is taken, a picture goes by its absolute path.
+    start with its own. Where that is taken, an image goes by its absolute path.
 
     Args:
         paths: Files, or folders that are searched with all below them.
-        without: A folder whose pictures are left out where they lie in one that is searched: the
+        without: A folder whose images are left out where they lie in one that is searched: the
             drawings of an earlier call.
 
     Raises:
-        LmkitError: If a path does not exist, or a folder has no picture.
+        LmkitError: If a path does not exist, or a folder has no image.
     """
     drawings = None if without is None else os.path.join(without.resolve(), "")  # noqa: PTH118
     found = (entry for path in paths for entry in _search(path, len(paths) == 1, drawings))
@@ -95,7 +95,7 @@ def find_pictures(paths: Sequence[Path], *, without: Path | None = None) -> Albu
 
 
 def _search(path: Path, alone: bool, drawings: str | None) -> Iterator[_Entry]:
-    """Yield the pictures of a file or folder, by names that may still clash."""
+    """Yield the images of a file or folder, by names that may still clash."""
     real = path.resolve()
     if path.is_dir():
         folder = Folder(path=path)
@@ -110,7 +110,7 @@ def _search(path: Path, alone: bool, drawings: str | None) -> Iterator[_Entry]:
     else:
         raise LmkitError(
             f"{path} does not exist.",
-            remedy="Give picture files, or folders of them.",
+            remedy="Give image files, or folders of them.",
             code=ExitCode.DATA,
         )
 

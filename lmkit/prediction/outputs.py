@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from lmkit.storage import made, storage
 
 Write = Callable[[str, tuple[int, int], NDArray[Any]], None]
-"""Takes a picture's name, its width and height, and (K, 2) points in its pixels."""
+"""Takes an image's name, its width and height, and (K, 2) points in its pixels."""
 
 NAMED = 10
-"""How many of the pictures that were left out are kept in memory."""
+"""How many of the images that were left out are kept in memory."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
         count: The number K of landmarks.
 
     Yields:
-        What takes each picture's landmarks; it keeps none of them.
+        What takes each image's landmarks; it keeps none of them.
 
     Raises:
         LmkitError: If the file cannot be written.
@@ -42,9 +42,9 @@ def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
 
 
 class Skipped:
-    """The pictures that were left out, and why: all in a file, the first few in memory as well.
+    """The images that were left out, and why: all in a file, the first few in memory as well.
 
-    After a ``with`` block that ended well, the file is there if any picture was left out, and none
+    After a ``with`` block that ended well, the file is there if any image was left out, and none
     of an earlier call is.
 
     Args:
@@ -62,7 +62,7 @@ class Skipped:
         return self
 
     def add(self, name: str, reason: str) -> None:
-        """Note a picture.
+        """Note an image.
 
         Raises:
             LmkitError: If the file cannot be written.

@@ -1,7 +1,7 @@
-"""Landmarks of plain picture files in one pass: read, predicted, written and drawn.
+"""Landmarks of plain image files in one pass: read, predicted, written and drawn.
 
-Pictures are read and drawn by other processes, while this one computes and writes. Nothing is kept
-of a picture that is done, and whole pictures stay with the process that reads them: a folder of any
+Images are read and drawn by other processes, while this one computes and writes. Nothing is kept
+of an image that is done, and whole images stay with the process that reads them: a folder of any
 number and size fits.
 """
 
@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from lmkit.data.framing import Framer, Framing
-from lmkit.data.pictures import load_image
+from lmkit.data.image_files import load_image
 from lmkit.data.workers import read_ahead, workers_for
 from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
@@ -30,9 +30,9 @@ OVERLAYS = "overlays"
 """The folder of drawings within the output."""
 
 UNREADABLE = "unreadable.csv"
-"""The table of pictures that were left out, within the output."""
+"""The table of images that were left out, within the output."""
 
-_DRAWN_TOGETHER = 8  # pictures: few, so that a few dozen already keep several processes busy
+_DRAWN_TOGETHER = 8  # images: few, so that a few dozen already keep several processes busy
 
 
 @dataclass(slots=True)
@@ -41,14 +41,14 @@ class Result:
 
     Args:
         landmarks: The file of landmarks.
-        pictures: How many pictures are in it.
+        images: How many images are in it.
         unreadable: How many were left out.
         reasons: The first of those, and why.
         unreadable_file: The table of all of them; none if all could be read.
     """
 
     landmarks: Path
-    pictures: int = 0
+    images: int = 0
     unreadable: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     unreadable_file: Path | None = None
@@ -58,7 +58,7 @@ class Result:
         table = None if self.unreadable_file is None else str(self.unreadable_file)
         return {
             "landmarks": str(self.landmarks),
-            "pictures": self.pictures,
+            "images": self.images,
             "unreadable": self.unreadable,
             "reasons": self.reasons,
             "unreadable_file": table,
@@ -67,7 +67,7 @@ class Result:
 
 def predict_files(
     run: Run,
-    pictures: Sequence[tuple[str, Path]],
+    images: Sequence[tuple[str, Path]],
     out: Path,
     *,
     form: str = "csv",
@@ -76,34 +76,34 @@ def predict_files(
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
-    """Write the landmarks of picture files, and draw them.
+    """Write the landmarks of image files, and draw them.
 
     The file of landmarks appears when it is complete; until then, one of an earlier call stays.
-    What is found does not depend on the batches, the processes or the other pictures, but for
+    What is found does not depend on the batches, the processes or the other images, but for
     rounding.
 
     Args:
         run: Whose detector.
-        pictures: Names and files.
+        images: Names and files.
         out: The folder to write to.
         form: ``csv`` or ``json``.
         overlays: Whether to draw them.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         workers: The number of processes that read, and of as many that draw. By default, reading is
             as in training, and drawing is done by a process for each core, up to 8.
-        progress: Called with the number of pictures done, and of all.
+        progress: Called with the number of images done, and of all.
 
     Raises:
-        LmkitError: If no picture can be read, or ``out`` cannot be written.
+        LmkitError: If no image can be read, or ``out`` cannot be written.
     """
     result = Result(out / f"landmarks.{form}")
     count = run.detector.landmarks  # before anything is written: the run may be damaged
-    readers, drawers = _processes(run, workers, len(pictures), batch_size)
+    readers, drawers = _processes(run, workers, len(images), batch_size)
     stretches = [
-        range(start, min(start + batch_size, len(pictures)))
-        for start in range(0, len(pictures), batch_size)
+        range(start, min(start + batch_size, len(images)))
+        for start in range(0, len(images), batch_size)
     ]
-    read = _Reader(pictures, run.framer.without_annotation())
+    read = _Reader(images, run.framer.without_annotation())
     done = 0
 
     with (
@@ -115,58 +115,58 @@ def predict_files(
             nonlocal done
             for batch in read_ahead(read, stretches, readers, run.device.type == "cuda"):
                 for index, reason in batch.problems:
-                    skipped.add(pictures[index][0], reason)
+                    skipped.add(images[index][0], reason)
                 done += len(batch.problems)
                 found = batch.locate(run)
                 for index, size, points in zip(
                     found.indices, batch.sizes, found.points, strict=True
                 ):
-                    write(pictures[index][0], size, points)
-                result.pictures += len(found.indices)
+                    write(images[index][0], size, points)
+                result.images += len(found.indices)
                 yield found
 
         if overlays:
-            draw = _Drawer(pictures, out / OVERLAYS)
+            draw = _Drawer(images, out / OVERLAYS)
             drawn = read_ahead(draw, _in_pieces(find()), drawers)
         else:
             drawn = (_Drawn(len(found.indices), []) for found in find())
         for piece in drawn:
             for index, reason in piece.problems:
-                skipped.add(pictures[index][0], reason)
+                skipped.add(images[index][0], reason)
             done += piece.count
-            progress(done, len(pictures))
-        if result.pictures == 0:
+            progress(done, len(images))
+        if result.images == 0:
             raise _none_readable(skipped)
     result.unreadable, result.reasons = skipped.count, skipped.first
     result.unreadable_file = skipped.path if skipped.count else None
     return result
 
 
-def _processes(run: Run, workers: int | None, pictures: int, batch_size: int) -> tuple[int, int]:
+def _processes(run: Run, workers: int | None, images: int, batch_size: int) -> tuple[int, int]:
     """Return how many processes read, and how many draw."""
     if workers is not None:
         return workers, workers
     readers = workers_for(run.settings.loading.workers, run.device)
     cores = os.cpu_count() or 1
-    # A process takes longer to start than a handful of pictures takes.
+    # A process takes longer to start than a handful of images takes.
     return (
-        readers if pictures > 2 * batch_size else 0,
-        min(8, cores) if cores > 1 and pictures > 2 * _DRAWN_TOGETHER else 0,
+        readers if images > 2 * batch_size else 0,
+        min(8, cores) if cores > 1 and images > 2 * _DRAWN_TOGETHER else 0,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was found on some pictures."""
+    """What was found on some images."""
 
     indices: list[int]
     points: NDArray[np.float32]
-    """(N, K, 2), in pixels of each picture."""
+    """(N, K, 2), in pixels of each image."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Pictures that were read and framed; of the whole ones, their sizes alone."""
+    """Images that were read and framed; of the whole ones, their sizes alone."""
 
     images: Tensor
     """(B, 3, S, S), uint8."""
@@ -192,9 +192,9 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads a stretch of the pictures; lives in the worker processes."""
+    """Reads a stretch of the images; lives in the worker processes."""
 
-    pictures: Sequence[tuple[str, Path]]
+    images: Sequence[tuple[str, Path]]
     framer: Framer
 
     def __call__(self, stretch: range) -> _Read:
@@ -202,7 +202,7 @@ class _Reader:
         read = _Read(torch.empty(0, dtype=torch.uint8), [], [], [], [])
         for index in stretch:
             try:
-                image = load_image(self.pictures[index][1])
+                image = load_image(self.images[index][1])
                 square, framing = self.framer(image)
             except OSError as error:
                 read.problems.append((index, str(error)))
@@ -219,7 +219,7 @@ class _Reader:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Pictures whose landmarks were drawn."""
+    """Images whose landmarks were drawn."""
 
     count: int
     problems: list[tuple[int, str]]
@@ -230,17 +230,17 @@ class _Drawn:
 class _Drawer:
     """Draws what was found; lives in the worker processes.
 
-    A picture is read again here: that takes a fraction of what writing the drawing takes, and less
-    memory than keeping a batch of large pictures, or sending them to another process.
+    An image is read again here: that takes a fraction of what writing the drawing takes, and less
+    memory than keeping a batch of large images, or sending them to another process.
     """
 
-    pictures: Sequence[tuple[str, Path]]
+    images: Sequence[tuple[str, Path]]
     folder: Path
 
     def __call__(self, found: _Found) -> _Drawn:
         problems = []
         for index, points in zip(found.indices, found.points, strict=True):
-            name, file = self.pictures[index]
+            name, file = self.images[index]
             try:
                 image = load_image(file)
             except OSError as error:
@@ -270,14 +270,10 @@ def _draw(folder: Path, name: str, image: NDArray[np.uint8], points: NDArray[np.
 
 def _none_readable(skipped: Skipped) -> LmkitError:
     if not skipped.count:
-        problem = "No picture was given."
+        problem = "No image was given."
     else:
         name, reason = next(iter(skipped.first.items()))
         problem = f"{name} cannot be read: {reason}."
         if skipped.count > 1:
-            problem = (
-                f"None of {skipped.count} pictures can be read; the first is {name}: {reason}."
-            )
-    return LmkitError(
-        problem, remedy="Give pictures such as .jpg or .png files.", code=ExitCode.DATA
-    )
+            problem = f"None of {skipped.count} images can be read; the first is {name}: {reason}."
+    return LmkitError(problem, remedy="Give images such as .jpg or .png files.", code=ExitCode.DATA)

@@ -1,4 +1,4 @@
-"""Whether the pictures of a run are cached on the disk, and where: ``loading.cache``.
+"""Whether the images of a run are cached on the disk, and where: ``loading.cache``.
 
 Batches are the same with and without a cache, so that nothing here decides what a run computes.
 """
@@ -20,8 +20,8 @@ from lmkit.data.cache.cache_folder import (
     take_repairs,
 )
 from lmkit.data.cache.cached import Kept
-from lmkit.data.cache.on_device import ResidentPictures
-from lmkit.data.cache.on_disk import CachedPictures
+from lmkit.data.cache.on_device import ResidentImages
+from lmkit.data.cache.on_disk import CachedImages
 from lmkit.data.framing import build_framer
 from lmkit.data.workers import workers_to_read_all
 from lmkit.errors import ExitCode, LmkitError
@@ -34,7 +34,7 @@ from lmkit.settings.settings import Settings
 from lmkit.storage import storage
 
 PAYS = 2
-"""How often a run has to read each picture, on average, before ``auto`` caches them."""
+"""How often a run has to read each image, on average, before ``auto`` caches them."""
 _SHARE = 0.5  # of the free disk, that auto may fill
 
 
@@ -55,7 +55,7 @@ def make_cache(ready: Prepared, registry: Registry, tell: Observer) -> Prepared:
     place = _place(ready, registry)
     if place is None:
         if asked and not ready.dataset.in_memory:
-            tell.note("The data cannot say when its pictures change, so that they are not cached.")
+            tell.note("The data cannot say when its images change, so that they are not cached.")
         return ready
     folder, wanted = place
     try:
@@ -66,7 +66,7 @@ def make_cache(ready: Prepared, registry: Registry, tell: Observer) -> Prepared:
         except LmkitError as error:
             if asked or error.code != ExitCode.STORAGE:
                 raise
-            tell.note(f"The pictures are not cached: {error.problem}")
+            tell.note(f"The images are not cached: {error.problem}")
             return ready
         if built is None:
             return ready
@@ -93,10 +93,10 @@ def use_cache(ready: Prepared, registry: Registry) -> Prepared:
 
 
 def tell_repairs(ready: Prepared, tell: Observer) -> None:
-    """Say how many pictures of a cache proved damaged and were put right."""
-    if isinstance(ready.dataset, CachedPictures) and (count := take_repairs(ready.dataset)):
+    """Say how many images of a cache proved damaged and were put right."""
+    if isinstance(ready.dataset, CachedImages) and (count := take_repairs(ready.dataset)):
         tell.note(
-            f"Damaged pictures in the cache {ready.dataset.path.parent} were read anew and put "
+            f"Damaged images in the cache {ready.dataset.path.parent} were read anew and put "
             f"right: {count:,}. The disk may be failing."
         )
 
@@ -133,7 +133,7 @@ def _place(ready: Prepared, registry: Registry) -> tuple[Path, Wanted] | None:
 
 def _build(
     folder: Path, wanted: Wanted, ready: Prepared, why: str, tell: Observer
-) -> CachedPictures | None:
+) -> CachedImages | None:
     """Build a cache if it pays and fits; see [make_cache][lmkit.preparation.keeping.make_cache]."""
     settings, count = ready.settings, len(wanted.dataset)
     auto = settings.loading.cache == "auto"
@@ -143,7 +143,7 @@ def _build(
     if wanted.bytes > free * (_SHARE if auto else 1):
         problem = f"the cache takes {in_bytes(wanted.bytes)}, and {in_bytes(free)} are free"
         if auto:
-            tell.note(f"The pictures are not cached: {problem} where {folder.parent} is.")
+            tell.note(f"The images are not cached: {problem} where {folder.parent} is.")
             return None
         raise LmkitError(
             f"loading.cache={folder.parent} has no room for it: {problem}.",
@@ -153,7 +153,7 @@ def _build(
     if why:
         tell.note(f"The cache {folder} {why}: it is built anew.")
     tell.note(
-        f"Reading {count:,} pictures once, for the cache {folder} ({in_bytes(wanted.bytes)}; "
+        f"Reading {count:,} images once, for the cache {folder} ({in_bytes(wanted.bytes)}; "
         "lmkit cache list)."
     )
     began = time.monotonic()
@@ -164,7 +164,7 @@ def _build(
         progress=lambda done, total: tell.prepared("reading", done, total),
         waiting=lambda: tell.note("Another process is building it: waiting for that."),
     )
-    text = f"The pictures are cached ({time.monotonic() - began:.0f} s)"
+    text = f"The images are cached ({time.monotonic() - began:.0f} s)"
     if unreadable:
         text += f", but for {len(unreadable):,} that cannot be read, such as {unreadable[0]}"
     tell.note(f"{text}.")
@@ -179,9 +179,9 @@ def _free(folder: Path) -> int:
 
 
 SHARE = 0.25
-"""The share of the device's free memory that pictures may take; the rest is for training."""
+"""The share of the device's free memory that images may take; the rest is for training."""
 PAYS = 2
-"""How often a run has to read each picture, on average, before ``auto`` puts them on the device."""
+"""How often a run has to read each image, on average, before ``auto`` puts them on the device."""
 
 
 def keep_on_device(
@@ -191,11 +191,11 @@ def keep_on_device(
     device: torch.device,
     tell: Observer,
 ) -> Dataset:
-    """Return data whose training pictures lie on the device, if they fit there and it pays.
+    """Return data whose training images lie on the device, if they fit there and it pays.
 
     Args:
         dataset: The data.
-        indices: The pictures that train.
+        indices: The images that train.
         settings: The run's.
         device: Where it trains, with the networks there already.
         tell: Hears how far it is, and why they are not there if they were to be.
@@ -211,12 +211,12 @@ def keep_on_device(
     needed, free = len(indices) * 3 * run.image_size**2, free_memory(device)
     if free is not None and needed > free * SHARE:
         tell.note(
-            f"The {len(indices):,} pictures that train take {needed / 2**30:.1f} GiB, more than "
+            f"The {len(indices):,} images that train take {needed / 2**30:.1f} GiB, more than "
             f"{SHARE:.0%} of the {free / 2**30:.1f} GiB free on {device}: they are not kept there."
         )
         return dataset
     try:
-        return ResidentPictures(
+        return ResidentImages(
             dataset,
             indices,
             framer=build_framer(settings),
@@ -225,8 +225,8 @@ def keep_on_device(
             progress=lambda done, total: tell.prepared("to the device", done, total),
         )
     except torch.OutOfMemoryError:
-        # What others take of the device may grow while pictures are read.
-        tell.note(f"{device} has no room for the pictures that train: they are not kept there.")
+        # What others take of the device may grow while images are read.
+        tell.note(f"{device} has no room for the images that train: they are not kept there.")
         return dataset
 
 

@@ -18,7 +18,7 @@ from lmkit.storage import read_json
 
 
 def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
-    """Leave out the test pictures that a run trained on, going by their names.
+    """Leave out the test images that a run trained on, going by their names.
 
     Args:
         ready: Data from where the run's own came from.
@@ -32,7 +32,7 @@ def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
     left_out = len(ready.split.test) - len(test)
     if left_out and not test:
         raise LmkitError(
-            f"All {left_out} pictures that would test trained the run.",
+            f"All {left_out} images that would test trained the run.",
             remedy="Evaluate without --data and --set, on what the run held out, or on other data.",
             code=ExitCode.DATA,
         )
@@ -48,7 +48,7 @@ def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) 
         registry: Where the data's kind is looked up.
 
     Raises:
-        LmkitError: If the data cannot be used, or has lost pictures that the run had.
+        LmkitError: If the data cannot be used, or has lost images that the run had.
     """
     dataset = build_dataset(settings, registry)
     split = Split.from_json(read_json(folder.split), dataset)
@@ -66,7 +66,7 @@ def own_data(run: Run) -> Prepared:
         run: The run.
 
     Raises:
-        LmkitError: If the data cannot be used, or has lost pictures that the run had.
+        LmkitError: If the data cannot be used, or has lost images that the run had.
     """
     ready = divide_as_before(run.folder, run.settings, run.registry)
     return use_cache(ready, run.registry)

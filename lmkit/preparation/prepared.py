@@ -28,11 +28,11 @@ class Prepared:
         settings: What it was opened with.
         dataset: The data.
         split: Its parts.
-        unreadable: Its pictures that are known to be unreadable, and are in no part.
+        unreadable: Its images that are known to be unreadable, and are in no part.
         without_points: How many more are in no part, because they have no annotated points that
             they could be cropped by.
         trained: How many would test, but are left out because the run at hand trained on them.
-        partners: The other pictures of each training picture's subject, where training pairs them.
+        partners: The other images of each training image's subject, where training pairs them.
     """
 
     settings: Settings
@@ -48,26 +48,26 @@ class Prepared:
         notes = list(self.dataset.notes)
         left_out = len(self.unreadable)
         if left_out:
-            pictures = "picture is" if left_out == 1 else "pictures are"
-            notes.append(f"{left_out} unreadable {pictures} left out.")
+            images = "image is" if left_out == 1 else "images are"
+            notes.append(f"{left_out} unreadable {images} left out.")
         crop = build_framer(self.settings).crop
         if crop is not None and crop.from_annotation:
             notes.append(f"The crop is {crop}: {LEAK}.")
         if self.without_points:
-            pictures = "picture" if self.without_points == 1 else "pictures"
+            images = "image" if self.without_points == 1 else "images"
             notes.append(
                 f"Left out, without annotated points to be cropped by: {self.without_points} "
-                f"{pictures}."
+                f"{images}."
             )
         if self.trained:
-            pictures = "picture" if self.trained == 1 else "pictures"
+            images = "image" if self.trained == 1 else "images"
             notes.append(
-                f"Left out of testing, because the run trained on them: {self.trained} {pictures}."
+                f"Left out of testing, because the run trained on them: {self.trained} {images}."
             )
         if self.partners is not None and self.partners.alone:
             notes.append(
                 f"Paired with themselves, as the only ones of their subjects: "
-                f"{self.partners.alone} of {len(self.split.train)} pictures."
+                f"{self.partners.alone} of {len(self.split.train)} images."
             )
         return notes
 
@@ -132,11 +132,11 @@ def divide(dataset: Dataset, settings: Settings, problems: Mapping[int, str]) ->
     Args:
         dataset: The data.
         settings: The run's.
-        problems: The pictures that are known to be unreadable, and why.
+        problems: The images that are known to be unreadable, and why.
 
     Raises:
         LmkitError: If too many are unreadable, nothing is left to train on, or the crop is for
-            pictures of another kind.
+            images of another kind.
     """
     unreadable = Unreadable(settings.loading.max_unreadable)
     for index, reason in problems.items():
@@ -154,7 +154,7 @@ def divide(dataset: Dataset, settings: Settings, problems: Mapping[int, str]) ->
 
 
 def _check_crop(dataset: Dataset, settings: Settings, index: int) -> None:
-    """Refuse a crop that is for pictures of another kind, going by one that trains."""
+    """Refuse a crop that is for images of another kind, going by one that trains."""
     framer = build_framer(settings)
     if framer.crop is None or framer.crop.from_annotation:
         return
@@ -167,13 +167,13 @@ def _check_crop(dataset: Dataset, settings: Settings, index: int) -> None:
     except OSError as error:
         raise LmkitError(
             f"{dataset.key(index)} cannot be cropped by {framer.crop}: {error}.",
-            remedy="Choose another: none, centre or jakab2018 serve pictures of any size.",
+            remedy="Choose another: none, centre or jakab2018 serve images of any size.",
             code=ExitCode.DATA,
         ) from None
 
 
 def _without_points(dataset: Dataset, settings: Settings) -> set[int]:
-    """Return the pictures without the annotated points that the crop is made from."""
+    """Return the images without the annotated points that the crop is made from."""
     framer = build_framer(settings)
     if framer.crop is None or not framer.crop.from_annotation:
         return set()
@@ -181,7 +181,7 @@ def _without_points(dataset: Dataset, settings: Settings) -> set[int]:
     if len(found) == len(dataset):
         raise LmkitError(
             f"loading.crop={settings.loading.crop} is made from annotated points, and none of the "
-            f"{len(dataset)} pictures has any.",
+            f"{len(dataset)} images has any.",
             remedy="Choose another: none, centre, jakab2018 or dve2019.",
             code=ExitCode.DATA,
         )
@@ -189,10 +189,10 @@ def _without_points(dataset: Dataset, settings: Settings) -> set[int]:
 
 
 def find_partners(ready: Prepared) -> Prepared:
-    """Find the other pictures of each training picture's subject, where training pairs them.
+    """Find the other images of each training image's subject, where training pairs them.
 
     Raises:
-        LmkitError: If the data does not say who is on its pictures, or each shows another subject.
+        LmkitError: If the data does not say who is on its images, or each shows another subject.
     """
     if ready.settings.loading.partner == "none":
         return ready

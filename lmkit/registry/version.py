@@ -5,7 +5,7 @@ import re
 from lmkit import __version__
 from lmkit.errors import ExitCode, LmkitError
 
-API_VERSION = "1.0"
+API_VERSION = "2.0"
 """The version of ``lmkit.api``, major.minor. The minor one rises when something is added that a
 plugin written before can ignore; the major one when such a plugin may have to change."""
 

@@ -40,7 +40,7 @@ ALWAYS = (
     "of gradients and the ranges of the deformation. Where nothing else is said above, they are as "
     "its authors are known to have run them; the deformation's scale and shift are lmkit's choice.",
     "Detectors are measured with BatchNorm in eval mode. The authors' normalised by the batch, so "
-    "that their figures depend on which test pictures were measured together.",
+    "that their figures depend on which test images were measured together.",
     "The paper does not say how many runs its figures are from.",
     "What the implementation does otherwise, such as passing both views through the detector in "
     "one batch, is in docs/method.md.",
@@ -120,7 +120,7 @@ def _of_run(result: Result, row: Row, registry: Registry) -> Iterator[str]:
 
 
 def _data(result: Result) -> Iterator[str]:
-    data, images = result.settings["data"], f"{result.train_images:,} pictures"
+    data, images = result.settings["data"], f"{result.train_images:,} images"
     if data["name"].rpartition("/")[2] != "celeba":
         yield (
             f"Trained on {images} of {describe_data(data)}, not on CelebA "
@@ -141,14 +141,14 @@ def describe_data(data: Mapping[str, Any]) -> str:
 def _benchmarks(result: Result) -> Iterator[str]:
     for name, report in result.reports.items():
         fitted, tested = report["images"]["fit"], report["images"]["test"]
-        measured = f"fitted on {fitted:,} and tested on {tested:,} pictures"
+        measured = f"fitted on {fitted:,} and tested on {tested:,} images"
         if name not in SPLITS:
             yield f"{name}: {measured} of the same data, held out, not of MAFL or AFLW."
         elif (fitted, tested) != SPLITS[name]:
             wanted_fit, wanted_test = SPLITS[name]
             yield f"{name}: {measured}; in the paper {wanted_fit:,} and {wanted_test:,}."
         if report["unreadable"]:
-            yield f"{name}: {report['unreadable']:,} unreadable pictures are left out."
+            yield f"{name}: {report['unreadable']:,} unreadable images are left out."
         yield from (f"{name}: {note}" for note in report["notes"])
 
 
@@ -208,9 +208,9 @@ def _past(core: str) -> str:
 def _framing(result: Result) -> Iterator[str]:
     report = next(iter(result.reports.values()))
     shown = {
-        "crop": "Pictures are reduced to their central square",
-        "pad": "Pictures are padded to a square",
-        "stretch": "Pictures are stretched to a square",
+        "crop": "Images are reduced to their central square",
+        "pad": "Images are padded to a square",
+        "stretch": "Images are stretched to a square",
     }[report["fit"]]
     if report["crop"]:
         leaks = f"; {LEAK}" if report["crop_from_annotation"] else ""
@@ -226,7 +226,7 @@ def _regressor(result: Result) -> Iterator[str]:
         if name != "li2020":
             yield (
                 f"The regressor is that of the convention '{name}'; the paper's, also with bias, "
-                "has a ridge of another strength, and for N labelled pictures it took N + 1 in a "
+                "has a ridge of another strength, and for N labelled images it took N + 1 in a "
                 "single draw."
             )
 

@@ -12,7 +12,7 @@ PAPER = "Li et al. 2020"
 TRAINING_IMAGES = 200_000
 """CelebA's, "over 200k", without the 1,000 of MAFL that test."""
 SPLITS = {"MAFL": (18_997, 1_000), "AFLW": (10_122, 2_991)}
-"""The pictures that fit the regressor and that test, as the paper counts them."""
+"""The images that fit the regressor and that test, as the paper counts them."""
 ALL = "all"
 """The complete method at K = 10, which is a row of every table and is trained once."""
 
@@ -47,8 +47,8 @@ class Table:
         page: Of the paper.
         data: What its columns were measured on.
         rows: Those that are the paper's own method.
-        labelled: For the table of few labelled pictures, the error of its one row by N, none
-            standing for all pictures.
+        labelled: For the table of few labelled images, the error of its one row by N, none
+            standing for all images.
     """
 
     name: str
@@ -82,7 +82,7 @@ TABLES = {
     ),
     "table2": Table(
         "table2",
-        "Table II: N labelled pictures to fit the regressor on",
+        "Table II: N labelled images to fit the regressor on",
         4,
         ("MAFL",),
         (_ALL,),

@@ -181,7 +181,7 @@ def _figure(values: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _mean_shape(rows: Iterable[Sequence[Result]], name: str) -> dict[str, Any] | None:
-    """Return the mean shape's error; it varies only where each seed holds out other pictures."""
+    """Return the mean shape's error; it varies only where each seed holds out other images."""
     values = [run.reports[name]["mean_shape"]["nme"] for runs in rows for run in runs]
     return _figure(values[:1] if max(values, default=0) == min(values, default=0) else values)
 
@@ -196,7 +196,7 @@ def _spread(table: Table, results: Iterable[Sequence[Result]]) -> str | None:
         return None
     report = next(iter(runs[0][0].reports.values()))
     draws = max((line["draws"] for line in report["labelled"]), default=1)
-    return f"± is the sample standard deviation over {draws} draws of N pictures."
+    return f"± is the sample standard deviation over {draws} draws of N images."
 
 
 def _cell(figure: Mapping[str, Any] | None) -> str:

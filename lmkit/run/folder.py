@@ -28,7 +28,7 @@ class RunFolder:
         self.status = self.path / "status.json"
         self.metrics = self.path / "metrics.jsonl"
         self.unreadable = self.path / "unreadable.json"
-        self.pictures = self.path / "pictures"
+        self.sheets = self.path / "sheets"
         self.checkpoints = self.path / CHECKPOINTS
 
     @classmethod
@@ -43,7 +43,7 @@ class RunFolder:
         with storage(path):
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.checkpoints.mkdir()
-            folder.pictures.mkdir()
+            folder.sheets.mkdir()
         return folder
 
     @classmethod
@@ -94,7 +94,7 @@ class RunFolder:
         write_json(self.status, {**status, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
     def write_unreadable(self, report: list[dict[str, str]]) -> None:
-        """List the pictures that could not be read, and why."""
+        """List the images that could not be read, and why."""
         write_json(self.unreadable, report)
 
     def append_metrics(self, line: dict[str, Any]) -> None:

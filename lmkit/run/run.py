@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lmkit.data.conversion import Picture, is_single, to_array
+from lmkit.data.conversion import ImageLike, is_single, to_array
 from lmkit.data.framing import Framer, Framing, build_framer
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.detector import Detector
@@ -21,6 +21,7 @@ from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import blame, build_detector
 from lmkit.runtime.detection import detect, ready_to_detect
 from lmkit.runtime.device import autocast_for, choose_device
+from lmkit.settings.renamed import with_new_names
 from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json
 
@@ -43,7 +44,7 @@ class Run:
         self.origins: list[provenance.Origin] = [
             origin for origin in self.record.get("components", ()) if origin["kind"] != "writer"
         ]
-        stored = {**self.record["settings"], "writer": {}}
+        stored = {**with_new_names(self.record["settings"]), "writer": {}}
         self.stored = provenance.as_before(stored, self.origins, registry)
 
     @property
@@ -84,42 +85,42 @@ class Run:
 
     @cached_property
     def framer(self) -> Framer:
-        """How pictures become the squares that the detector sees."""
+        """How images become the squares that the detector sees."""
         return build_framer(self.settings)
 
     def detect(self, images: torch.Tensor) -> Landmarks:
-        """Find the landmarks of pictures that are framed already.
+        """Find the landmarks of images that are framed already.
 
         Args:
             images: (B, 3, S, S), uint8, S the run's ``image_size``.
 
         Returns:
-            Points in [-1, 1] of the square picture, on the CPU.
+            Points in [-1, 1] of the square image, on the CPU.
         """
         autocast = autocast_for(self.device, self.settings.run.precision)
         with blame(f"detector '{self.settings.detector['name']}'"):
             points = detect(self.detector, images, self.device, autocast)
         return Landmarks(points=points.cpu())
 
-    def predict(self, images: "Picture | Sequence[Picture]") -> NDArray[np.float32]:
-        """Find the landmarks of pictures of any size.
+    def predict(self, images: "ImageLike | Sequence[ImageLike]") -> NDArray[np.float32]:
+        """Find the landmarks of images of any size.
 
         Args:
-            images: One picture or several: a path, a PIL image, an array (H, W, 3) or (H, W) of
+            images: One image or several: a path, a PIL image, an array (H, W, 3) or (H, W) of
                 uint8, or a tensor (3, H, W) of uint8, or of floats in [0, 1].
 
         Returns:
-            (K, 2) for one picture, (N, K, 2) for several: (x, y) in pixels of the picture given,
+            (K, 2) for one image, (N, K, 2) for several: (x, y) in pixels of the image given,
             the centre of its first pixel at (0, 0). A file is turned upright first, as its EXIF
             orientation says; a PIL image is taken as it is.
 
         Raises:
-            LmkitError: If a picture cannot be read, is not of such a form, or cannot be cropped as
+            LmkitError: If an image cannot be read, is not of such a form, or cannot be cropped as
                 the run's were.
         """
         single = is_single(images)
-        pictures: list[Picture] = [images] if single else list(images)  # type: ignore[list-item,arg-type]
-        found = [points for _, points in self.predict_each(map(to_array, pictures))]
+        every: list[ImageLike] = [images] if single else list(images)  # type: ignore[list-item,arg-type]
+        found = [points for _, points in self.predict_each(map(to_array, every))]
         if not found:
             return np.empty((0, self.settings.run.landmarks, 2), np.float32)
         return found[0] if single else np.stack(found)
@@ -127,20 +128,20 @@ class Run:
     def predict_each(
         self, images: Iterator[NDArray[np.uint8]], batch_size: int = 32
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        """Yield each picture with its landmarks, reading no more than a batch ahead.
+        """Yield each image with its landmarks, reading no more than a batch ahead.
 
-        Nothing is annotated here, so that pictures are taken whole where the run's own were cropped
+        Nothing is annotated here, so that images are taken whole where the run's own were cropped
         by their annotation.
 
         Args:
             images: Arrays (H, W, 3), uint8.
-            batch_size: Pictures at a time.
+            batch_size: Images at a time.
 
         Yields:
-            The picture, and (K, 2) points in its pixels.
+            The image, and (K, 2) points in its pixels.
 
         Raises:
-            LmkitError: If a picture cannot be cropped as the run's were.
+            LmkitError: If an image cannot be cropped as the run's were.
         """
         framer = self.framer.without_annotation()
         waiting: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Framing]] = []
@@ -149,8 +150,8 @@ class Run:
                 waiting.append((image, *framer(image)))
             except OSError as error:
                 raise LmkitError(
-                    f"A picture cannot be cropped as those of {self.path} were: {error}.",
-                    remedy="Give pictures like those it was trained on.",
+                    f"An image cannot be cropped as those of {self.path} were: {error}.",
+                    remedy="Give images like those it was trained on.",
                     code=ExitCode.DATA,
                 ) from None
             if len(waiting) == batch_size:
@@ -165,7 +166,7 @@ class Run:
         if crop is None or not crop.from_annotation:
             return []
         return [
-            f"The run was trained on crops made from annotation: {crop}. Pictures are taken whole "
+            f"The run was trained on crops made from annotation: {crop}. Images are taken whole "
             "here; give ones that show as much as those crops do."
         ]
 

@@ -227,13 +227,13 @@ def _check_fit(assembly: Assembly, settings: Settings) -> None:
             )
         if loss.needs_warps and settings.loading.partner != "none":
             raise LmkitError(
-                f"The loss '{label}' compares two views of one picture by their warps, but "
-                f"loading.partner={settings.loading.partner} makes them of two pictures.",
+                f"The loss '{label}' compares two views of one image by their warps, but "
+                f"loading.partner={settings.loading.partner} makes them of two images.",
                 remedy="Choose another loss, or --set loading.partner=none.",
             )
     if assembly.pairing.uses_auxiliary and settings.run.batch_size < 2:
         raise LmkitError(
-            f"A batch of {settings.run.batch_size} has no other picture to serve as auxiliary for "
+            f"A batch of {settings.run.batch_size} has no other image to serve as auxiliary for "
             f"the pairing '{settings.pairing['name']}'.",
             remedy="Give --batch-size 2 or more, or --pairing intra.",
         )

@@ -22,7 +22,7 @@ def detect(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """Find the landmarks of pictures that are framed already.
+    """Find the landmarks of images that are framed already.
 
     Args:
         detector: Made ready.

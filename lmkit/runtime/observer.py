@@ -25,11 +25,11 @@ class Observer:
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
         """Metrics averaged over the steps since the last time."""
 
-    def picture(self, step: int, assembly: Assembly) -> None:
-        """It is time for a picture; the networks may be used but must be left as they are."""
+    def sheets(self, step: int, assembly: Assembly) -> None:
+        """It is time for an image; the networks may be used but must be left as they are."""
 
     def drawn(self, step: int, name: str, path: Path) -> None:
-        """A picture is in its file; the name says what it shows."""
+        """An image is in its file; the name says what it shows."""
 
     def saved(self, step: int, path: Path) -> None:
         """A checkpoint is complete."""
@@ -77,10 +77,10 @@ class Observers(Observer):
         for observer in self.observers:
             observer.logged(step, metrics)
 
-    def picture(self, step: int, assembly: Assembly) -> None:
+    def sheets(self, step: int, assembly: Assembly) -> None:
         """See [Observer][lmkit.runtime.observer.Observer]."""
         for observer in self.observers:
-            observer.picture(step, assembly)
+            observer.sheets(step, assembly)
 
     def drawn(self, step: int, name: str, path: Path) -> None:
         """See [Observer][lmkit.runtime.observer.Observer]."""

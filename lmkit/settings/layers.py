@@ -184,13 +184,13 @@ def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
     if path.is_file():
         raise LmkitError(
             f"--data {spec} is a file, not a folder.",
-            remedy=f"For a table of pictures write --data csv:{spec}.",
+            remedy=f"For a table of images write --data csv:{spec}.",
             code=ExitCode.DATA,
         )
     raise LmkitError(
         f"--data {spec} is neither a folder nor a kind of data.",
         remedy=did_you_mean(spec.partition(":")[0], names, all_of_them="Kinds of data are")
-        + " Or give the path of a folder of pictures that exists.",
+        + " Or give the path of a folder of images that exists.",
         code=ExitCode.DATA,
     )
 

@@ -13,25 +13,25 @@ _STRETCHED = ("sanchez2019", "jakab2018")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadingSettings:
-    """How pictures become batches.
+    """How images become batches.
 
     Args:
-        partner: What the deformed view is made of: the picture itself, or another training picture
+        partner: What the deformed view is made of: the image itself, or another training image
             of its subject.
-        crop: What is shown of a picture: all of it, its central window, the box of its annotated
+        crop: What is shown of an image: all of it, its central window, the box of its annotated
             points, or what a publication showed.
         crop_share: With ``crop`` ``centre``, the window's side as a share of the shorter side.
         crop_margin: With ``crop`` ``annotated-box``, what is added to each side of the box, as a
             share of its longer side.
         fit: How what is shown becomes square: its central square, or all of it padded or stretched.
-        held_out: Share of the subjects (or pictures) kept for testing where the data does not say.
+        held_out: Share of the subjects (or images) kept for testing where the data does not say.
         split_seed: Decides which; apart from ``run.seed``, so that runs with different seeds test
-            on the same pictures.
-        max_unreadable: Share of pictures that may be unreadable before the run stops.
-        workers: Processes that read pictures; none chooses by the number of cores.
-        cache: Where pictures lie that were read once: a folder; ``auto`` for the user's, where it
+            on the same images.
+        max_unreadable: Share of images that may be unreadable before the run stops.
+        workers: Processes that read images; none chooses by the number of cores.
+        cache: Where images lie that were read once: a folder; ``auto`` for the user's, where it
             pays; ``none`` for nowhere.
-        resident: Whether the pictures that train are kept on the device; ``auto`` does on a GPU,
+        resident: Whether the images that train are kept on the device; ``auto`` does on a GPU,
             where they take at most a quarter of its free memory and it pays.
     """
 

@@ -74,7 +74,7 @@ def for_batch(settings: OptimizerSettings, batch_size: int) -> OptimizerSettings
 
     Args:
         settings: With the rate for batches of ``reference_batch``.
-        batch_size: Pictures a step, of all processes together.
+        batch_size: Images a step, of all processes together.
     """
     exponent = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[settings.batch_rule]
     factor = (batch_size / settings.reference_batch) ** exponent

@@ -12,15 +12,15 @@ class RunSettings:
 
     Args:
         steps: Steps of training in total; a resumed run goes on up to this number.
-        batch_size: Pictures a step, of all processes together.
+        batch_size: Images a step, of all processes together.
         accumulate: Passes in which each process computes its share of a batch, one after the other:
             less memory for the same gradient.
         landmarks: Number of landmarks K.
-        image_size: Side of the square pictures the networks see, in pixels.
+        image_size: Side of the square images the networks see, in pixels.
         seed: Everything random follows from it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         sync_batch_norm: Where several processes train together, whether BatchNorm goes by the
-            pictures of all of them or by each one's own.
+            images of all of them or by each one's own.
         precision: Of the networks; ``auto`` is bfloat16 autocast on CUDA and float32 elsewhere.
             Geometry and losses are float32 always.
         compile: Whether torch.compile makes kernels for the networks, and in which of its modes;
@@ -28,7 +28,7 @@ class RunSettings:
         checkpoint_every: Steps between checkpoints.
         keep: How many of the newest checkpoints are kept.
         log_every: Steps between lines of metrics.
-        picture_every: Steps between pictures; 0 for pictures at the end alone.
+        sheet_every: Steps between sheets; 0 for sheets at the end alone.
     """
 
     steps: int = 1000
@@ -44,10 +44,10 @@ class RunSettings:
     checkpoint_every: int = 500
     keep: int = 2
     log_every: int = 20
-    picture_every: int = 500
+    sheet_every: int = 500
 
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "batch_size": 1, "landmarks": 1, "image_size": 16, "seed": 0}
         at_least |= {"accumulate": 1}
-        at_least |= {"checkpoint_every": 1, "keep": 1, "log_every": 1, "picture_every": 0}
+        at_least |= {"checkpoint_every": 1, "keep": 1, "log_every": 1, "sheet_every": 0}
         check_at_least("run", self, at_least)

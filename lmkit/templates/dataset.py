@@ -1,4 +1,4 @@
-"""A dataset that needs no file: each picture is a function of its number."""
+"""A dataset that needs no file: each image is a function of its number."""
 
 import math
 
@@ -12,12 +12,12 @@ class Triangles(Dataset):
     """Triangles of any colour on noise, with their corners as annotated points.
 
     Args:
-        image_size: Side of the pictures, in pixels.
-        count: The number of pictures.
+        image_size: Side of the images, in pixels.
+        count: The number of images.
         seed: Another seed gives other triangles.
 
     Raises:
-        LmkitError: If there are fewer than two pictures.
+        LmkitError: If there are fewer than two images.
     """
 
     argument = None
@@ -47,16 +47,16 @@ class Triangles(Dataset):
         return Annotation(points=self._draw(index)[0])
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Return the picture, (H, W, 3)."""
+        """Return the image, (H, W, 3)."""
         corners, random = self._draw(index)
         y, x = np.mgrid[: self.size, : self.size]
         inside = np.ones((self.size, self.size), dtype=bool)
         for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            # Clockwise as seen on the picture: what is inside lies to the right of every side.
+            # Clockwise as seen on the image: what is inside lies to the right of every side.
             inside &= (x1 - x0) * (y - y0) >= (y1 - y0) * (x - x0)
-        picture = random.integers(0, 100, (self.size, self.size, 3))
-        picture[inside] = random.integers(120, 256, 3)
-        return picture.astype(np.uint8)
+        drawn = random.integers(0, 100, (self.size, self.size, 3))
+        drawn[inside] = random.integers(120, 256, 3)
+        return drawn.astype(np.uint8)
 
     def _draw(self, index: int) -> tuple[NDArray[np.float32], np.random.Generator]:
         """Return the corners of a triangle, and the generator for what else is drawn of it."""

@@ -11,10 +11,10 @@ class Shear(GeometricDeformation):
     Args:
         shear: How far a view leans, at most, in x and in y; 0.5 moves the upper edge by half a
             side against the lower one.
-        shift: How far a view is moved, at most, in half sides of the picture.
+        shift: How far a view is moved, at most, in half sides of the image.
 
     Raises:
-        LmkitError: If the shear is negative or could fold the picture, or the shift is negative.
+        LmkitError: If the shear is negative or could fold the image, or the shift is negative.
     """
 
     def __init__(self, *, shear: float = 0.2, shift: float = 0.1) -> None:

@@ -8,7 +8,7 @@ from lmkit.api import HeatmapGenerator
 
 
 class Painter(HeatmapGenerator):
-    """Looks at a picture at a quarter of its size beside the heatmaps, and paints it anew.
+    """Looks at an image at a quarter of its size beside the heatmaps, and paints it anew.
 
     Args:
         landmarks: The number of landmarks K.

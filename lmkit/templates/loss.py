@@ -9,13 +9,13 @@ from lmkit.api import LmkitError, Loss, Step
 
 
 class Separation(Loss):
-    """Keeps the landmarks of a picture apart, so that none collapse onto one another.
+    """Keeps the landmarks of an image apart, so that none collapse onto one another.
 
-    The mean over pictures and pairs of ``exp(-d^2 / (2 distance^2))``, after the separation
+    The mean over images and pairs of ``exp(-d^2 / (2 distance^2))``, after the separation
     constraint of Zhang et al. 2018.
 
     Args:
-        distance: How far two landmarks should be apart, in half sides of the picture.
+        distance: How far two landmarks should be apart, in half sides of the image.
 
     Raises:
         LmkitError: If the distance is not above 0.

@@ -4,9 +4,9 @@ from lmkit.api import Pairing, Route
 
 
 class ThereAndBack(Pairing):
-    """Redraws a picture with another one's landmarks, and then again with its own.
+    """Redraws an image with another one's landmarks, and then again with its own.
 
-    What comes back is compared with the picture itself, so that nothing but the landmarks may
+    What comes back is compared with the image itself, so that nothing but the landmarks may
     change on the way.
 
     Args:

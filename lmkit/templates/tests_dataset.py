@@ -11,18 +11,18 @@ def test_corners_are_where_the_triangle_ends() -> None:
     """A step from a corner to the middle is on the triangle, and a step away from it is not."""
     data = Triangles(image_size=64)
     for index in range(20):
-        picture, corners = data.image(index), data.annotation(index).points
+        image, corners = data.image(index), data.annotation(index).points
         assert corners is not None
         middle = corners.mean(axis=0)
         for corner in corners:
             outwards = 3 * (corner - middle) / np.linalg.norm(corner - middle)
             x, y = np.rint(corner - outwards).astype(int)
-            assert picture[y, x].min() >= 120
+            assert image[y, x].min() >= 120
             x, y = np.rint(corner + outwards).astype(int)
-            assert picture[y, x].max() < 100
+            assert image[y, x].max() < 100
 
 
-def test_two_pictures_are_the_least() -> None:
+def test_two_images_are_the_least() -> None:
     """One trains, one tests."""
     with pytest.raises(LmkitError, match="at least 2"):
         Triangles(image_size=64, count=1)

@@ -12,10 +12,10 @@ from lmkit.api import AffineWarp, Landmarks, LmkitError, Step
 def step_with(points: torch.Tensor) -> Step:
     """Return the record of a step that found these points, with everything else at rest."""
     still = AffineWarp(torch.eye(2, 3).expand(len(points), 2, 3))
-    pictures = torch.zeros(len(points), 3, 8, 8)
+    images = torch.zeros(len(points), 3, 8, 8)
     return Step(
         number=0,
-        views={"original": pictures},
+        views={"original": images},
         landmarks={"original": Landmarks(points)},
         warps={"original": still},
         routes=(),

@@ -14,7 +14,7 @@ SMALL = {
 
 
 def test_the_recipe_trains_and_its_run_can_be_opened(tmp_path: Path) -> None:
-    """Two steps, a checkpoint, and landmarks of a picture it has not seen."""
+    """Two steps, a checkpoint, and landmarks of an image it has not seen."""
     lmkit.train(recipe="my-part", out=tmp_path / "run", settings=SMALL)
     run = lmkit.open_run(tmp_path / "run", device="cpu")
     assert run.predict(torch.rand(3, 40, 60)).shape == (3, 2)

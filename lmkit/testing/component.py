@@ -13,7 +13,7 @@ from lmkit.registry.component import KINDS
 from lmkit.registry.options import check_options, options_of, wanted_from_run
 from lmkit.settings.layers import SEVERAL
 from lmkit.testing.check import expect, promise
-from lmkit.testing.inputs import BATCH, arguments, pictures, seeded
+from lmkit.testing.inputs import BATCH, arguments, random_images, seeded
 from lmkit.testing.state import nothing_global_changes
 from lmkit.testing.story import follow, run_folder
 from lmkit.testing.subject import Subject
@@ -89,7 +89,7 @@ def use(subject: Subject, component: Any) -> None:
         component.eval()
         component(*arguments(subject))
     elif isinstance(component, Deformation):
-        component(pictures(BATCH, subject.image_size), seeded("use"))
+        component(random_images(BATCH, subject.image_size), seeded("use"))
     elif isinstance(component, Pairing):
         component.routes()
         component.auxiliary(BATCH, None, seeded("use"))

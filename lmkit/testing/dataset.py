@@ -12,27 +12,27 @@ from lmkit.testing.check import expect, promise
 from lmkit.testing.subject import Subject
 
 LOOKED_AT = 12
-"""How many pictures are read, spread over all."""
+"""How many images are read, spread over all."""
 
 
-@promise("keys", "dataset", remedy="Name a picture by its file, or by its number.")
+@promise("keys", "dataset", remedy="Name an image by its file, or by its number.")
 def keys(subject: Subject) -> None:
     """Keys are texts, unique, and the same whenever the data is opened."""
     data: Dataset = subject.build()
-    expect(len(data) > 0, subject, "at least one picture", "none")
+    expect(len(data) > 0, subject, "at least one image", "none")
     named = [data.key(index) for index in range(len(data))]
     odd = [key for key in named if not isinstance(key, str) or not key]
     expect(not odd, subject, "a text for every key", repr(odd[:1]))
     again: Dataset = subject.build()
     twice = len(named) - len(set(named))
-    expect(not twice, subject, "a key of its own for every picture", f"{twice} of them shared")
+    expect(not twice, subject, "a key of its own for every image", f"{twice} of them shared")
     stable = [again.key(index) for index in range(len(again))] == named
     expect(stable, subject, "the same keys when opened again", "others, or in another order")
 
 
-@promise("pictures", "dataset", remedy="Return pictures as uint8 arrays (H, W, 3), RGB.")
-def pictures(subject: Subject) -> None:
-    """Pictures are (H, W, 3), uint8, and nothing is said to be wrong with them."""
+@promise("images", "dataset", remedy="Return images as uint8 arrays (H, W, 3), RGB.")
+def images(subject: Subject) -> None:
+    """Images are (H, W, 3), uint8, and nothing is said to be wrong with them."""
     data: Dataset = subject.build()
     for index in _some(data):
         image = data.image(index)
@@ -42,11 +42,11 @@ def pictures(subject: Subject) -> None:
         expect(
             image.ndim == 3 and image.shape[2] == 3 and min(image.shape) > 0,
             subject,
-            "a picture (H, W, 3)",
+            "an image (H, W, 3)",
             image.shape,
         )
         problem = data.problem(index)
-        expect(problem is None, subject, "no problem with a picture that can be read", problem)
+        expect(problem is None, subject, "no problem with an image that can be read", problem)
 
 
 @promise(
@@ -56,7 +56,7 @@ def pictures(subject: Subject) -> None:
     "point that is not known, and none where no point is.",
 )
 def annotation(subject: Subject) -> None:
-    """Annotated points are (P, 2), float32, named, and within their picture or not known."""
+    """Annotated points are (P, 2), float32, named, and within their image or not known."""
     data: Dataset = subject.build()
     names = len(data.point_names)
     if names:
@@ -88,7 +88,7 @@ def annotation(subject: Subject) -> None:
             found.points.tolist(),
         )
         height, width = data.image(index).shape[:2]
-        # The outer edges of the picture, half a pixel from the outermost centres, and as much more.
+        # The outer edges of the image, half a pixel from the outermost centres, and as much more.
         inside = unknown | (found.points >= -1) & (found.points <= (width, height))
         expect(
             bool(inside.all()),
@@ -101,10 +101,10 @@ def annotation(subject: Subject) -> None:
 @promise(
     "parts",
     "dataset",
-    remedy="Return picture numbers, each once; test pictures must neither train nor fit.",
+    remedy="Return image numbers, each once; test images must neither train nor fit.",
 )
 def parts(subject: Subject) -> None:
-    """Parts hold numbers of pictures, each once, and no test picture is in another part."""
+    """Parts hold numbers of images, each once, and no test image is in another part."""
     data: Dataset = subject.build()
     for part in get_args(Part):
         chosen = data.indices(part)
@@ -113,7 +113,7 @@ def parts(subject: Subject) -> None:
         outside = [index for index in chosen if not 0 <= index < len(data)]
         expect(not outside, subject, f"{part} from 0 to {len(data) - 1}", outside[:3])
         repeated = len(chosen) - len(set(chosen))
-        expect(not repeated, subject, f"each picture of {part} once", f"{repeated} repeated")
+        expect(not repeated, subject, f"each image of {part} once", f"{repeated} repeated")
     make_split(data, held_out=0.2, seed=0)
 
 
@@ -132,7 +132,7 @@ def pickled(subject: Subject) -> None:
             twin.key(index) == data.key(index)
             and np.array_equal(twin.image(index), data.image(index)),
             subject,
-            f"picture {data.key(index)} from a copy",
+            f"image {data.key(index)} from a copy",
             f"another one, {twin.key(index)}",
         )
 
@@ -140,11 +140,11 @@ def pickled(subject: Subject) -> None:
 @promise(
     "any order",
     "dataset",
-    remedy="Make a picture a function of its number alone: no iterators, no chance, no writing "
+    remedy="Make an image a function of its number alone: no iterators, no chance, no writing "
     "into arrays that are kept.",
 )
 def any_order(subject: Subject) -> None:
-    """Reading a picture does not depend on which were read before."""
+    """Reading an image does not depend on which were read before."""
     forwards: Dataset = subject.build()
     backwards: Dataset = subject.build()
     chosen = _some(forwards)
@@ -153,7 +153,7 @@ def any_order(subject: Subject) -> None:
         equal = np.array_equal(backwards.image(index), first[index])
         equal &= np.array_equal(forwards.image(index), first[index])
         key = forwards.key(index)
-        expect(equal, subject, f"picture {key} to be the same whenever it is read", "another one")
+        expect(equal, subject, f"image {key} to be the same whenever it is read", "another one")
 
 
 @promise(
@@ -172,5 +172,5 @@ def argument(subject: Subject) -> None:
 
 
 def _some(data: Dataset) -> list[int]:
-    """Return picture numbers spread over the data, the first and the last among them."""
+    """Return image numbers spread over the data, the first and the last among them."""
     return sorted({int(index) for index in np.linspace(0, len(data) - 1, LOOKED_AT)})

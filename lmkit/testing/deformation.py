@@ -7,7 +7,7 @@ from lmkit.geometry.coordinates import to_pixels
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
 from lmkit.testing.check import expect, promise
-from lmkit.testing.inputs import BATCH, pictures, seeded
+from lmkit.testing.inputs import BATCH, random_images, seeded
 from lmkit.testing.network import cuda_device
 from lmkit.testing.subject import Subject
 
@@ -24,13 +24,13 @@ _SPREAD = 1.5  # standard deviation of a dot, in pixels
     "warps that lead to them.",
 )
 def views(subject: Subject) -> None:
-    """It returns two views of each picture, (B, 3, H, W), float32 in [0, 1]."""
+    """It returns two views of each image, (B, 3, H, W), float32 in [0, 1]."""
     _check_views(subject, BATCH)
 
 
 @promise("batch of one", "deformation", remedy="Do not squeeze() away a batch of one.")
 def batch_of_one(subject: Subject) -> None:
-    """It makes the views of a single picture."""
+    """It makes the views of a single image."""
     _check_views(subject, 1)
 
 
@@ -41,12 +41,12 @@ def batch_of_one(subject: Subject) -> None:
     "ThinPlateWarp keep these promises.",
 )
 def warps(subject: Subject) -> None:
-    """Warps are there for every picture, invertible, and let gradients pass."""
-    made = _deform(subject, pictures(BATCH, subject.image_size))
+    """Warps are there for every image, invertible, and let gradients pass."""
+    made = _deform(subject, random_images(BATCH, subject.image_size))
     for name, warp in (("original", made.original_warp), ("deformed", made.deformed_warp)):
         kind = type(warp).__name__
         expect(isinstance(warp, Warp), subject, f"a Warp to the {name} view", f"a {kind}")
-        expect(warp.batch == BATCH, subject, f"a warp for {BATCH} pictures", warp.batch)
+        expect(warp.batch == BATCH, subject, f"a warp for {BATCH} images", warp.batch)
         points = (torch.rand(BATCH, 20, 2, generator=seeded("warps")) - 0.5).requires_grad_()
         moved = warp.map_points(points)
         expect(
@@ -64,11 +64,11 @@ def warps(subject: Subject) -> None:
 @promise(
     "moved pixels",
     "deformation",
-    remedy="Make pictures and points follow one map: call the warp on the pictures, and remember "
-    "that map_points goes from the picture to the view, and sample_points back.",
+    remedy="Make images and points follow one map: call the warp on the images, and remember "
+    "that map_points goes from the image to the view, and sample_points back.",
 )
 def moved_pixels(subject: Subject) -> None:
-    """A dot drawn on a picture is found in both views where map_points says, within a pixel."""
+    """A dot drawn on an image is found in both views where map_points says, within a pixel."""
     size = subject.image_size
     points = torch.rand(DOTS, 1, 2, generator=seeded("dots")) * 1.2 - 0.6
     dots = _dots(to_pixels(points, size, size)[:, 0], size)
@@ -86,7 +86,7 @@ def moved_pixels(subject: Subject) -> None:
         expect(
             bool(whole.sum() >= DOTS // 4),
             subject,
-            f"at least a quarter of the {name} view to show the middle of the picture",
+            f"at least a quarter of the {name} view to show the middle of the image",
             f"{whole.sum()} of {DOTS} dots in view",
         )
         apart = (_centres(light) - said).norm(dim=1)[whole].nan_to_num(float("inf"))
@@ -103,7 +103,7 @@ def moved_pixels(subject: Subject) -> None:
 )
 def repeatable(subject: Subject) -> None:
     """The same generator gives the same views and warps, whatever was drawn before."""
-    images = pictures(BATCH, subject.image_size)
+    images = random_images(BATCH, subject.image_size)
     deformation = subject.build()
     first = deformation(images, seeded("repeatable"))
     deformation(images, seeded("something else"))
@@ -124,22 +124,22 @@ def repeatable(subject: Subject) -> None:
         expect(torch.equal(one, other), subject, f"the same {name} twice", "another one")
 
 
-@promise("inputs", "deformation", remedy="Do not write into the pictures that are given.")
+@promise("inputs", "deformation", remedy="Do not write into the images that are given.")
 def inputs(subject: Subject) -> None:
-    """The pictures it is given stay as they were."""
-    images = pictures(BATCH, subject.image_size)
+    """The images it is given stay as they were."""
+    images = random_images(BATCH, subject.image_size)
     before = images.clone()
     _deform(subject, images)
-    expect(torch.equal(before, images), subject, "its input to stay as it was", "changed pictures")
+    expect(torch.equal(before, images), subject, "its input to stay as it was", "changed images")
 
 
 @promise(
-    "cuda", "deformation", remedy="Make tensors on the generator's device, which is the pictures'."
+    "cuda", "deformation", remedy="Make tensors on the generator's device, which is the images'."
 )
 def cuda(subject: Subject) -> None:
     """On a CUDA device views and warps are made there."""
     device = cuda_device()
-    images = pictures(BATCH, subject.image_size).to(device)
+    images = random_images(BATCH, subject.image_size).to(device)
     made = subject.build()(images, torch.Generator(device).manual_seed(0))
     for part in made:
         came = part.device.type
@@ -156,8 +156,8 @@ def _deform(subject: Subject, images: Tensor) -> Views:
 
 def _check_views(subject: Subject, batch: int) -> None:
     for images in (
-        pictures(batch, subject.image_size),
-        pictures(batch, subject.image_size).round(),
+        random_images(batch, subject.image_size),
+        random_images(batch, subject.image_size).round(),
     ):
         made = _deform(subject, images)
         for name, view in (("original", made.original), ("deformed", made.deformed)):
@@ -173,7 +173,7 @@ def _check_views(subject: Subject, batch: int) -> None:
 
 
 def _dots(pixels: Tensor, size: int) -> Tensor:
-    """Draw a dot at one place of each picture, (B, size, size) in [0, 1]."""
+    """Draw a dot at one place of each image, (B, size, size) in [0, 1]."""
     line = torch.arange(size, dtype=torch.float32)
     across = torch.exp(-((line - pixels[:, :1]) ** 2) / (2 * _SPREAD**2))
     down = torch.exp(-((line - pixels[:, 1:]) ** 2) / (2 * _SPREAD**2))
@@ -181,7 +181,7 @@ def _dots(pixels: Tensor, size: int) -> Tensor:
 
 
 def _centres(light: Tensor) -> Tensor:
-    """Return the centre of light of each picture, (B, 2), (x, y) in pixels; NaN in darkness."""
+    """Return the centre of light of each image, (B, 2), (x, y) in pixels; NaN in darkness."""
     line = torch.arange(light.shape[-1], dtype=light.dtype)
     total = light.sum(dim=(1, 2))
     x, y = (light.sum(dim=1) * line).sum(dim=1), (light.sum(dim=2) * line).sum(dim=1)

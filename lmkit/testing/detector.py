@@ -10,12 +10,12 @@ from lmkit.geometry.soft_argmax import mean_position, soft_argmax
 from lmkit.interfaces.detector import HeatmapDetector
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.testing.check import expect, promise
-from lmkit.testing.inputs import BATCH, arguments, difference, pictures, seeded
+from lmkit.testing.inputs import BATCH, arguments, difference, random_images, seeded
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
 
 CLOSE = 0.05
-"""How far half precision may move a point, in half sides of the picture."""
+"""How far half precision may move a point, in half sides of the image."""
 
 
 @promise(
@@ -25,7 +25,7 @@ CLOSE = 0.05
     "float32; HeatmapDetector does that for you.",
 )
 def points(subject: Subject) -> None:
-    """It returns K landmarks a picture: points (B, K, 2) in [-1, 1], finite, in float32."""
+    """It returns K landmarks an image: points (B, K, 2) in [-1, 1], finite, in float32."""
     _check_landmarks(subject, subject.build().train()(*arguments(subject)), BATCH)
     with torch.no_grad():
         _check_landmarks(subject, subject.build().eval()(*arguments(subject)), BATCH)
@@ -113,7 +113,7 @@ def points_train(subject: Subject) -> None:
 
 @promise("batch of one", "detector", remedy="Do not squeeze() away a batch of one.")
 def batch_of_one(subject: Subject) -> None:
-    """It finds landmarks in a single picture."""
+    """It finds landmarks in a single image."""
     with torch.no_grad():
         _check_landmarks(subject, subject.build().eval()(*arguments(subject, 1)), 1)
 
@@ -124,7 +124,7 @@ def batch_of_one(subject: Subject) -> None:
     remedy="In eval mode use running means, and no statistics over the batch.",
 )
 def batch_independence(subject: Subject) -> None:
-    """In eval mode a picture's points do not depend on what is beside it in the batch."""
+    """In eval mode an image's points do not depend on what is beside it in the batch."""
     detector, (images,) = subject.build().eval(), arguments(subject)
     order = torch.arange(len(images)).flip(0)
     with torch.no_grad():
@@ -142,10 +142,10 @@ def batch_independence(subject: Subject) -> None:
     "says which sizes there can be.",
 )
 def other_sizes(subject: Subject) -> None:
-    """Pictures of another size or shape are worked on or clearly refused."""
+    """Images of another size or shape are worked on or clearly refused."""
     detector, size = subject.build().eval(), subject.image_size
     for height, width in ((size + size // 2, size + size // 2), (size, 2 * size), (size - 3, size)):
-        images = pictures(2, height, width)
+        images = random_images(2, height, width)
         try:
             with torch.no_grad():
                 found = detector(images)
@@ -155,7 +155,7 @@ def other_sizes(subject: Subject) -> None:
             expect(
                 False,
                 subject,
-                f"pictures of {height} x {width} to be worked on, or refused with ValueError",
+                f"images of {height} x {width} to be worked on, or refused with ValueError",
                 f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
             )
         _check_landmarks(subject, found, 2)

@@ -17,13 +17,13 @@ CLOSE = 0.05
 
 
 @promise(
-    "pictures",
+    "images",
     "generator",
-    remedy="Return pictures of the size that came, (B, 3, H, W), with colours mapped to [0, 1] by "
+    remedy="Return images of the size that came, (B, 3, H, W), with colours mapped to [0, 1] by "
     "a sigmoid or the like.",
 )
-def pictures(subject: Subject) -> None:
-    """It returns pictures of the size it is given, (B, 3, H, W), in [0, 1]."""
+def images(subject: Subject) -> None:
+    """It returns images of the size it is given, (B, 3, H, W), in [0, 1]."""
     given = arguments(subject)
     _check(subject, subject.build().train()(*given), given[0])
     # Colours stay colours, however far from them the weights have gone.
@@ -36,7 +36,7 @@ def pictures(subject: Subject) -> None:
 
 @promise("batch of one", "generator", remedy="Do not squeeze() away a batch of one.")
 def batch_of_one(subject: Subject) -> None:
-    """It redraws a single picture."""
+    """It redraws a single image."""
     given = arguments(subject, 1)
     with torch.no_grad():
         _check(subject, subject.build().eval()(*given), given[0])
@@ -48,13 +48,13 @@ def batch_of_one(subject: Subject) -> None:
     remedy="In eval mode use running means, and no statistics over the batch.",
 )
 def batch_independence(subject: Subject) -> None:
-    """In eval mode a picture does not depend on what is beside it in the batch."""
+    """In eval mode an image does not depend on what is beside it in the batch."""
     generator, given = subject.build().eval(), arguments(subject)
     with torch.no_grad():
         together = generator(*given)
         alone = torch.cat([generator(*(part[i : i + 1] for part in given)) for i in range(BATCH)])
     apart = (together - alone).abs().max().item()
-    expect(apart < 1e-3, subject, "the same picture in any company", f"colours {apart:.3g} off")
+    expect(apart < 1e-3, subject, "the same image in any company", f"colours {apart:.3g} off")
 
 
 @promise(
@@ -66,7 +66,7 @@ def batch_independence(subject: Subject) -> None:
 def target_trains(subject: Subject) -> None:
     """Gradients reach the landmarks of the target, every one of them."""
     _, _, target = _slopes(subject)
-    # These are of the whole picture, and say nothing of one landmark or another.
+    # These are of the whole image, and say nothing of one landmark or another.
     own = {name: slope for name, slope in target.items() if name not in ("features", "images")}
     known = {name: slope for name, slope in own.items() if slope is not None}
     expect(bool(known), subject, "gradients for the target's landmarks", "none at all")
@@ -90,11 +90,11 @@ def target_trains(subject: Subject) -> None:
 @promise(
     "needs images",
     "generator",
-    remedy="Set needs_images = True on a generator that reads the pictures that landmarks were "
+    remedy="Set needs_images = True on a generator that reads the images that landmarks were "
     "found in, and on no other.",
 )
 def needs_images(subject: Subject) -> None:
-    """It says with needs_images whether it looks at the pictures that landmarks were found in."""
+    """It says with needs_images whether it looks at the images that landmarks were found in."""
     generator, (images, source, target) = subject.build().eval(), arguments(subject)
     if not generator.needs_images:
         # There are none; reading them fails where they are read.
@@ -115,7 +115,7 @@ def needs_images(subject: Subject) -> None:
     remedy="Either leave the source's landmarks alone, or use them so that gradients pass.",
 )
 def source_trains(subject: Subject) -> None:
-    """Where the source's landmarks change the picture, gradients reach them."""
+    """Where the source's landmarks change the image, gradients reach them."""
     generator, (images, source, target) = subject.build().eval(), arguments(subject)
     with torch.no_grad():
         moved = mapped(source, lambda tensor: tensor.roll(1, dims=0))
@@ -128,15 +128,15 @@ def source_trains(subject: Subject) -> None:
 
 
 @promise(
-    "picture trains",
+    "image trains",
     "generator",
-    remedy="Do not detach the picture: on a longer route it was drawn by the hop before.",
+    remedy="Do not detach the image: on a longer route it was drawn by the hop before.",
 )
-def picture_trains(subject: Subject) -> None:
-    """Gradients reach the picture it starts from, so that longer routes train."""
+def image_trains(subject: Subject) -> None:
+    """Gradients reach the image it starts from, so that longer routes train."""
     slope = _slopes(subject)[0][""]
     reached = slope is not None and bool(slope.any())
-    expect(reached, subject, "gradients for the picture it starts from", "none")
+    expect(reached, subject, "gradients for the image it starts from", "none")
 
 
 @promise(
@@ -145,7 +145,7 @@ def picture_trains(subject: Subject) -> None:
     remedy="Map colours to [0, 1] in float32, and keep sums of many terms out of half precision.",
 )
 def bf16(subject: Subject) -> None:
-    """Under bfloat16 autocast it draws the same pictures, nearly."""
+    """Under bfloat16 autocast it draws the same images, nearly."""
     full, half = in_half_precision(subject)
     _check(subject, half, full)
     apart = (full.float() - half.float()).abs().mean().item()
@@ -153,7 +153,7 @@ def bf16(subject: Subject) -> None:
 
 
 def _slopes(subject: Subject) -> list[dict[str, Tensor | None]]:
-    """Return the gradients of picture, source and target, in every field."""
+    """Return the gradients of image, source and target, in every field."""
     generator = subject.build().train()
     given = mapped(arguments(subject), lambda tensor: tensor.clone().requires_grad_())
     total = objective(generator(*given))
@@ -166,7 +166,7 @@ def _check(subject: Subject, drawn: Any, images: Tensor) -> None:
     kind = isinstance(drawn, Tensor) and drawn.is_floating_point()
     expect(kind, subject, "a tensor of floating point", getattr(drawn, "dtype", type(drawn)))
     shape, came = tuple(images.shape), tuple(drawn.shape)
-    expect(came == shape, subject, f"pictures of shape {shape}", f"shape {came}")
+    expect(came == shape, subject, f"images of shape {shape}", f"shape {came}")
     expect(bool(drawn.isfinite().all()), subject, "finite colours", "others")
     least, most = drawn.min().item(), drawn.max().item()
     inside = least >= -1e-4 and most <= 1 + 1e-4

@@ -17,7 +17,7 @@ from lmkit.seeds import derive
 from lmkit.testing.subject import Subject
 
 BATCH = 4
-"""Pictures in a batch, where a check does not say otherwise."""
+"""Images in a batch, where a check does not say otherwise."""
 
 Value = TypeVar("Value")
 
@@ -27,10 +27,10 @@ def seeded(*words: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(derive(0, "conformance", *words))
 
 
-def pictures(batch: int, height: int, width: int | None = None, *, word: str = "") -> Tensor:
-    """Return random pictures, (batch, 3, height, width), in [0, 1]."""
+def random_images(batch: int, height: int, width: int | None = None, *, word: str = "") -> Tensor:
+    """Return random images, (batch, 3, height, width), in [0, 1]."""
     shape = (batch, 3, height, height if width is None else width)
-    return torch.rand(shape, generator=seeded("pictures", word))
+    return torch.rand(shape, generator=seeded("images", word))
 
 
 def landmarks(
@@ -39,11 +39,11 @@ def landmarks(
     """Return random landmarks with everything that a detector may find.
 
     Args:
-        batch: The number of pictures.
+        batch: The number of images.
         count: The number of landmarks K.
         side: Of the score maps, whose maxima are at the points.
         word: Another word gives others.
-        images: The pictures that they are of, if their generator needs them.
+        images: The images that they are of, if their generator needs them.
     """
     random = seeded("landmarks", word)
     points = torch.rand(batch, count, 2, generator=random) * 1.6 - 0.8
@@ -64,10 +64,10 @@ def step(batch: int, count: int, size: int, *, annotated: bool) -> Step:
     """Return the record of a step: two routes through an auxiliary view, and back.
 
     Args:
-        batch: The number of pictures.
+        batch: The number of images.
         count: The number of landmarks K.
-        size: Side of the pictures, in pixels.
-        annotated: Whether K points of each picture are known; but for the first of the first one.
+        size: Side of the images, in pixels.
+        annotated: Whether K points of each image are known; but for the first of the first one.
     """
     random = seeded("step")
     order = torch.arange(batch).roll(-1)
@@ -77,8 +77,8 @@ def step(batch: int, count: int, size: int, *, annotated: bool) -> Step:
     }
     found["auxiliary"] = found["original"][order]
     views: dict[View, Tensor] = {
-        "original": pictures(batch, size, word="original"),
-        "deformed": pictures(batch, size, word="deformed"),
+        "original": random_images(batch, size, word="original"),
+        "deformed": random_images(batch, size, word="deformed"),
     }
     views["auxiliary"] = views["original"][order]
     # A small turn for one view, and a small shift for the other.
@@ -102,12 +102,12 @@ def arguments(subject: Subject, batch: int = BATCH) -> tuple[Any, ...]:
     """Return what a network of the subject's kind is called with."""
     size, count = subject.image_size, subject.landmarks
     if subject.kind == "detector":
-        return (pictures(batch, size),)
+        return (random_images(batch, size),)
     if subject.kind == "generator":
-        pictured = bool(getattr(subject.load(), "needs_images", False))
-        images = {word: pictures(batch, size, word=word) for word in ("", "target")}
+        needed = bool(getattr(subject.load(), "needs_images", False))
+        images = {word: random_images(batch, size, word=word) for word in ("", "target")}
         source, target = (
-            landmarks(batch, count, size // 4, word=word, images=images[of] if pictured else None)
+            landmarks(batch, count, size // 4, word=word, images=images[of] if needed else None)
             for word, of in (("source", ""), ("target", "target"))
         )
         return images[""], source, target

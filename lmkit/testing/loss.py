@@ -20,7 +20,7 @@ CLOSE = 0.1
 
 @promise("scalar", "loss", remedy="Return one number: mean() or sum() of the terms, in float32.")
 def scalar(subject: Subject) -> None:
-    """It returns a float32 scalar that is finite, for a batch and for a single picture."""
+    """It returns a float32 scalar that is finite, for a batch and for a single image."""
     for batch in (BATCH, 1):
         _check(subject, subject.build().train()(*arguments(subject, batch)))
 
@@ -68,14 +68,14 @@ def needs_routes(subject: Subject) -> None:
     "needs warps",
     "loss",
     remedy="Set needs_warps = True on a loss that reads step.warps, and on no other: it cannot "
-    "train on pairs of two pictures.",
+    "train on pairs of two images.",
 )
 def needs_warps(subject: Subject) -> None:
     """It says with needs_warps whether it reads how the views were warped."""
     loss: Loss = subject.build().eval()
     (step,) = arguments(subject)
     if not loss.needs_warps:
-        # As where the views are of two pictures; reading warps fails where they are read.
+        # As where the views are of two images; reading warps fails where they are read.
         _check(subject, loss(dataclasses.replace(step, warps={})))
         return
     exchanged = {"original": step.warps["deformed"], "deformed": step.warps["original"]}

@@ -167,7 +167,7 @@ def cuda_device() -> torch.device:
 
 
 def in_half_precision(subject: Subject) -> tuple[Any, Any]:
-    """Return what it makes of two pictures in float32 and under bfloat16 autocast."""
+    """Return what it makes of two images in float32 and under bfloat16 autocast."""
     # Two, because half precision is slow on many a CPU.
     network, given = subject.build().eval(), arguments(subject, 2)
     with torch.no_grad():

@@ -37,7 +37,7 @@ def routes(subject: Subject) -> None:
     remedy="Leave auxiliary() to Pairing, or draw it with lmkit.api.derangement.",
 )
 def auxiliary(subject: Subject) -> None:
-    """Each picture's auxiliary is another one, of another subject wherever there can be one."""
+    """Each image's auxiliary is another one, of another subject wherever there can be one."""
     for subjects in (
         None,
         [7, 7, 3, 3, 5, 5, 1, 1],
@@ -50,7 +50,7 @@ def auxiliary(subject: Subject) -> None:
 
 @promise("batch of two", "pairing", remedy="In a batch of two, each is the other's auxiliary.")
 def batch_of_two(subject: Subject) -> None:
-    """Two pictures are enough, of one subject or of two."""
+    """Two images are enough, of one subject or of two."""
     for subjects in (None, [0, 1], [0, 0]):
         _check_auxiliary(subject, 2, subjects, 0)
 
@@ -86,9 +86,9 @@ def _check_auxiliary(subject: Subject, batch: int, subjects: list[int] | None, n
     )
     picked = chosen.tolist()
     each_once = sorted(picked) == list(range(batch))
-    expect(each_once, subject, f"each of {batch} pictures once", picked)
+    expect(each_once, subject, f"each of {batch} images once", picked)
     own = [i for i, other in enumerate(picked) if i == other]
-    expect(not own, subject, "another picture for each", f"pictures {own} guiding themselves")
+    expect(not own, subject, "another image for each", f"images {own} guiding themselves")
     if subjects is not None:
         alike = sum(subjects[i] == subjects[other] for i, other in enumerate(picked))
         least = max(0, 2 * max(Counter(subjects).values()) - batch)

@@ -83,7 +83,7 @@ def recipes(subject: PluginSubject) -> None:
         data = str(merged.get("data", {}).get("name", "")).partition(":")[0]
         if data:
             registry.find("dataset", data)
-        # Where its pictures are is left to the user.
+        # Where its images are is left to the user.
         resolve({**merged, "data": {"name": "faces"}}, registry)
 
 

@@ -18,7 +18,7 @@ def follow(subject: Subject, writer: Writer, folder: Path, done: int = 0) -> Non
     for step in range(done + 1, 5):
         writer.metrics(step, {"loss": 1 / step, "loss/mse": 1 / step, "images_per_second": 9.5})
     for name in ("landmarks", "routes"):
-        writer.picture(4, name, folder / "pictures" / f"{name}.png")
+        writer.sheet(4, name, folder / "sheets" / f"{name}.png")
     writer.metrics(4, {"loss": math.nan})
     writer.checkpoint(4, folder / "checkpoints" / "step-4")
     writer.ended(4, "finished")
@@ -27,13 +27,13 @@ def follow(subject: Subject, writer: Writer, folder: Path, done: int = 0) -> Non
 @contextmanager
 def run_folder() -> Iterator[Path]:
     """Lay out the folder of a run, for as long as it is needed."""
-    with tempfile.TemporaryDirectory(prefix="lmkit-run-") as name:
-        folder = Path(name)
-        (folder / "pictures").mkdir()
+    with tempfile.TemporaryDirectory(prefix="lmkit-run-") as place:
+        folder = Path(place)
+        (folder / "sheets").mkdir()
         (folder / "checkpoints" / "step-4").mkdir(parents=True)
         for text in ("run.json", "status.json", "checkpoints/step-4/state.json"):
             (folder / text).write_text("{}\n", encoding="utf-8")
         (folder / "metrics.jsonl").write_text('{"step": 4, "loss": 0.25}\n', encoding="utf-8")
-        for picture in ("landmarks", "routes"):
-            Image.new("RGB", (24, 16), "grey").save(folder / "pictures" / f"{picture}.png")
+        for name in ("landmarks", "routes"):
+            Image.new("RGB", (24, 16), "grey").save(folder / "sheets" / f"{name}.png")
         yield folder

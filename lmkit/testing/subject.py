@@ -75,7 +75,7 @@ class Subject:
 
     @property
     def image_size(self) -> int:
-        """The side of the pictures that it is built for."""
+        """The side of the images that it is built for."""
         return self._from_run("image_size")
 
     def load(self) -> type:

@@ -9,8 +9,8 @@ from lmkit.testing.subject import Subject
 @promise(
     "whole run",
     "writer",
-    remedy="Expect every call: a metric that is not finite, a picture at step 0, an end without "
-    "pictures or checkpoints.",
+    remedy="Expect every call: a metric that is not finite, an image at step 0, an end without "
+    "sheets or checkpoints.",
 )
 def whole_run(subject: Subject) -> None:
     """It follows a run from start to end, one that fails at once, and one that goes on."""

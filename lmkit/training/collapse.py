@@ -24,7 +24,7 @@ class CollapseWatch:
     """Hears a run's metrics and speaks up once.
 
     Args:
-        batch_size: Pictures a step; of batches of one nothing is said, since the spread within such
+        batch_size: Images a step; of batches of one nothing is said, since the spread within such
             a batch is 0 however far landmarks move.
     """
 
@@ -51,6 +51,6 @@ class CollapseWatch:
         found.append(f"on average they move by {values['spread']:.1f} % of the side")
         return (
             f"After {step} steps the landmarks look collapsed: {', '.join(found)}. "
-            "Look at the run's pictures. What may help: another run.seed, a smaller detector.beta "
+            "Look at the run's sheets. What may help: another run.seed, a smaller detector.beta "
             "(quickstart takes 3), a lower optimizer.learning_rate, a stronger deformation."
         )

@@ -36,9 +36,9 @@ class Whole:
 
     Args:
         images: (B, 3, S, S), uint8, on the device.
-        subjects: (B,) who is on each picture, on the CPU; or none.
+        subjects: (B,) who is on each image, on the CPU; or none.
         truth: (B, P, 2), annotated points, on the device; or none.
-        partners: (B, 3, S, S), other pictures of the same subjects, on the device; or none.
+        partners: (B, 3, S, S), other images of the same subjects, on the device; or none.
         partner_truth: (B, P, 2), their annotated points, on the device; or none.
     """
 
@@ -112,7 +112,7 @@ class Learner:
         objective: The step.
         updater: Whose parameters learn.
         processes: Who computes it.
-        batch_size: Pictures a step B, of all processes together.
+        batch_size: Images a step B, of all processes together.
         accumulate: Passes in which a process computes its share.
 
     Raises:
@@ -177,7 +177,7 @@ class Learner:
     def settle(self) -> None:
         """Let the processes agree on running means, as before they are saved or drawn with.
 
-        Where BatchNorm is not synchronised, each process has kept those of its own pictures.
+        Where BatchNorm is not synchronised, each process has kept those of its own images.
         """
         self._average_buffers(self._objective)
 

@@ -63,13 +63,13 @@ def train(
     Args:
         settings: Everything that decides the run.
         assembly: Its components, on the CPU.
-        dataset: Its pictures.
+        dataset: Its images.
         split: Which of them train.
         folder: Where the run is written.
         observer: Hears of progress.
-        unreadable: Collects the pictures that cannot be read.
+        unreadable: Collects the images that cannot be read.
         checkpoint: Where to go on; from the start if not given.
-        partners: Whose other pictures the deformed views are made of; of each picture itself if
+        partners: Whose other images the deformed views are made of; of each image itself if
             not given.
         processes: Those that train together, of which the first one writes.
 
@@ -98,14 +98,14 @@ def train(
     if run.sync_batch_norm and processes.world > 1:
         for kind in synchronise(objective, processes):
             observer.note(f"{kind} is no plain BatchNorm, and not synchronised between processes.")
-    pictures = keep_on_device(dataset, split.train, settings, device, observer)
+    images = keep_on_device(dataset, split.train, settings, device, observer)
     for text in compile_networks(assembly, run.compile, device):
         observer.note(text)
     meter = Meter(device)
     watch = CollapseWatch(run.batch_size)
     saved = done if checkpoint is not None else -1
     batches = TrainingBatches(
-        pictures,
+        images,
         split.train,
         framer=build_framer(settings),
         batch_size=run.batch_size // processes.world,
@@ -170,9 +170,9 @@ def train(
                         observer.saved(done, path)
                     folder.write_status("running", done, run.steps, processes=processes.world)
                     saved = done
-                if last or (run.picture_every and done % run.picture_every == 0):
+                if last or (run.sheet_every and done % run.sheet_every == 0):
                     learner.settle()
-                    observer.picture(done, assembly)
+                    observer.sheets(done, assembly)
                     assembly.train()
                     meter.restart_clock()
                 if objection is not None:

@@ -55,7 +55,7 @@ class Meter:
         """Return the averages since the last reading over all processes, and start over.
 
         Args:
-            batch_size: Pictures a step.
+            batch_size: Images a step.
             processes: Those whose readings count.
         """
         assert self._sum is not None

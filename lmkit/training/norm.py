@@ -1,4 +1,4 @@
-"""BatchNorm over the pictures of all processes."""
+"""BatchNorm over the images of all processes."""
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ def synchronise(network: nn.Module, processes: Processes) -> list[str]:
     Args:
         network: In training mode; changed in place. On CUDA, torch's own layer takes the place of
             its BatchNorm; that refuses the CPU.
-        processes: Whose pictures count.
+        processes: Whose images count.
 
     Returns:
         The types of layers that are derived from BatchNorm in ways of their own, and left alone.

@@ -18,11 +18,11 @@ from lmkit.interfaces.landmarks import Landmarks
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The pictures of a batch that are computed at once.
+    """The images of a batch that are computed at once.
 
     Args:
         rows: Their places in the batch.
-        join: From something of these pictures to the same of the whole batch, with gradients,
+        join: From something of these images to the same of the whole batch, with gradients,
             where the other parts are computed at the same time. Where they are not, it is none, and
             auxiliaries go through the detector once more.
     """
@@ -35,11 +35,11 @@ class Deformed(NamedTuple):
     """A batch after its deformation, as one part needs it."""
 
     views: Views
-    """Of the part's pictures."""
+    """Of the part's images."""
     original_warp: Warp
-    """Of all pictures of the batch."""
+    """Of all images of the batch."""
     original: Callable[[Tensor], Tensor]
-    """From the places of any pictures in the batch to their original views."""
+    """From the places of any images in the batch to their original views."""
 
 
 def deform(
@@ -51,10 +51,10 @@ def deform(
         deformation: Makes them.
         images: (B, 3, H, W), uint8, the whole batch.
         draws: The number that all randomness of the whole batch follows from.
-        part: Which pictures; all if not given.
+        part: Which images; all if not given.
 
     Raises:
-        ValueError: If a view is of another size than the pictures.
+        ValueError: If a view is of another size than the images.
     """
     randomness = torch.Generator(images.device)
     randomness.manual_seed(draws)

@@ -40,7 +40,7 @@ class News(NamedTuple):
     objection: bool
     """Whether an observer wants the run to end."""
     unreadable: Mapping[int, str]
-    """The pictures that could not be read, and why."""
+    """The images that could not be read, and why."""
 
 
 class Processes:
@@ -144,7 +144,7 @@ class Processes:
         Args:
             stop: The signal it was asked to stop by, if it was.
             objection: Whether one of its observers wants the run to end.
-            unreadable: The pictures that it could not read, and why.
+            unreadable: The images that it could not read, and why.
 
         Returns:
             The same of all processes, and the same for all processes.

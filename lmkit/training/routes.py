@@ -23,15 +23,15 @@ def travel(
 
     Args:
         routes: R routes.
-        views: The pictures of each view, (B, 3, H, W), RGB in [0, 1].
+        views: The images of each view, (B, 3, H, W), RGB in [0, 1].
         landmarks: The landmarks of each view.
         generator: Takes a hop.
 
     Returns:
-        For every route, the picture after each hop, each (B, 3, H, W).
+        For every route, the image after each hop, each (B, 3, H, W).
 
     Raises:
-        ValueError: If the generator returns pictures of another size.
+        ValueError: If the generator returns images of another size.
     """
     if generator.needs_images:
         landmarks = {view: replace(own, images=views[view]) for view, own in landmarks.items()}
@@ -46,7 +46,7 @@ def travel(
             images = generator(images, before, after)
             if images.shape != wanted:
                 raise ValueError(
-                    f"returned pictures of shape {tuple(images.shape)} instead of {tuple(wanted)}"
+                    f"returned images of shape {tuple(images.shape)} instead of {tuple(wanted)}"
                 )
             for route, end in zip(together, images.chunk(len(together)), strict=True):
                 stages[route].append(end)

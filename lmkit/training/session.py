@@ -34,7 +34,7 @@ from lmkit.training.learner import divide
 from lmkit.training.loop import Outcome
 from lmkit.training.loop import train as run_training
 from lmkit.training.processes import Processes, together
-from lmkit.training.sheets import PictureWriter
+from lmkit.training.sheets import SheetWriter
 from lmkit.training.writers import WriterObserver
 
 
@@ -142,7 +142,7 @@ def train(
     """Train a detector.
 
     Args:
-        data: ``faces``, a folder of pictures, or ``KIND:PATH`` of ``lmkit list dataset``; the
+        data: ``faces``, a folder of images, or ``KIND:PATH`` of ``lmkit list dataset``; the
             recipe's (``faces``) if not given.
         out: The run's folder; ``runs/<time>`` if not given.
         recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
@@ -258,7 +258,7 @@ def _audience(
     if ready.unreadable:
         listening.note(f"{folder.unreadable} lists them.")
     return Observers(
-        [listening, PictureWriter(folder, ready.settings, ready.dataset, ready.split, listening)]
+        [listening, SheetWriter(folder, ready.settings, ready.dataset, ready.split, listening)]
     )
 
 

@@ -1,4 +1,4 @@
-"""Draws a run's pictures as it goes: landmarks on held-out pictures, and its routes' stages."""
+"""Draws a run's sheets as it goes: landmarks on held-out images, and its routes' stages."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lmkit import drawing
 from lmkit.data.framing import build_framer
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.split import Split
 from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
@@ -23,15 +23,15 @@ from lmkit.storage import storage
 from lmkit.training.step import run_step
 
 FACES, COLUMNS = 32, 8
-"""How many pictures the sheet of landmarks shows, and how many in a row."""
+"""How many images the sheet of landmarks shows, and how many in a row."""
 ROUTES = 4
-"""How many pictures the sheet of routes shows, a row each."""
+"""How many images the sheet of routes shows, a row each."""
 
 
-class PictureWriter(Observer):
-    """Writes ``pictures/landmarks-N.png`` and ``pictures/routes-N.png``.
+class SheetWriter(Observer):
+    """Writes ``sheets/landmarks-N.png`` and ``sheets/routes-N.png``.
 
-    Always of the same pictures, taken evenly from the held-out part (from the training part where
+    Always of the same images, taken evenly from the held-out part (from the training part where
     nothing is held out), so that one can watch the landmarks settle.
 
     Args:
@@ -39,7 +39,7 @@ class PictureWriter(Observer):
         settings: The run's.
         dataset: The run's.
         split: The run's.
-        tell: Hears of every picture.
+        tell: Hears of every image.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class PictureWriter(Observer):
         self._images: Tensor | None = None
         self._others: Tensor | None = None
 
-    def picture(self, step: int, assembly: Assembly) -> None:
+    def sheets(self, step: int, assembly: Assembly) -> None:
         """Draw both sheets with the networks in eval mode."""
         images = self._read()
         if len(images) == 0:
@@ -75,25 +75,25 @@ class PictureWriter(Observer):
 
     def _read(self) -> Tensor:
         if self._images is None:
-            found = self._pictures(self._chosen)
+            found = self._read_images(self._chosen)
             self._images = torch.stack([*found.values()]) if found else torch.empty(0)
             if self._settings.loading.partner != "none":
                 self._others = self._paired(dict([*found.items()][:ROUTES]))
         return self._images
 
     def _paired(self, shown: dict[int, Tensor]) -> Tensor | None:
-        """Return another picture of each one's subject, of those it is shown among."""
+        """Return another image of each one's subject, of those it is shown among."""
         try:
             partners = Partners(self._dataset, self._pool)
         except LmkitError:
-            return None  # Training has pairs, and these pictures have none.
+            return None  # Training has pairs, and these images have none.
         others = {index: next(partners.of(index, 0), index) for index in shown}
-        found = self._pictures([*others.values()]) | shown
+        found = self._read_images([*others.values()]) | shown
         return torch.stack([found.get(others[index], own) for index, own in shown.items()])
 
-    def _pictures(self, indices: list[int]) -> dict[int, Tensor]:
+    def _read_images(self, indices: list[int]) -> dict[int, Tensor]:
         """Return those that can be read, (3, S, S), uint8, by number."""
-        batches = read_pictures(
+        batches = read_images(
             self._dataset,
             indices,
             framer=build_framer(self._settings),
@@ -113,7 +113,7 @@ class PictureWriter(Observer):
         self._save(step, "landmarks", mark_all(to_arrays(images), pixels), COLUMNS)
 
     def _draw_routes(self, step: int, assembly: Assembly, images: Tensor) -> None:
-        """One row a picture: for each route its source, every stage, and the target."""
+        """One row an image: for each route its source, every stage, and the target."""
         others = self._others
         record = run_step(
             assembly,
@@ -138,9 +138,9 @@ class PictureWriter(Observer):
         self._save(step, "routes", cells, len(columns))
 
     def _save(self, step: int, name: str, cells: list[NDArray[np.uint8]], columns: int) -> None:
-        path = self._folder.pictures / f"{name}-{step:06d}.png"
+        path = self._folder.sheets / f"{name}-{step:06d}.png"
         with storage(path):
-            self._folder.pictures.mkdir(exist_ok=True)
+            self._folder.sheets.mkdir(exist_ok=True)
             drawing.sheet(cells, columns).save(path)
         self._tell.drawn(step, name, path)
 
@@ -152,7 +152,7 @@ def to_arrays(images: Tensor) -> NDArray[np.uint8]:
 
 
 def mark_all(images: NDArray[np.uint8], points: NDArray[np.floating]) -> list[NDArray[np.uint8]]:
-    """Mark the points of each picture, enlarged so that they are easily seen.
+    """Mark the points of each image, enlarged so that they are easily seen.
 
     Args:
         images: (B, H, W, 3).

@@ -38,16 +38,16 @@ def run_step(
     Args:
         assembly: The components.
         images: (B, 3, H, W), uint8, on the device of the networks.
-        subjects: (B,) who is on each picture, on the CPU; or none.
-        truth: (B, P, 2), annotated points in [-1, 1] of the pictures, NaN where not known, on the
+        subjects: (B,) who is on each image, on the CPU; or none.
+        truth: (B, P, 2), annotated points in [-1, 1] of the images, NaN where not known, on the
             device of the networks; or none.
-        partners: (B, 3, H, W), as ``images``: another picture of each subject, of which the
-            deformed view is made; or none, where both views are of one picture.
+        partners: (B, 3, H, W), as ``images``: another image of each subject, of which the
+            deformed view is made; or none, where both views are of one image.
         partner_truth: (B, P, 2), as ``truth``, of the partners.
         number: The step, from 0.
         seed: The run's seed.
         autocast: Makes the context in which the networks run.
-        part: Which pictures the record is to be of; all if not given.
+        part: Which images the record is to be of; all if not given.
     """
     # Drawn for the whole batch, whoever computes it: the 0 would be the number of a process.
     draws = derive(seed, number, 0, "deformation")
@@ -122,7 +122,7 @@ def weigh(
 def _shown(points: Tensor, warp: Warp) -> Tensor:
     """Move annotated points to a view; NaN where it shows nothing of them.
 
-    What lies beyond the picture's edge is not shown even where the warp brings its place into view:
+    What lies beyond the image's edge is not shown even where the warp brings its place into view:
     there, the edge is repeated.
     """
     moved = warp.map_points(points)
@@ -137,7 +137,7 @@ def _check_auxiliary(chosen: Tensor | None, batch: int, assembly: Assembly) -> N
     elif chosen.shape != (batch,) or chosen.is_floating_point():
         raise ValueError(
             f"chose auxiliaries of shape {tuple(chosen.shape)} and type {chosen.dtype} "
-            f"instead of {batch} numbers of pictures"
+            f"instead of {batch} numbers of images"
         )
 
 

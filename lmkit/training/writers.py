@@ -50,7 +50,7 @@ class WriterObserver(Observer):
 
     def drawn(self, step: int, name: str, path: Path) -> None:
         """See [Observer][lmkit.runtime.observer.Observer]."""
-        self._tell("picture", step, step, name, path)
+        self._tell("sheet", step, step, name, path)
 
     def saved(self, step: int, path: Path) -> None:
         """See [Observer][lmkit.runtime.observer.Observer]."""

@@ -1,14 +1,14 @@
 """Unsupervised Learning of Landmarks by Descriptor Vector Exchange.
 
 The method of Thewlis, Albanie, Bilen and Vedaldi (ICCV 2019) as a plugin: a descriptor of every
-pixel, learned by matching views through the picture of somebody else, and landmarks read off the
+pixel, learned by matching views through the image of somebody else, and landmarks read off the
 descriptors by filters. Written against ``lmkit.api`` alone; nothing is redrawn, so that there is no
 generator and no route.
 """
 
 from lmkit.api import Component, Recipe, hookimpl
 
-LMKIT_API = "1.0"
+LMKIT_API = "2.0"
 """The version of lmkit's plugin API that this was written against."""
 
 
@@ -32,7 +32,7 @@ def lmkit_components() -> list[Component]:
             "loss",
             "dve-exchange",
             "lmkit_dve.exchange:Exchange",
-            "descriptors match between views, exchanged for those of another picture",
+            "descriptors match between views, exchanged for those of another image",
         ),
     ]
 

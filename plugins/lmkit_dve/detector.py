@@ -14,30 +14,30 @@ class DescriptorDetector(HeatmapDetector):
     Thewlis et al. 2019: a network gives every pixel u a descriptor ``Phi_u(x)``; for landmarks,
     1x1 filters are compared with all descriptors, and the mean position under the softmax of each
     filter's responses is a virtual point. Here these points are the landmarks, descriptors and
-    filters have length 1, and score maps are their cosines. The descriptors of the whole picture
+    filters have length 1, and score maps are their cosines. The descriptors of the whole image
     are handed on as ``features``.
 
     The layers are read off the authors' released code: a 7x7 convolution of stride 2, three blocks,
-    one hourglass, blocks and two 1x1 convolutions. 12.6 M parameters and 14.5 GFLOP for a picture
+    one hourglass, blocks and two 1x1 convolutions. 12.6 M parameters and 14.5 GFLOP for an image
     of 96 pixels, whose maps are 48 x 48.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of ``2^(depth + 1)``.
+        image_size: Side of the square images in pixels, a multiple of ``2^(depth + 1)``.
         descriptor: Length of a descriptor, in numbers.
         width: Channels of the hourglass, a multiple of 4; the first layers have a quarter and half.
-        depth: How often the hourglass halves its maps, which are half of the picture.
+        depth: How often the hourglass halves its maps, which are half of the image.
         blocks: Blocks at each place of the hourglass.
         beta: Smoothness of the soft-argmax over cosines; the larger, the closer to the maximum.
         detached: Whether losses on the landmarks train the filters alone, as in the paper, where
             the network has learned before. A loss that is to train the network by the landmarks,
             such as reconstruction, needs false.
         padding: What convolutions see beyond the edge: zeros, as in the authors' code, or the edge
-            repeated, as in the views themselves. Zeros tell each position where in the picture it
+            repeated, as in the views themselves. Zeros tell each position where in the image it
             is, which is not what a descriptor is to say.
 
     Raises:
-        LmkitError: If an option is refused, or pictures cannot be halved that often.
+        LmkitError: If an option is refused, or images cannot be halved that often.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ def _check_size(height: int, width: int, depth: int) -> None:
     unit = 2 ** (depth + 1)
     if height % unit or width % unit or not height or not width:
         raise LmkitError(
-            f"Pictures of {width} x {height} pixels cannot be halved {depth + 1} times, as the "
+            f"Images of {width} x {height} pixels cannot be halved {depth + 1} times, as the "
             "detector 'dve' does.",
             remedy=f"Give run.image_size a multiple of {unit}, or a smaller detector.depth.",
         )

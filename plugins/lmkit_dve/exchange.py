@@ -1,4 +1,4 @@
-"""The method's loss: pixels match between two views, by descriptors of a third picture."""
+"""The method's loss: pixels match between two views, by descriptors of a third image."""
 
 from typing import ClassVar
 
@@ -20,14 +20,14 @@ class Exchange(Loss):
 
     and the loss is the mean over u of the expected distance of v and g(u), where the known warp g
     takes the pixel. For descriptors that are the same on another subject, Phi_u(x) is exchanged for
-    what it finds in an auxiliary picture x_a:
+    what it finds in an auxiliary image x_a:
 
         Phi-hat_u(x | x_a) = sum over w of Phi_w(x_a) p(w | u; Phi, x, x_a)
 
-    x is the original view and x' the deformed one. The auxiliary picture is the pairing's, where
-    its routes ask for one, and else the original view of the next picture of the batch, as in the
-    authors' released code. Distances are measured in the loaded picture, to which both views' warps
-    lead back, and in half sides; pixels of x that show nothing of the loaded picture, but its edge
+    x is the original view and x' the deformed one. The auxiliary image is the pairing's, where
+    its routes ask for one, and else the original view of the next image of the batch, as in the
+    authors' released code. Distances are measured in the loaded image, to which both views' warps
+    lead back, and in half sides; pixels of x that show nothing of the loaded image, but its edge
     repeated, do not count.
 
     Works with every detector that returns ``features``, such as ``dve``.
@@ -69,7 +69,7 @@ class Exchange(Loss):
             A float32 scalar: the mean over all pixels of the batch.
 
         Raises:
-            LmkitError: If the detector returns no features, or no other picture is at hand.
+            LmkitError: If the detector returns no features, or no other image is at hand.
         """
         features = _features(step, "original")
         # Products of several hundreds go through a softmax: too much for half precision.
@@ -118,12 +118,12 @@ def _descriptors(step: Step, view: View) -> Tensor:
 
 
 def _auxiliary(step: Step, described: Tensor) -> Tensor:
-    """Return the descriptors that each picture's are exchanged for."""
+    """Return the descriptors that each image's are exchanged for."""
     if "auxiliary" in step.landmarks:
         return _descriptors(step, "auxiliary")
     if len(described) < 2:
         raise LmkitError(
-            "A single picture has no other one to exchange descriptors with.",
+            "A single image has no other one to exchange descriptors with.",
             remedy="Give --batch-size 2 or more for each process and pass, or "
             "--set loss.dve-exchange.exchange=false.",
         )

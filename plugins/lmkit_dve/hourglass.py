@@ -21,7 +21,7 @@ class Hourglass(nn.Module):
 
     Args:
         width: Channels, everywhere.
-        depth: How often the picture is halved.
+        depth: How often the image is halved.
         blocks: Blocks one after the other, at each place.
         padding: What convolutions see beyond the edge.
     """

@@ -6,7 +6,7 @@ written against ``lmkit.api`` alone. Nothing is redrawn: there is no generator a
 
 from lmkit.api import Component, Recipe, hookimpl
 
-LMKIT_API = "1.0"
+LMKIT_API = "2.0"
 """The version of lmkit's plugin API that this was written against."""
 
 

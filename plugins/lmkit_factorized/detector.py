@@ -21,7 +21,7 @@ class Factorized(HeatmapDetector):
     """The detector of Thewlis et al. 2017: six convolutions, each with BatchNorm and ReLU.
 
     The first is followed by a max-pooling of 2 x 2, the only loss of resolution: score maps are
-    half of the picture in each direction. 0.34 M parameters at K = 10; a cell sees 54 pixels. The
+    half of the image in each direction. 0.34 M parameters at K = 10; a cell sees 54 pixels. The
     sides and dilations of the filters are those of the network that the authors released later
     under the name of this line of work (SmallNet, with Thewlis et al. 2019), whose leaky ReLUs are
     plain ones here.
@@ -32,8 +32,8 @@ class Factorized(HeatmapDetector):
         beta: Smoothness of the soft-argmax; the method takes the softmax of the scores themselves,
             which is 1.
         padding: What convolutions see beyond the edge: zeros, as in that release, or the edge
-            repeated, as in the views themselves. Zeros tell each cell where in the picture it is,
-            and in short trainings landmarks then stay in a fixed grid whatever the picture shows.
+            repeated, as in the views themselves. Zeros tell each cell where in the image it is,
+            and in short trainings landmarks then stay in a fixed grid whatever the image shows.
 
     Raises:
         LmkitError: If a width or beta is not above 0.

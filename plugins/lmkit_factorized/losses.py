@@ -1,6 +1,6 @@
 """The method's two losses, over probability maps: follow the warp, and keep apart.
 
-Thewlis et al. 2017, section 3. The probability map p(u | x, r) of landmark r in picture x is the
+Thewlis et al. 2017, section 3. The probability map p(u | x, r) of landmark r in image x is the
 softmax of its score map, and its mean is the landmark.
 """
 
@@ -27,9 +27,9 @@ class Equivariance(Loss):
     is the same sum, from numbers that do not cancel: the two variances, and the squared distance of
     the two means. So a landmark is asked to be at one place, and at the same one in both views.
 
-    Both views are deformed here, and places are compared in the loaded picture, where each view's
-    warp says that a cell comes from. Where the original view is the loaded picture itself, that is
-    the formula above, letter by letter. Distances are in half sides of the picture.
+    Both views are deformed here, and places are compared in the loaded image, where each view's
+    warp says that a cell comes from. Where the original view is the loaded image itself, that is
+    the formula above, letter by letter. Distances are in half sides of the image.
     """
 
     needs_routes: ClassVar[bool] = False
@@ -42,7 +42,7 @@ class Equivariance(Loss):
             step: The record of one step.
 
         Returns:
-            A float32 scalar: the mean over pictures and landmarks.
+            A float32 scalar: the mean over images and landmarks.
 
         Raises:
             LmkitError: If the detector returns no probability maps.
@@ -88,7 +88,7 @@ class Diversity(Loss):
             step: The record of one step.
 
         Returns:
-            A float32 scalar: the mean over pictures, summed over the two views.
+            A float32 scalar: the mean over images, summed over the two views.
 
         Raises:
             LmkitError: If the detector returns no probability maps, or maps that one window covers.
@@ -112,9 +112,9 @@ class Diversity(Loss):
 
 
 def _moments(step: Step, view: Literal["original", "deformed"]) -> tuple[Tensor, Tensor]:
-    """Return mean (B, K, 2) and variance (B, K) of a view's landmarks, in the loaded picture."""
+    """Return mean (B, K, 2) and variance (B, K) of a view's landmarks, in the loaded image."""
     maps = _maps(step, view, "factorized-equivariance")
-    # (B, 2, 1, h * w): where in the loaded picture each cell comes from.
+    # (B, 2, 1, h * w): where in the loaded image each cell comes from.
     places = step.warps[view].sample_grid(*maps.shape[-2:]).flatten(1, 2).transpose(1, 2)
     places, weights = places.unsqueeze(2), maps.flatten(2).unsqueeze(1)
     # Sums instead of matrix products, which autocast and TF32 would round.

@@ -7,7 +7,7 @@ and its loss (``perceptual``, balanced) are everybody's, and its recipes name th
 
 from lmkit.api import Component, Recipe, hookimpl
 
-LMKIT_API = "1.0"
+LMKIT_API = "2.0"
 """The version of lmkit's plugin API that this was written against."""
 
 

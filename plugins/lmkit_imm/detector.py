@@ -11,19 +11,19 @@ class MarginalDetector(Detector):
     """The landmark detection network of Jakab et al. 2018, with soft-argmax axis by axis.
 
     An [encoder][lmkit_imm.encoder.Encoder] and a 1x1 convolution to one score map a landmark. With
-    four blocks, pictures of 128 pixels have score maps of 16x16; the paper has one block less for
-    each halving of the picture, so that score maps stay 16x16.
+    four blocks, images of 128 pixels have score maps of 16x16; the paper has one block less for
+    each halving of the image, so that score maps stay 16x16.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of 2^(blocks - 1).
+        image_size: Side of the square images in pixels, a multiple of 2^(blocks - 1).
         width: Channels of the first block; each further block has twice as many.
         blocks: How many blocks there are; each but the first halves the score maps.
         beta: Smoothness of the soft-argmax; the larger, the closer to the maximum. The paper's
             softmax has none, which is 1.
 
     Raises:
-        LmkitError: If an option or the size of the pictures is refused.
+        LmkitError: If an option or the size of the images is refused.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from lmkit.api import LmkitError
 
 
 class Encoder(nn.Module):
-    """Blocks of two convolutions each, every one but the first halving the picture.
+    """Blocks of two convolutions each, every one but the first halving the image.
 
     Jakab et al. 2018, section 4, "Model details": 3x3 filters, 7x7 in the first layer; 32 channels
     in the first block, twice as many in each further one; the first layer of a block halves the
@@ -57,7 +57,7 @@ def check(component: str, image_size: int, width: int, blocks: int, **above_0: f
 
     Args:
         component: Whose they are, detector or generator.
-        image_size: Side of the pictures.
+        image_size: Side of the images.
         width: Channels of the first block.
         blocks: How many blocks there are.
         above_0: Further options, which have to be above 0.
@@ -80,7 +80,7 @@ def check(component: str, image_size: int, width: int, blocks: int, **above_0: f
     stride = 2 ** (blocks - 1)
     if image_size % stride or image_size < 2 * stride:
         raise LmkitError(
-            f"run.image_size={image_size} is refused: {blocks} blocks halve pictures "
+            f"run.image_size={image_size} is refused: {blocks} blocks halve images "
             f"{blocks - 1} times, to at least two pixels.",
             remedy=f"Give run.image_size a multiple of {stride} from {2 * stride}, or "
             f"{component}.blocks a smaller number.",

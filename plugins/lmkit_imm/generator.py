@@ -8,26 +8,26 @@ from lmkit_imm.encoder import Encoder, activated, check, convolution
 
 
 class ConditionalGenerator(HeatmapGenerator):
-    """The generator of Jakab et al. 2018: what a picture shows, drawn where the heatmaps say.
+    """The generator of Jakab et al. 2018: what an image shows, drawn where the heatmaps say.
 
-    An [encoder][lmkit_imm.encoder.Encoder] of the picture, like the detector's; its features and
+    An [encoder][lmkit_imm.encoder.Encoder] of the image, like the detector's; its features and
     the heatmaps of the target, side by side; and a renderer of as many blocks, of two 3x3
     convolutions each, with bilinear upsampling in between and half as many channels after each.
     The renderer starts with 8 times the encoder's width (256 for 32) and keeps at least that
-    width. Its last layer is linear in the paper; here a sigmoid follows, since pictures are in
+    width. Its last layer is linear in the paper; here a sigmoid follows, since images are in
     [0, 1].
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of 2^(blocks - 1).
+        image_size: Side of the square images in pixels, a multiple of 2^(blocks - 1).
         width: Channels of the encoder's first block; each further block has twice as many.
-        blocks: How many blocks the encoder and the renderer have. Heatmaps are the picture halved
+        blocks: How many blocks the encoder and the renderer have. Heatmaps are the image halved
             once less than there are blocks.
         sigma: Standard deviation of the Gaussian heatmaps, in pixels of the heatmap. The paper's
             is 0.1 half sides, which is 0.8 pixels of 16.
 
     Raises:
-        LmkitError: If an option or the size of the pictures is refused.
+        LmkitError: If an option or the size of the images is refused.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ConditionalGenerator(HeatmapGenerator):
         self.colours = convolution(outputs, 3, 3)
 
     def redraw(self, images: Tensor, heatmaps: Tensor) -> Tensor:
-        """Redraw the pictures.
+        """Redraw the images.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].

@@ -35,7 +35,7 @@ def lmkit_components() -> list[Component]:
             "tps:ThinPlateSpline",
             "random thin-plate splines on top of a similarity",
         ),
-        ("pairing", "intra", "pairings:Intra", "a picture and its own deformation"),
+        ("pairing", "intra", "pairings:Intra", "an image and its own deformation"),
         (
             "pairing",
             "inter-intra",

@@ -13,19 +13,19 @@ from lmkit_interintra.projection import ProjectedConv2d, plain_weights
 Start = Literal["scratch", "finetune", "projection"]
 
 _STRIDE = 4
-"""Side of the picture divided by the side of its score maps."""
+"""Side of the image divided by the side of its score maps."""
 
 
 class Hourglass(HeatmapDetector):
     """The detector of Li et al. 2020: by default one hourglass of depth 4 with 256 channels.
 
-    6.23 M parameters and 4.1 GFLOP for a picture of 128 pixels and K = 10. Score maps are a
-    quarter of the picture in each direction. With several stacks, only the last one's score maps
+    6.23 M parameters and 4.1 GFLOP for an image of 128 pixels and K = 10. Score maps are a
+    quarter of the image in each direction. With several stacks, only the last one's score maps
     are used and supervised.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of ``4 * 2^depth``.
+        image_size: Side of the square images in pixels, a multiple of ``4 * 2^depth``.
         stacks: How many hourglasses follow one another.
         depth: How often each hourglass halves the map.
         features: Channels of the hourglasses, a multiple of 8.
@@ -101,9 +101,9 @@ class Hourglass(HeatmapDetector):
         height, width = images.shape[-2:]
         if height % self.unit or width % self.unit:
             raise LmkitError(
-                f"Pictures of {width} x {height} pixels do not fit this hourglass, which halves "
+                f"Images of {width} x {height} pixels do not fit this hourglass, which halves "
                 f"them until {self.unit} pixels are one.",
-                remedy=f"Give it pictures whose sides are multiples of {self.unit}.",
+                remedy=f"Give it images whose sides are multiples of {self.unit}.",
             )
         x: Tensor = self.stem(images)
         for hourglass, head, remix, reinject in zip(

@@ -1,10 +1,10 @@
-"""The pairings of the paper and of its ablation: which picture is redrawn into which."""
+"""The pairings of the paper and of its ablation: which image is redrawn into which."""
 
 from lmkit.api import Pairing, Route
 
 
 class Intra(Pairing):
-    """A picture and its own deformation: the paper's baseline (Li et al. 2020, Table I).
+    """An image and its own deformation: the paper's baseline (Li et al. 2020, Table I).
 
     Args:
         cycle: Whether the way back, from the deformed view to the original one, is asked for too
@@ -24,9 +24,9 @@ class Intra(Pairing):
 class InterIntra(Pairing):
     """Through the landmarks of another subject: the paper's method (Li et al. 2020, section III).
 
-    The picture is first redrawn with the landmarks of an auxiliary picture, another one of the
+    The image is first redrawn with the landmarks of an auxiliary image, another one of the
     same batch, and from there with the landmarks of its own other view. Nothing compares the
-    picture in between with anything; both ways use the same auxiliary.
+    image in between with anything; both ways use the same auxiliary.
 
     Args:
         cycle: Whether the way back, from the deformed view to the original one, is asked for too;

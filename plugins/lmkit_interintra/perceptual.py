@@ -1,4 +1,4 @@
-"""The paper's perceptual loss: pictures compared by what a frozen VGG network sees in them."""
+"""The paper's perceptual loss: images compared by what a frozen VGG network sees in them."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _INPUT = "input"
-"""The name of the pictures themselves among the layers."""
+"""The name of the images themselves among the layers."""
 
 _MOMENTUM = 0.99
 """How much of a layer's running mean stays at a step; read off the code of Jakab et al. 2018."""
@@ -36,11 +36,11 @@ class Perceptual(Loss):
     Args:
         network: The network; the paper uses VGG-16, its Table III VGG-19 too.
         layers: The layers that are compared, by name: relu2_2 is the ReLU after the second
-            convolution of the second stage. "input" is the picture itself.
+            convolution of the second stage. "input" is the image itself.
         weights: "download" for torchvision's ImageNet weights; the path of a .safetensors or .pth
             file with torchvision's names (features.0.weight ...), which may end after the last
             layer in use; or "random".
-        normalise: Whether the network sees pictures normalised by ImageNet's mean and standard
+        normalise: Whether the network sees images normalised by ImageNet's mean and standard
             deviation, as torchvision's weights expect, instead of RGB in [0, 1], as the paper's
             authors fed them. Normalised, the loss is several times larger.
         balance: "running-mean" divides each layer's difference by its running mean, "none" adds
@@ -98,7 +98,7 @@ class Perceptual(Loss):
             self.register_buffer("running_means", torch.zeros(len(self.places)))
 
     def forward(self, step: Step) -> Tensor:
-        """Compare the end of every route with the real picture.
+        """Compare the end of every route with the real image.
 
         Args:
             step: The record of one step.
@@ -129,7 +129,7 @@ class Perceptual(Loss):
         )
         if self.balanced:
             losses = losses / self._update_means(losses.detach()).clamp_min(_TINY)
-        # All routes have equally many pictures, so the sum of means is the mean times their number.
+        # All routes have equally many images, so the sum of means is the mean times their number.
         return losses.sum() * routes
 
     def _update_means(self, losses: Tensor) -> Tensor:

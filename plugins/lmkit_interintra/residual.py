@@ -9,26 +9,26 @@ from lmkit_interintra.padding import pad_channels, pad_input, round_up
 
 
 class ResidualGenerator(HeatmapGenerator):
-    """The generator of Li et al. 2020: the picture's features and the heatmaps, redrawn together.
+    """The generator of Li et al. 2020: the image's features and the heatmaps, redrawn together.
 
-    The default width is what the paper's authors ran: 2.4 M parameters and 5.7 GFLOP for a picture
+    The default width is what the paper's authors ran: 2.4 M parameters and 5.7 GFLOP for an image
     of 128 pixels and K = 10, a quarter of what the paper's own width of 64 costs (9.0 M, 20.7
     GFLOP) with the same structure.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of 4.
+        image_size: Side of the square images in pixels, a multiple of 4.
         width: Channels after the first layer; the residual blocks have four times as many and K
             more. 32 is what the authors ran, 64 what the paper states.
         blocks: How many residual blocks there are.
         sigma: Standard deviation of the Gaussian heatmaps, in pixels of the heatmap (a quarter of
-            the picture's resolution).
+            the image's resolution).
         pad: The channels of the residual blocks and after are rounded up to a multiple of this by
             channels that are and stay zero: the same function and the same checkpoint of weights.
             8 suits a GPU's tensor cores where 4 width + K is no multiple of it.
 
     Raises:
-        LmkitError: If an option or the size of the pictures is refused.
+        LmkitError: If an option or the size of the images is refused.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ResidualGenerator(HeatmapGenerator):
             pad_channels(self, ("joint", "blocks", "decoder"), pad)
 
     def redraw(self, images: Tensor, heatmaps: Tensor) -> Tensor:
-        """Redraw the pictures.
+        """Redraw the images.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].
@@ -117,6 +117,6 @@ def _check(image_size: int, width: int, blocks: int, sigma: float, pad: int) -> 
         image_size % 4 == 0,
         "run.image_size",
         image_size,
-        why="the residual generator halves pictures twice",
+        why="the residual generator halves images twice",
         remedy="Give run.image_size a multiple of 4.",
     )

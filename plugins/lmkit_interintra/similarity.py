@@ -58,6 +58,6 @@ class Similarity(GeometricDeformation):
         return AffineWarp.from_similarity(
             angle=turns.clamp(-self.max_rotation, self.max_rotation).deg2rad(),
             scale=1 + jitter[:, 0] * self.scale,
-            # A picture's side is 2 in normalised coordinates.
+            # An image's side is 2 in normalised coordinates.
             shift=jitter[:, 1:] * (2 * self.shift),
         )

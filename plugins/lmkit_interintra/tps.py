@@ -26,8 +26,8 @@ class ThinPlateSpline(GeometricDeformation):
     on a 10 x 10 grid of control points over [-1, 1], are drawn from normal distributions, and so
     are its rotation, magnification and shift (these are clipped at three standard deviations). By
     default the original view is bent and shifted a little; the deformed one is bent twice as much,
-    rotated and scaled too. A bend that would fold the picture is weakened until it does not, so
-    that every point of a view comes from one point of the picture: with the default noise, to four
+    rotated and scaled too. A bend that would fold the image is weakened until it does not, so
+    that every point of a view comes from one point of the image: with the default noise, to four
     fifths in a third of the deformed views.
 
     Args:
@@ -39,7 +39,7 @@ class ThinPlateSpline(GeometricDeformation):
             deformed view.
         scale: Standard deviations of the magnification, whose mean is 1, of the original and of
             the deformed view; at most 0.3.
-        shift: Standard deviations of the shift in x and in y, in half sides of the picture, of
+        shift: Standard deviations of the shift in x and in y, in half sides of the image, of
             the original and of the deformed view.
 
     Raises:
@@ -92,7 +92,7 @@ class ThinPlateSpline(GeometricDeformation):
         chosen = torch.rand(batch, _SIDE**2, 2, generator=generator, device=device) > 0.5
         weights = normal[0] * self.noise[view] + chosen * normal[1] * self.extra_noise[view]
         basis = _basis(device)
-        # Bent in the picture before it is turned and scaled: there the slope can be bounded.
+        # Bent in the image before it is turned and scaled: there the slope can be bounded.
         bend = _matmul(basis.kernels, weights) * _strength(weights, basis)
         return ThinPlateWarp(warp.sample_points(basis.control + bend))
 
@@ -105,7 +105,7 @@ class _Basis(NamedTuple):
     kernels: Tensor
     """(100, 100), the kernels at the control points."""
     slopes: Tensor
-    """(2, 576, 100), the kernels' derivatives by x and by y at a grid over the picture."""
+    """(2, 576, 100), the kernels' derivatives by x and by y at a grid over the image."""
 
 
 def _strength(weights: Tensor, basis: _Basis) -> Tensor:

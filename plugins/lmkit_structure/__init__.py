@@ -1,13 +1,13 @@
 """Unsupervised Discovery of Object Landmarks as Structural Representations.
 
-The method of Zhang, Guo, Jin, Luo, He and Lee (CVPR 2018) as a plugin: a picture is taken apart
+The method of Zhang, Guo, Jin, Luo, He and Lee (CVPR 2018) as a plugin: an image is taken apart
 into landmarks and a short descriptor of what is at each, and put together again from these alone.
 Written against ``lmkit.api`` alone.
 """
 
 from lmkit.api import Component, Recipe, hookimpl
 
-LMKIT_API = "1.0"
+LMKIT_API = "2.0"
 """The version of lmkit's plugin API that this was written against."""
 
 
@@ -27,7 +27,7 @@ def lmkit_components() -> list[Component]:
             "generator:StructureGenerator",
             "draws from landmarks and a descriptor of each, and sees no other pixel",
         ),
-        ("pairing", "structure", "pairing:Itself", "a picture and itself, as an autoencoder"),
+        ("pairing", "structure", "pairing:Itself", "an image and itself, as an autoencoder"),
         (
             "loss",
             "structure-concentration",
@@ -38,13 +38,13 @@ def lmkit_components() -> list[Component]:
             "loss",
             "structure-separation",
             "losses:Separation",
-            "keeps the landmarks of a picture apart",
+            "keeps the landmarks of an image apart",
         ),
         (
             "loss",
             "structure-equivariance",
             "losses:Equivariance",
-            "landmarks move as the picture does",
+            "landmarks move as the image does",
         ),
     ]
     return [

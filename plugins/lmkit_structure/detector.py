@@ -11,7 +11,7 @@ from lmkit_structure.hourglass import Hourglass, require_at_least, require_multi
 class StructureDetector(HeatmapDetector):
     """The landmark detector of Zhang et al. 2018 (section "Architecture of landmark detector").
 
-    An hourglass writes K + 1 raw maps of the picture's own size; a softmax across them makes a
+    An hourglass writes K + 1 raw maps of the image's own size; a softmax across them makes a
     detection confidence map ``D_k`` of each landmark, and one of the background. A landmark is the
     mean position weighted by its map. The score maps here are ``log D_k``: their softmax over all
     positions is ``D_k`` divided by its sum, so that the core's soft-argmax with a beta of 1 is
@@ -19,18 +19,18 @@ class StructureDetector(HeatmapDetector):
 
     The layers are read off the authors' released code: two convolutions at each of four
     resolutions, 32 channels at the finest and 64 below, three on every skip connection, BatchNorm
-    on the raw maps too. 0.68 M parameters and 1.6 GFLOP for a picture of 80 pixels at K = 10.
+    on the raw maps too. 0.68 M parameters and 1.6 GFLOP for an image of 80 pixels at K = 10.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of ``2^depth``.
+        image_size: Side of the square images in pixels, a multiple of ``2^depth``.
         width: Channels at the finest resolution; the coarser ones have twice as many.
-        depth: How often the hourglass halves the picture.
+        depth: How often the hourglass halves the image.
         sharpness: What the raw maps, whose deviation BatchNorm makes 1 at the start, are multiplied
             by before the softmax. The authors' code has 1; more makes maps narrow sooner.
 
     Raises:
-        LmkitError: If an option is refused, or pictures cannot be halved that often.
+        LmkitError: If an option is refused, or images cannot be halved that often.
     """
 
     def __init__(

@@ -9,32 +9,32 @@ from lmkit_structure.maps import shares
 
 
 class StructureGenerator(Generator):
-    """Takes a picture apart into descriptors, and draws one from descriptors and landmarks alone.
+    """Takes an image apart into descriptors, and draws one from descriptors and landmarks alone.
 
     Zhang et al. 2018, sections "Local latent descriptors" and "Landmark-based decoder". A network
     describes every pixel; where the landmarks of the source are, and in the background, that
     description is averaged and projected to a few numbers, by a matrix of each landmark's own.
-    The decoder sees nothing else of the picture: the descriptors, projected back, are spread by
+    The decoder sees nothing else of the image: the descriptors, projected back, are spread by
     the shares that the landmarks of the target have in each pixel, with Gaussians of several
-    widths, and an hourglass makes a picture of that. With one and the same landmarks as source and
-    target this is the paper's autoencoder; with another view's as target, the picture moves.
+    widths, and an hourglass makes an image of that. With one and the same landmarks as source and
+    target this is the paper's autoencoder; with another view's as target, the image moves.
 
     Widths and depths are read off the authors' released code; the feature network has 4.7 M and
-    the decoder 14.4 M parameters at K = 10, together 14.2 GFLOP for a picture of 80 pixels.
+    the decoder 14.4 M parameters at K = 10, together 14.2 GFLOP for an image of 80 pixels.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of ``2^(depth + 1)``.
+        image_size: Side of the square images in pixels, a multiple of ``2^(depth + 1)``.
         width: Channels of the description of each pixel, and at the decoder's finest resolution;
             they double from one resolution to the next.
-        depth: How often the feature network halves the picture; the decoder halves it once more.
+        depth: How often the feature network halves the image; the decoder halves it once more.
         descriptors: Numbers that describe what is at a landmark.
-        sigma: Standard deviation of the narrowest Gaussians, in sides of the picture.
+        sigma: Standard deviation of the narrowest Gaussians, in sides of the image.
         scales: Gaussians of how many widths the decoder sees, each sqrt(2) times as wide as the
             one before.
 
     Raises:
-        LmkitError: If an option is refused, or pictures cannot be halved that often.
+        LmkitError: If an option is refused, or images cannot be halved that often.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class StructureGenerator(Generator):
             return torch.einsum("bkc,kcd->bkd", means, self.compress)
 
     def draw(self, descriptors: Tensor, points: Tensor, height: int, width: int) -> Tensor:
-        """Draw pictures from descriptors and landmarks alone.
+        """Draw images from descriptors and landmarks alone.
 
         Args:
             descriptors: (B, K + 1, descriptors), the background's last.
             points: (B, K, 2), where the landmarks shall be.
-            height: Of the pictures, in pixels.
-            width: Of the pictures, in pixels.
+            height: Of the images, in pixels.
+            width: Of the images, in pixels.
 
         Returns:
             (B, 3, height, width), RGB in [0, 1], float32.

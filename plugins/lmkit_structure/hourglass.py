@@ -74,11 +74,11 @@ def require_at_least(section: str, least: float, **options: float) -> None:
 
 
 def require_multiple(height: int, width: int, halvings: int, *, network: str) -> None:
-    """Refuse pictures that a network cannot halve often enough.
+    """Refuse images that a network cannot halve often enough.
 
     Args:
-        height: Of the pictures, in pixels.
-        width: Of the pictures, in pixels.
+        height: Of the images, in pixels.
+        width: Of the images, in pixels.
         halvings: How often they are halved.
         network: Whose option ``depth`` decides that: ``detector`` or ``generator``.
 
@@ -88,7 +88,7 @@ def require_multiple(height: int, width: int, halvings: int, *, network: str) ->
     unit = 2**halvings
     if height % unit or width % unit or not height or not width:
         raise LmkitError(
-            f"Pictures of {width} x {height} pixels cannot be halved {halvings} times, as the "
+            f"Images of {width} x {height} pixels cannot be halved {halvings} times, as the "
             f"{network} 'structure' does.",
             remedy=f"Give run.image_size a multiple of {unit}, or a smaller {network}.depth.",
         )

@@ -1,6 +1,6 @@
 """What makes the points of an autoencoder landmarks: the constraints of Zhang et al. 2018.
 
-All are sums over landmarks and means over pictures, as in the authors' released code, so that its
+All are sums over landmarks and means over images, as in the authors' released code, so that its
 weights apply: 100 for concentration, 20 for separation, 10,000 for equivariance at K = 10.
 """
 
@@ -20,7 +20,7 @@ class Concentration(Loss):
 
     Section "Visual concepts of landmarks", concentration constraint: the exponential of the entropy
     of an isotropic Gaussian as wide as the map, ``2 pi e sigma^2``. Sigma is the mean of the map's
-    standard deviations in x and in y, in sides of the picture (read off the code). A uniform map
+    standard deviations in x and in y, in sides of the image (read off the code). A uniform map
     costs 1.42 and a single pixel nothing. Works with every detector that returns probability maps;
     all that write score maps do.
     """
@@ -34,7 +34,7 @@ class Concentration(Loss):
             step: The record of one step.
 
         Returns:
-            A float32 scalar: the sum over landmarks, averaged over the pictures of both views.
+            A float32 scalar: the sum over landmarks, averaged over the images of both views.
 
         Raises:
             LmkitError: If the detector returns no probability maps.
@@ -44,13 +44,13 @@ class Concentration(Loss):
 
 
 class Separation(Loss):
-    """Keeps the landmarks of a picture apart.
+    """Keeps the landmarks of an image apart.
 
     Section "Visual concepts of landmarks", separation constraint: the sum over ordered pairs of
     landmarks of ``exp(-d^2 / (2 distance^2))``. Works with every detector.
 
     Args:
-        distance: How far two landmarks should be apart, in sides of the picture. The authors' code
+        distance: How far two landmarks should be apart, in sides of the image. The authors' code
             has 0.08 for 10 landmarks and 0.04 for 30.
 
     Raises:
@@ -76,7 +76,7 @@ class Separation(Loss):
 
         Returns:
             A float32 scalar from 0 (all far apart) to K (K - 1) (all in one place), averaged over
-            the pictures of both views.
+            the images of both views.
         """
         points = torch.cat([step.landmarks[view].points for view in _VIEWS])
         # Half of [-1, 1] is one side.
@@ -87,7 +87,7 @@ class Separation(Loss):
 
 
 class Equivariance(Loss):
-    """Landmarks move as the picture does.
+    """Landmarks move as the image does.
 
     Section "Visual concepts of landmarks", equivariance constraint: the landmarks of the deformed
     view, moved back by the deformation, are compared with those of the original. Works with every
@@ -104,8 +104,8 @@ class Equivariance(Loss):
             step: The record of one step.
 
         Returns:
-            A float32 scalar: the squared distances in half sides of the picture, summed over
-            landmarks and averaged over pictures.
+            A float32 scalar: the squared distances in half sides of the image, summed over
+            landmarks and averaged over images.
         """
         loaded = step.warps["deformed"].sample_points(step.landmarks["deformed"].points)
         moved = step.warps["original"].map_points(loaded)

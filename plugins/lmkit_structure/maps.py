@@ -12,14 +12,14 @@ def shares(points: Tensor, height: int, width: int, sigma: float) -> Tensor:
     """Divide each pixel among the landmarks and the background.
 
     Zhang et al. 2018 (section "Landmark-based decoder"): each landmark is the density of an
-    isotropic Gaussian, the background a density of 1 everywhere on a picture of unit area, and all
+    isotropic Gaussian, the background a density of 1 everywhere on an image of unit area, and all
     K + 1 are divided by their sum. Always in float32 or wider, also under autocast.
 
     Args:
         points: (B, K, 2), (x, y) in [-1, 1].
         height: Of the maps, in pixels.
         width: Of the maps, in pixels.
-        sigma: Standard deviation of the Gaussians, in sides of the picture (of one that is not
+        sigma: Standard deviation of the Gaussians, in sides of the image (of one that is not
             square, in square roots of its area).
 
     Returns:

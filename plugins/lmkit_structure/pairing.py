@@ -1,13 +1,13 @@
-"""The method's pairing: every picture is redrawn into itself."""
+"""The method's pairing: every image is redrawn into itself."""
 
 from lmkit.api import Pairing, Route
 
 
 class Itself(Pairing):
-    """A picture and itself, as in an autoencoder (Zhang et al. 2018).
+    """An image and itself, as in an autoencoder (Zhang et al. 2018).
 
-    This asks for landmarks only where the generator sees nothing else of the picture than what the
-    landmarks say, as ``structure`` does; another would copy the picture.
+    This asks for landmarks only where the generator sees nothing else of the image than what the
+    landmarks say, as ``structure`` does; another would copy the image.
     """
 
     def routes(self) -> tuple[Route, ...]:

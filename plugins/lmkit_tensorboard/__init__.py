@@ -6,5 +6,5 @@ from lmkit.api import Component, hookimpl
 @hookimpl
 def lmkit_components() -> list[Component]:
     """Announce the writer."""
-    summary = "metrics, pictures, settings and checkpoints for TensorBoard"
+    summary = "metrics, images, settings and checkpoints for TensorBoard"
     return [Component("writer", "tensorboard", "lmkit_tensorboard.writer:TensorBoard", summary)]

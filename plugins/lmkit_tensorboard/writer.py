@@ -14,7 +14,7 @@ FLUSH = 10
 
 
 class TensorBoard(Writer):
-    """Metrics as scalars, pictures as images, settings and checkpoints as text.
+    """Metrics as scalars, images as images, settings and checkpoints as text.
 
     Look with ``tensorboard --logdir runs``. A run that goes on takes back what was written of the
     steps that it repeats.
@@ -56,8 +56,8 @@ class TensorBoard(Writer):
         for name, value in values.items():
             self._events.add_scalar(name, value, step)
 
-    def picture(self, step: int, name: str, path: Path) -> None:
-        """Write the picture under its name."""
+    def sheet(self, step: int, name: str, path: Path) -> None:
+        """Write the image under its name."""
         with Image.open(path) as image:
             array = np.asarray(image.convert("RGB"))
         self._events.add_image(name, array, step, dataformats="HWC")

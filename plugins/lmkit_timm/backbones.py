@@ -46,7 +46,7 @@ def build(name: str, image_size: int) -> nn.Module:
 
     Args:
         name: As timm calls it, with or without a tag of weights (``resnet50.a1_in1k``).
-        image_size: Side of the square pictures, in pixels; backbones of a fixed size are built for
+        image_size: Side of the square images, in pixels; backbones of a fixed size are built for
             it.
 
     Returns:
@@ -64,10 +64,10 @@ def build(name: str, image_size: int) -> nn.Module:
 
 
 def cannot_be_used(name: str, image_size: int, error: Exception) -> LmkitError:
-    """Return the refusal of a backbone that does not work at a size of pictures."""
+    """Return the refusal of a backbone that does not work at a size of images."""
     reason = " ".join(str(error).split())[:200]
     return LmkitError(
-        f"detector.backbone={name} does not give feature maps of pictures of {image_size} pixels "
+        f"detector.backbone={name} does not give feature maps of images of {image_size} pixels "
         f"({type(error).__name__}: {reason}).",
         remedy="Give run.image_size a multiple of 32, or the size it was made for (such as 224); "
         "or take another backbone: lmkit list backbone.",
@@ -81,7 +81,7 @@ def pretrained_weights(name: str, image_size: int, source: Path | None) -> dict[
 
     Args:
         name: As timm calls it.
-        image_size: Side of the square pictures, in pixels.
+        image_size: Side of the square images, in pixels.
         source: A file of weights in the form timm publishes them; downloaded by timm if not given.
 
     Raises:
@@ -144,7 +144,7 @@ def stage_names(backbone: nn.Module) -> list[str]:
 
 
 def data_configuration(name: str) -> PretrainedCfg:
-    """Return what timm knows of the pictures a backbone was made for: size, mean, deviation."""
+    """Return what timm knows of the images a backbone was made for: size, mean, deviation."""
     return timm.get_pretrained_cfg(name) or PretrainedCfg()
 
 

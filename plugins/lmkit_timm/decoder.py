@@ -12,14 +12,14 @@ class Decoder(nn.Module):
 
     Each feature map is brought to ``width`` channels; from the coarsest on, the sum is upsampled,
     the next finer one is added, and a 3x3 convolution smooths it. Where even the finest is coarser
-    than a quarter of the picture (vision transformers), further upsampling follows.
+    than a quarter of the image (vision transformers), further upsampling follows.
 
     Args:
         channels: Those of the feature maps, from fine to coarse.
-        reductions: Side of the picture divided by that of each feature map.
+        reductions: Side of the image divided by that of each feature map.
         width: Channels of the decoder.
         landmarks: The number of landmarks K.
-        stride: Side of the picture divided by that of the score maps.
+        stride: Side of the image divided by that of the score maps.
     """
 
     def __init__(

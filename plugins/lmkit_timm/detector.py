@@ -18,20 +18,20 @@ from lmkit_timm.backbones import (
 )
 from lmkit_timm.decoder import Decoder
 
-_STRIDE = 4  # side of the picture divided by that of the score maps, as everywhere in the method
+_STRIDE = 4  # side of the image divided by that of the score maps, as everywhere in the method
 
 
 class TimmDetector(HeatmapDetector):
     """Any backbone that timm can take feature maps from: convolutional or transformer.
 
-    Its feature maps, from a quarter of the picture's side downwards, are added from coarse to fine
-    by a light decoder that writes the score maps. Pictures are normalised as timm's data
+    Its feature maps, from a quarter of the image's side downwards, are added from coarse to fine
+    by a light decoder that writes the score maps. Images are normalised as timm's data
     configuration of the backbone says. Where a transformer's patches do not divide the side of the
-    picture, pictures are enlarged to the next multiple first.
+    image, images are enlarged to the next multiple first.
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of 4; most backbones want one
+        image_size: Side of the square images in pixels, a multiple of 4; most backbones want one
             of 32.
         backbone: As timm calls it, with or without a tag of weights: resnet18, resnet50.a1_in1k,
             convnext_tiny, vit_small_patch16_224. All: lmkit list backbone.
@@ -104,9 +104,9 @@ class TimmDetector(HeatmapDetector):
         if images.shape[-2:] != (self.image_size, self.image_size):
             height, width = images.shape[-2:]
             raise LmkitError(
-                f"{self.name} was built for pictures of {self.image_size} x {self.image_size} "
+                f"{self.name} was built for images of {self.image_size} x {self.image_size} "
                 f"pixels, and got {height} x {width}.",
-                remedy="Give pictures of that size, or build the detector for another.",
+                remedy="Give images of that size, or build the detector for another.",
             )
         size = (self.image_size // _STRIDE, self.image_size // _STRIDE)
         if self.side != self.image_size:
@@ -120,7 +120,7 @@ class TimmDetector(HeatmapDetector):
         return scores
 
     def initialise(self) -> None:
-        """Try the backbone at this size of pictures, and read its pretrained weights if wanted.
+        """Try the backbone at this size of images, and read its pretrained weights if wanted.
 
         Raises:
             LmkitError: If it does not work, or the weights cannot be had or do not fit.

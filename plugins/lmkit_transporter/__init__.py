@@ -1,14 +1,14 @@
 """Unsupervised learning of object keypoints for perception and control: Transporter.
 
 The method of Kulkarni, Gupta, Ionescu, Borgeaud, Reynolds, Zisserman and Mnih (NeurIPS 2019) as a
-plugin: its generator, which transports features between two pictures of one subject, written
+plugin: its generator, which transports features between two images of one subject, written
 against ``lmkit.api`` alone. Its detector (``imm``), its pairing (``intra``) and its loss (``mse``)
 are everybody's, and its recipes name them.
 """
 
 from lmkit.api import Component, Recipe, hookimpl
 
-LMKIT_API = "1.0"
+LMKIT_API = "2.0"
 """The version of lmkit's plugin API that this was written against."""
 
 

@@ -12,7 +12,7 @@ from lmkit_transporter.transport import transport, union
 
 
 class Transporter(Generator):
-    """Redraws a picture after transporting features into it (Kulkarni et al. 2019).
+    """Redraws an image after transporting features into it (Kulkarni et al. 2019).
 
     Features of the source, erased around the landmarks of the source and of the target, with the
     features of the target put in around the target's landmarks
@@ -22,13 +22,13 @@ class Transporter(Generator):
 
     With three blocks the feature network is the paper's: 3x3 convolutions (the first 7x7), each
     with BatchNorm and ReLU, 32, 32, 64, 64, 128 and 128 channels, the third and the fifth halving
-    the picture. The refining network is read off the authors' code: two 3x3 convolutions at each
+    the image. The refining network is read off the authors' code: two 3x3 convolutions at each
     size, as many channels as the features have, half as many after each bilinear upsampling. Its
-    last layer is linear there; here a sigmoid follows, since pictures are in [0, 1].
+    last layer is linear there; here a sigmoid follows, since images are in [0, 1].
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square pictures in pixels, a multiple of 2^(blocks - 1).
+        image_size: Side of the square images in pixels, a multiple of 2^(blocks - 1).
         width: Channels of the first block; each further block has twice as many.
         blocks: How many blocks there are, of two convolutions each; each but the first halves the
             features.
@@ -36,11 +36,11 @@ class Transporter(Generator):
             is 0.1 half sides in ``exp(-d^2 / sigma^2)``, without the factor 2 that is usual and
             used here: 1.13 pixels of 32.
         stop_source: Whether gradients stop at the source's landmarks and at the feature network
-            where it sees the source, as in the paper. The picture itself passes them on in any
+            where it sees the source, as in the paper. The image itself passes them on in any
             case, so that longer routes train.
 
     Raises:
-        LmkitError: If an option or the size of the pictures is refused.
+        LmkitError: If an option or the size of the images is refused.
     """
 
     needs_images: ClassVar[bool] = True
@@ -74,22 +74,22 @@ class Transporter(Generator):
         )
 
     def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor:
-        """Redraw the pictures with what the target's landmarks point at.
+        """Redraw the images with what the target's landmarks point at.
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].
             source: The landmarks as they are in ``images``.
-            target: The landmarks as they should be, and the pictures they were found in.
+            target: The landmarks as they should be, and the images they were found in.
 
         Returns:
             (B, 3, H, W), RGB in [0, 1], float32.
 
         Raises:
-            LmkitError: If the pictures of the target are not there.
+            LmkitError: If the images of the target are not there.
         """
         if target.images is None:
             raise LmkitError(
-                "The generator 'transporter' transports features of the target's pictures, and is "
+                "The generator 'transporter' transports features of the target's images, and is "
                 "given none.",
                 remedy="Call it with Landmarks that have the field images.",
             )
@@ -137,7 +137,7 @@ def _check(image_size: int, width: int, blocks: int, sigma: float) -> None:
     stride = 2 ** (blocks - 1)
     if image_size % stride or image_size < 2 * stride:
         raise LmkitError(
-            f"run.image_size={image_size} is refused: {blocks} blocks halve pictures "
+            f"run.image_size={image_size} is refused: {blocks} blocks halve images "
             f"{blocks - 1} times, to at least two pixels.",
             remedy=f"Give run.image_size a multiple of {stride} from {2 * stride}, or "
             "generator.blocks a smaller number.",

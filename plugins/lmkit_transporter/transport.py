@@ -19,7 +19,7 @@ def union(heatmaps: Tensor) -> Tensor:
 
 
 def transport(source: Tensor, target: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Erase the source's features around both pictures' landmarks, and put in the target's.
+    """Erase the source's features around both images' landmarks, and put in the target's.
 
     Kulkarni et al. 2019, equation (1): ``(1 - H(x_s)) (1 - H(x_t)) Phi(x_s) + H(x_t) Phi(x_t)``.
 

@@ -24,7 +24,7 @@ def test_operations_are_those_of_one_detector_call(tiny, registry):
     assert one.gflop_per_image == two.gflop_per_image > 0
 
 
-def test_pictures_that_cannot_be_read_are_passed_over_or_named(tiny, registry, tmp_path):
+def test_images_that_cannot_be_read_are_passed_over_or_named(tiny, registry, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (20, 20, 3), np.uint8)
     for number in range(4):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
@@ -35,6 +35,6 @@ def test_pictures_that_cannot_be_read_are_passed_over_or_named(tiny, registry, t
     for torn in range(4):
         assert measure_inference(settings, registry, rounds=1, warm_up=0).ratio > 0
         (tmp_path / f"{torn}.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(LmkitError, match=r"None of the 4 pictures .* 0\.png") as caught:
+    with pytest.raises(LmkitError, match=r"None of the 4 images .* 0\.png") as caught:
         measure_inference(settings, registry, rounds=1, warm_up=0)
     assert caught.value.code == ExitCode.DATA

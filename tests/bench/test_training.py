@@ -36,7 +36,7 @@ def test_both_ways_have_the_same_loss_and_gradients(tiny, registry, assignments)
 
 
 def test_both_ways_have_the_same_weights_after_some_steps_without_batch_statistics(tiny, registry):
-    """Where no normalisation makes pictures depend on one another, the updates are the same too."""
+    """Where no normalisation makes images depend on one another, the updates are the same too."""
     from itertools import cycle
 
     from lmkit.bench.training import _read_batches

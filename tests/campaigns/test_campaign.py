@@ -144,7 +144,7 @@ def test_a_signal_while_measuring_ends_it_and_it_is_measured_again(campaign, tmp
 
 
 def test_what_a_killed_process_left_is_cleared(campaign, tmp_path):
-    for name in ("checkpoints", "pictures"):
+    for name in ("checkpoints", "sheets"):
         (tmp_path / "a" / name).mkdir(parents=True)
     (tmp_path / "a" / "split.json").write_text("{}")
     (tmp_path / "a" / ".run.json.partial").write_text("{")

@@ -13,7 +13,7 @@ from lmkit.data.sets.folder import Folder
 
 @pytest.fixture
 def caches(tmp_path, monkeypatch):
-    """A folder of two caches, of one picture each."""
+    """A folder of two caches, of one image each."""
     home = tmp_path / "home"
     monkeypatch.setenv("LMKIT_CACHE", str(home))
     (tmp_path / "photos").mkdir()

@@ -21,7 +21,7 @@ def test_runs_are_compared_on_the_terminal_and_in_files(lmkit, trained, other, t
     for words in (
         "Settings that differ",
         "pairing.cycle   true      false",
-        "Fitted on 20 and tested on 4 pictures of faces, the same for all.",
+        "Fitted on 20 and tested on 4 images of faces, the same for all.",
         "With one run per setting",
         "GFLOP",
     ):
@@ -47,7 +47,7 @@ def test_other_data_can_be_measured_and_nothing_written(lmkit, trained, other, t
     data = ("--data", "faces", "--set", "data.count=40", "--no-files")
     code, stdout, _ = lmkit("compare", trained, other, *data)
     assert code == 0
-    assert "Fitted on 36 and tested on 4 pictures of faces" in stdout
+    assert "Fitted on 36 and tested on 4 images of faces" in stdout
     assert "Written" not in stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -78,5 +78,5 @@ def test_data_without_points_is_refused_before_anything_is_written(lmkit, traine
         Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
     code, _, stderr = lmkit("compare", trained, other, "--data", "photos")
     assert code == ExitCode.DATA
-    assert "no annotated picture" in " ".join(stderr.split())
+    assert "no annotated image" in " ".join(stderr.split())
     assert not (tmp_path / "comparisons").exists()

@@ -24,7 +24,7 @@ LEAKS = "made from annotated points and so leaks the answer"
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A CSV of 16 pictures, two of them without points."""
+    """A CSV of 16 images, two of them without points."""
     root = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
     with (root / "table.csv").open("w", newline="") as file:
@@ -63,7 +63,7 @@ def boxed(table, tmp_path_factory):
 def test_training_says_that_the_crop_leaks_and_what_is_left_out(boxed):
     out, said = boxed
     assert f"The crop is annotated-box (margin 0.25): it is {LEAKS}" in said
-    assert "without annotated points to be cropped by: 2 pictures" in said
+    assert "without annotated points to be cropped by: 2 images" in said
     split = json.loads((out / "split.json").read_text())
     assert {"3.png", "4.png"}.isdisjoint(split["train"] + split["test"])
     assert (len(split["train"]), len(split["test"])) == (11, 3)
@@ -80,14 +80,14 @@ def test_the_report_states_the_crop(boxed, lmkit):
     assert report["crop_from_annotation"] is True
 
 
-def test_plain_pictures_are_taken_whole_with_a_note(boxed, lmkit, tmp_path):
+def test_plain_images_are_taken_whole_with_a_note(boxed, lmkit, tmp_path):
     out, _ = boxed
-    pictures = out.parent / "photos"
-    pictures.mkdir()
+    images = out.parent / "photos"
+    images.mkdir()
     image = np.random.default_rng(5).integers(0, 256, (40, 40, 3), np.uint8)
     for number in range(2):
-        Image.fromarray(image).save(pictures / f"{number}.png")
-    code, _, stderr = lmkit("predict", out, pictures, "--out", tmp_path / "found", "--no-overlays")
+        Image.fromarray(image).save(images / f"{number}.png")
+    code, _, stderr = lmkit("predict", out, images, "--out", tmp_path / "found", "--no-overlays")
     assert code == 0
     assert stderr.count("trained on crops made from annotation: annotated-box (margin 0.25)") == 1
     whole = open_run(out, device="cpu")
@@ -169,6 +169,6 @@ def test_a_crop_from_annotation_needs_some(lmkit, tmp_path):
     code, _, stderr = lmkit("train", *TINY, *words, "--out", tmp_path / "run")
     assert code == ExitCode.DATA
     said = " ".join(stderr.split())
-    assert "none of the 6 pictures has any" in said
+    assert "none of the 6 images has any" in said
     assert "none, centre, jakab2018 or dve2019" in said
     assert not (tmp_path / "run").exists()

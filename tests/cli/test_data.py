@@ -15,7 +15,7 @@ from lmkit.errors import ExitCode
 
 @pytest.fixture
 def folder(tmp_path):
-    """Forty pictures of noise, and below a CSV beside them that says which of them test."""
+    """Forty images of noise, and below a CSV beside them that says which of them test."""
     root = tmp_path / "photos"
     root.mkdir()
     for number in range(40):
@@ -37,7 +37,7 @@ def test_sound_data_in_a_process_of_its_own(folder, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert ["pictures", "40"] in rows
+    assert ["images", "40"] in rows
     assert ["width:", "least,", "median,", "most", "26,", "26,", "26"] in rows
     assert ["smaller", "than", "24", "pixels", "40"] in rows
     assert "Nothing is wrong with it." in done.stdout
@@ -50,7 +50,7 @@ def test_findings_are_listed_and_strict_minds_them(folder, lmkit, tmp_path):
     spec = f"csv:{folder / 't.csv'}"
     code, stdout, stderr = lmkit("data", "check", spec, "--out", "found")
     assert (code, stderr) == (0, "")
-    assert "Warning: 1 test picture in training too" in stdout
+    assert "Warning: 1 test image in training too" in stdout
     assert "03.png = 35.png" in stdout
     assert f"Written: {', '.join(f'found/{name}' for name in ('report.json', 'sample.png'))}" in (
         stdout
@@ -71,7 +71,7 @@ def test_the_json_is_alone_on_stdout_and_in_the_folder(folder, lmkit):
     assert files == ["found/report.json", "found/sample.png"]
     assert json.loads(Path(files[0]).read_text(encoding="utf-8")) == printed
     assert printed["quick"] is True
-    assert printed["counts"]["pictures"] == 40
+    assert printed["counts"]["images"] == 40
     assert printed["sizes"] is None
 
 
@@ -87,8 +87,8 @@ def test_data_that_training_would_refuse(folder, lmkit):
         (folder / f"{number:02}.png").write_bytes(whole[:-400])
     code, stdout, stderr = lmkit("data", "check", folder)
     assert (code, stderr) == (ExitCode.DATA, "")
-    assert "Problem: 5 of 40 pictures (12.5%) cannot be read" in stdout
-    assert stdout.index("Problem") < stdout.index("Warning: 5 pictures cannot be read")
+    assert "Problem: 5 of 40 images (12.5%) cannot be read" in stdout
+    assert stdout.index("Problem") < stdout.index("Warning: 5 images cannot be read")
     assert lmkit("data", "check", folder, "--set", "loading.max_unreadable=0.2")[0] == 0
 
 
@@ -120,4 +120,4 @@ def test_there_is_no_other_command(lmkit):
     code, _, stderr = lmkit("data", "chekc")
     assert code == ExitCode.USAGE
     assert "No such command 'chekc'" in stderr
-    assert lmkit("data", "--help")[1].count("Count, measure and compare pictures") == 1
+    assert lmkit("data", "--help")[1].count("Count, measure and compare images") == 1

@@ -36,7 +36,7 @@ def refused(lmkit):
     return call
 
 
-def picture(path, shade=0):
+def image(path, shade=0):
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(shade).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(noise).save(path)
@@ -45,7 +45,7 @@ def picture(path, shade=0):
 
 def album(path, count=6):
     for number in range(count):
-        picture(path / f"{number}.png", number)
+        image(path / f"{number}.png", number)
     return path
 
 
@@ -86,7 +86,7 @@ USAGE = {
     "no steps": (["train", *TINY, "--steps", "0"], "run.steps=0 is too small"),
     "a batch of one": (
         ["train", *TINY, FACES, "--batch-size", "1"],
-        ("A batch of 1 has no other picture", "'inter-intra'", "--batch-size 2"),
+        ("A batch of 1 has no other image", "'inter-intra'", "--batch-size 2"),
     ),
     "a batch larger than the data": (
         ["train", *TINY, FACES, "--batch-size", "50"],
@@ -138,27 +138,27 @@ def test_a_missing_or_empty_folder(refused, tmp_path):
     refused(*train, "csv:absent.csv", code=data, says="absent.csv")
     refused(*train, "facse", code=data, says="Did you mean 'faces'?")
     (tmp_path / "empty").mkdir()
-    refused(*train, "empty", code=data, says=("empty holds no picture", ".jpg"))
-    picture(tmp_path / "one.png")
+    refused(*train, "empty", code=data, says=("empty holds no image", ".jpg"))
+    image(tmp_path / "one.png")
     refused(*train, "one.png", code=data, says=("one.png is a file, not a folder", "csv:one.png"))
     assert not (tmp_path / "run").exists()
 
 
-def test_text_that_is_named_as_a_picture(refused, lmkit, tmp_path):
+def test_text_that_is_named_as_an_image(refused, lmkit, tmp_path):
     (tmp_path / "texts").mkdir()
     for number in range(6):
-        (tmp_path / "texts" / f"{number}.jpg").write_text("no picture")
+        (tmp_path / "texts" / f"{number}.jpg").write_text("no image")
     train = ["train", *TINY, "--out", "run", "--data"]
-    says = ("6 of 6 pictures", "cannot be read", "0.jpg", "not a picture of a known format")
+    says = ("6 of 6 images", "cannot be read", "0.jpg", "not an image of a known format")
     refused(*train, "texts", code=ExitCode.DATA, says=says)
     album(tmp_path / "mixed", 11)
-    (tmp_path / "mixed" / "text.jpg").write_text("no picture")
-    says = ("1 of 12 pictures", "text.jpg", "--set loading.max_unreadable=")
+    (tmp_path / "mixed" / "text.jpg").write_text("no image")
+    says = ("1 of 12 images", "text.jpg", "--set loading.max_unreadable=")
     refused(*train, "mixed", code=ExitCode.DATA, says=says)
     assert not (tmp_path / "run").exists()
     code, _, stderr = lmkit(*train, "mixed", "--set", "loading.max_unreadable=0.1")
     assert code == 0
-    assert "1 unreadable picture is left out." in stderr
+    assert "1 unreadable image is left out." in stderr
     assert "unreadable.json lists them" in stderr
 
 
@@ -181,7 +181,7 @@ def test_a_folder_that_is_taken(refused, trained, tmp_path):
     train = ["train", *TINY, FACES, "--out"]
     says = (f"--out {trained} holds a run already", f"--resume {trained}")
     refused(*train, trained, code=ExitCode.RUN, says=says)
-    picture(tmp_path / "photos" / "x.png")
+    image(tmp_path / "photos" / "x.png")
     refused(*train, "photos", code=ExitCode.RUN, says=("photos is not empty", "Give a folder"))
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["x.png"]
 
@@ -214,7 +214,7 @@ def test_a_flipped_byte(refused, copied, tmp_path):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    face = picture(tmp_path / "face.png")
+    face = image(tmp_path / "face.png")
     says = ("step-4 is damaged", "SHA-256", "Move that folder away. step-2 is then taken.")
     run = ExitCode.RUN
     refused("train", "--resume", copied, "--steps", "6", code=run, says=says)
@@ -225,7 +225,7 @@ def test_a_flipped_byte(refused, copied, tmp_path):
 
 def test_no_run(refused, tmp_path):
     run = ExitCode.RUN
-    picture(tmp_path / "a.png")
+    image(tmp_path / "a.png")
     for command in (["evaluate"], ["predict", "--out", "pred"], ["train", "--resume"]):
         arguments = ["a.png"] if command[0] == "predict" else []
         says = ("absent is not a folder", "--out")
@@ -244,7 +244,7 @@ def test_a_damaged_record(refused, copied):
 
 def test_evaluation_on_data_that_does_not_serve(refused, trained, tmp_path):
     album(tmp_path / "photos")
-    says = ("photos has no annotated picture to fit with", "Evaluate on data with points")
+    says = ("photos has no annotated image to fit with", "Evaluate on data with points")
     refused("evaluate", trained, "--data", "photos", "--json", code=ExitCode.DATA, says=says)
     assert not (trained / "evaluation").exists()
     says = (
@@ -258,11 +258,11 @@ def test_evaluation_on_data_that_does_not_serve(refused, trained, tmp_path):
 def test_prediction_of_what_is_not_there(refused, trained, tmp_path):
     predict = ["predict", trained, "--out", "pred"]
     data = ExitCode.DATA
-    refused(*predict, "absent.png", code=data, says=("absent.png does not exist", "picture files"))
-    (tmp_path / "text.jpg").write_text("no picture")
-    refused(*predict, "text.jpg", code=data, says="text.jpg cannot be read: it is not a picture")
+    refused(*predict, "absent.png", code=data, says=("absent.png does not exist", "image files"))
+    (tmp_path / "text.jpg").write_text("no image")
+    refused(*predict, "text.jpg", code=data, says="text.jpg cannot be read: it is not an image")
     (tmp_path / "empty").mkdir()
-    refused(*predict, "empty", code=data, says="empty holds no picture")
+    refused(*predict, "empty", code=data, says="empty holds no image")
     says = ("'xml' is not one of 'csv', 'json'",)
     refused(*predict, "a.png", "--format", "xml", code=ExitCode.USAGE, says=says)
 

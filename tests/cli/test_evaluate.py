@@ -18,7 +18,7 @@ def run(trained, tmp_path):
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A CSV of 20 pictures with 68 points, the last of them known now and then."""
+    """A CSV of 20 images with 68 points, the last of them known now and then."""
     root = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
     with (root / "annotations.csv").open("w", newline="") as file:
@@ -94,18 +94,18 @@ def test_what_costs_more_can_be_left_out_and_out_says_where(lmkit, run, tmp_path
     options = ["--labelled", "none", "--stability", "0", "--draws", "2", "--out", tmp_path / "here"]
     code, stdout, stderr = lmkit("evaluate", run, *options)
     assert code == 0, stderr
-    assert "labelled pictures" not in stdout
+    assert "labelled images" not in stdout
     assert "stability" not in stdout
     assert f"{tmp_path / 'here'}: evaluation.json, errors.csv, faces.png" in stdout
     assert files(tmp_path / "here") == ["errors.csv", "evaluation.json"]
     assert not (run / "evaluation").exists()
 
 
-def test_pictures_that_trained_are_left_out_and_named(lmkit, run):
-    options = ["--set", "data.count=27", "--set", "data.pictures_per_subject=3"]
+def test_images_that_trained_are_left_out_and_named(lmkit, run):
+    options = ["--set", "data.count=27", "--set", "data.images_per_subject=3"]
     code, stdout, stderr = lmkit("evaluate", run, *options, "--no-files", "--json")
     assert code == 0
-    said = "Left out of testing, because the run trained on them: 2 pictures."
+    said = "Left out of testing, because the run trained on them: 2 images."
     assert said in stderr
     report = json.loads(stdout)
     assert report["images"]["test"] == 1

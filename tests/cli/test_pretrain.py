@@ -60,14 +60,14 @@ def test_it_learns_as_many_landmarks_as_there_are_points_and_tells_the_direct_er
     assert report["step"] == 2
     assert report["evaluation"]["direct"]["nme"] > 0
     assert report["evaluation"]["mean_shape"]["nme"] > 0
-    assert "Direct error on 4 held-out pictures" in stderr
+    assert "Direct error on 4 held-out images" in stderr
     assert "(mean shape: " in stderr
     run = tmp_path / "run"
     assert f"lmkit train --set detector.init=projection --set detector.core={run}" in stderr
     settings = json.loads((run / "run.json").read_text())["settings"]
     assert settings["run"]["landmarks"] == 5
     assert settings["generator"] == {"name": "none"}
-    assert {path.name for path in (run / "pictures").iterdir()} == {"landmarks-000002.png"}
+    assert {path.name for path in (run / "sheets").iterdir()} == {"landmarks-000002.png"}
 
 
 def test_a_resumed_run_is_bitwise_the_uninterrupted_one(lmkit, core, tmp_path):
@@ -75,7 +75,7 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(lmkit, core, tmp_path):
     assert code == 0, stderr
     code, _, stderr = lmkit("pretrain", "--resume", "parts", "--steps=4")
     assert code == 0, stderr
-    assert "Direct error on 4 held-out pictures" in stderr
+    assert "Direct error on 4 held-out images" in stderr
     for name in ("detector", "optimizer"):
         whole, parts = tensors(core, name), tensors(tmp_path / "parts", name)
         assert all(torch.equal(whole[key], parts[key]) for key in whole)
@@ -122,14 +122,14 @@ def test_the_recipe_sanchez_needs_a_core_and_starts_from_it(lmkit, core, tmp_pat
 
 
 def test_a_projection_trains_what_the_paper_s_does_and_changes_nothing_else(tmp_path):
-    """The paper's hourglass, pretrained on sixteen points, on pictures small enough for a test."""
+    """The paper's hourglass, pretrained on sixteen points, on images small enough for a test."""
     rng = np.random.default_rng(0)
     with (tmp_path / "poses.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", *(f"{axis}{number}" for number in range(16) for axis in "xy")])
         for number in range(4):
-            picture = rng.integers(0, 256, (64, 64, 3), np.uint8)
-            Image.fromarray(picture).save(tmp_path / f"{number}.png")
+            image = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            Image.fromarray(image).save(tmp_path / f"{number}.png")
             writer.writerow([f"{number}.png", *rng.uniform(8, 56, 32).round(1)])
     small = ("--device=cpu", "--steps=1", "--batch-size=2", "--image-size=64")
     core, run = tmp_path / "core", tmp_path / "run"

@@ -153,8 +153,8 @@ def test_celeba_with_mafl(here, tmp_path, celeba):
     arguments = ("table1", "--celeba", celeba, *TINY, "--rows=all", "--steps=2", "--seeds=2")
     out, _ = here(*arguments, "--out", tmp_path)
     assert "| MAFL, published | AFLW, published | MAFL, lmkit |" in out
-    assert "MAFL: fitted on 12 and tested on 4 pictures; in the paper 18,997 and 1,000." in out
-    assert "Trained on 20 pictures in the layout of CelebA, which has over 200,000." in out
+    assert "MAFL: fitted on 12 and tested on 4 images; in the paper 18,997 and 1,000." in out
+    assert "Trained on 20 images in the layout of CelebA, which has over 200,000." in out
     assert "Nothing was measured on AFLW." in out
     assert " ± " in out
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"all", "all-seed-1"}
@@ -188,7 +188,7 @@ def test_aflw_is_measured_with_a_regressor_of_its_own(here, tmp_path, celeba, af
     assert "loss" not in err
     assert contents(tmp_path / "baseline" / "checkpoints") == trained
     assert "| MAFL, lmkit | AFLW, lmkit |" in out
-    assert "AFLW: fitted on 10 and tested on 6 pictures; in the paper 10,122 and 2,991." in out
+    assert "AFLW: fitted on 10 and tested on 6 images; in the paper 10,122 and 2,991." in out
     assert "Nothing was measured on" not in out
 
 

@@ -108,8 +108,8 @@ def test_training_reports_on_stderr_and_its_result_on_stdout(whole):
     assert lines[0].startswith("step 1/12  loss ")
     assert lines[0].endswith(" left")
     assert any(line.endswith("checkpoints/step-6") for line in lines)
-    assert f"Next: lmkit predict {out} PICTURES --out DIR" in lines
-    assert {path.name for path in (out / "pictures").iterdir()} == {
+    assert f"Next: lmkit predict {out} IMAGES --out DIR" in lines
+    assert {path.name for path in (out / "sheets").iterdir()} == {
         "landmarks-000012.png",
         "routes-000012.png",
     }
@@ -124,7 +124,7 @@ def test_evaluation_prints_json_alone(whole):
     trained = json.loads(whole[1].stdout)["evaluation"]
     assert done.stderr == ""
     assert report == json.loads((whole[0] / "evaluation" / "evaluation.json").read_text())
-    # What costs more than looking at each picture once is left out at the end of training.
+    # What costs more than looking at each image once is left out at the end of training.
     assert (trained["stability"], trained["labelled"]) == (None, [])
     assert report["stability"]["images"] == 4
     assert [row["number"] for row in report["labelled"]] == [1, 5, 10]
@@ -134,7 +134,7 @@ def test_evaluation_prints_json_alone(whole):
 def test_evaluation_prints_a_table(whole, here):
     out, err = here("evaluate", whole[0])
     assert "mean shape" in out
-    assert "Fitted on 20 and tested on 4 pictures of faces" in out
+    assert "Fitted on 20 and tested on 4 images of faces" in out
     assert all(line == line.rstrip() for line in out.splitlines())
     assert err == ""
 
@@ -145,14 +145,14 @@ def test_prediction(whole, here, tmp_path, monkeypatch):
     for name, mode in (("a.png", "RGB"), ("grey.png", "L"), ("alpha.png", "RGBA")):
         noise = np.random.default_rng(0).integers(0, 256, (50, 70, 4), np.uint8)
         Image.fromarray(noise).convert(mode).save(tmp_path / "photos" / name)
-    (tmp_path / "photos" / "text.jpg").write_text("no picture")
+    (tmp_path / "photos" / "text.jpg").write_text("no image")
     out, err = here("predict", whole[0], "photos", "--out", "pred")
-    assert out.splitlines() == ["3 pictures: pred/landmarks.csv", "Drawn in pred/overlays"]
-    assert err == "Skipped text.jpg: it is not a picture of a known format\n"
+    assert out.splitlines() == ["3 images: pred/landmarks.csv", "Drawn in pred/overlays"]
+    assert err == "Skipped text.jpg: it is not an image of a known format\n"
     assert (tmp_path / "pred" / "overlays" / "grey.png.png").is_file()
     again = ("predict", whole[0], ".", "photos/a.png", "--out", "pred", "--format", "json")
     report = json.loads(here(*again, "--json", "--no-overlays")[0])
-    assert report["pictures"] == 3
+    assert report["images"] == 3
     assert report["landmarks"] == "pred/landmarks.json"
     entries = json.loads((tmp_path / "pred" / "landmarks.json").read_text())
     assert [entry["width"] for entry in entries] == [70, 70, 70]
@@ -173,7 +173,7 @@ def test_prediction_says_how_far_it_got(whole, tmp_path):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stdout == ""
-    said = f"Stopped after ([0-9]+) of 5000 pictures: {out}/landmarks.csv was not written."
+    said = f"Stopped after ([0-9]+) of 5000 images: {out}/landmarks.csv was not written."
     assert int(re.fullmatch(said, stderr.strip())[1]) < 5000
     assert [path.name for path in out.iterdir()] == ["overlays"]
 
@@ -186,11 +186,11 @@ def test_a_dry_run_writes_nothing(here, tmp_path, monkeypatch):
     assert err == ""
     plan = json.loads(here("train", *TINY, "--steps=12", "--dry-run", "--json")[0])
     assert plan["settings"]["run"]["steps"] == 12
-    assert plan["pictures"] == {"train": 20, "fit": 20, "test": 4}
+    assert plan["images"] == {"train": 20, "fit": 20, "test": 4}
     assert plan["device"] == "cpu"
     odd = ("--set=loading.partner=subject", "--set=data.count=23")
     plan = json.loads(here("train", *TINY, *odd, "--dry-run", "--json")[0])
-    assert plan["pictures"] == {"train": 20, "fit": 20, "test": 3, "without_partner": 0}
+    assert plan["images"] == {"train": 20, "fit": 20, "test": 3, "without_partner": 0}
     assert "train, without a partner" in here("train", *TINY, *odd, "--dry-run")[0]
     assert list(tmp_path.iterdir()) == []
 

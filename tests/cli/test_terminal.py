@@ -18,15 +18,15 @@ def clock(monkeypatch):
 
 
 def test_in_a_log_progress_is_a_line_from_time_to_time(clock, capsys):
-    with CountingProgress("predicting", unit="pictures") as progress:
+    with CountingProgress("predicting", unit="images") as progress:
         for seconds in range(0, 100, 5):
             clock[0] = seconds
             progress(seconds * 4, 400)
     assert progress.done == 380
     assert capsys.readouterr().err.splitlines() == [
-        "predicting 120/400  4.0 pictures/s  1:10 left",
-        "predicting 240/400  4.0 pictures/s  0:40 left",
-        "predicting 360/400  4.0 pictures/s  0:10 left",
+        "predicting 120/400  4.0 images/s  1:10 left",
+        "predicting 240/400  4.0 images/s  0:40 left",
+        "predicting 360/400  4.0 images/s  0:10 left",
     ]
 
 

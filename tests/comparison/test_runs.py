@@ -1,4 +1,4 @@
-"""Runs side by side: the settings that differ, common pictures, differences, groups of seeds."""
+"""Runs side by side: the settings that differ, common images, differences, groups of seeds."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from lmkit.comparison.page import write_comparison
 from lmkit.comparison.runs import compare, summarise
 from lmkit.comparison.tables import markdown, tables
-from lmkit.data.pictures import load_image
+from lmkit.data.image_files import load_image
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.run.run import open_run
 from lmkit.settings.layers import Layer
@@ -46,7 +46,7 @@ def test_the_settings_that_differ_are_found_and_no_others(compared):
     }
 
 
-def test_all_are_measured_on_the_same_pictures_whatever_their_size(compared):
+def test_all_are_measured_on_the_same_images_whatever_their_size(compared):
     keys = [entry.report.keys for entry in compared.entries]
     assert keys[0] == keys[1] == keys[2]
     assert [entry.report.fit_images for entry in compared.entries] == [20] * 3
@@ -123,7 +123,7 @@ def test_names_are_the_shortest_ends_that_differ(trained, tmp_path):
     assert [entry.name for entry in found.entries] == ["a/run", "b/run"]
 
 
-def test_on_other_data_all_have_the_same_test_pictures(runs):
+def test_on_other_data_all_have_the_same_test_images(runs):
     layer = Layer("--data", {"data": {"name": "faces", "count": 40}})
     found = compare([runs["trained"], runs["small"]], layers=[layer], device="cpu")
     keys = [entry.report.keys for entry in found.entries]
@@ -165,11 +165,11 @@ def test_runs_of_different_data_need_data_to_compare_on(tiny, trained, tmp_path)
     assert "--data" in caught.value.remedy
 
 
-def test_reports_of_other_pictures_are_not_summarised(compared, runs):
+def test_reports_of_other_images_are_not_summarised(compared, runs):
     other = compare(
         [runs["trained"], runs["small"]],
         layers=[Layer("--data", {"data": {"name": "faces", "count": 40}})],
         device="cpu",
     )
-    with pytest.raises(LmkitError, match="not measured on the same pictures"):
+    with pytest.raises(LmkitError, match="not measured on the same images"):
         summarise([compared.entries[0], other.entries[1]])

@@ -1,4 +1,4 @@
-"""Pictures in common: nothing that trained any of the runs tests."""
+"""Images in common: nothing that trained any of the runs tests."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from lmkit.preparation.prepared import Prepared
 
 
 def prepared(train, fit, test):
-    """Stand in for data whose pictures have single letters as names."""
+    """Stand in for data whose images have single letters as names."""
     letters = "abcdefgh"
 
     class Letters:
@@ -20,7 +20,7 @@ def prepared(train, fit, test):
     return Prepared(None, Letters(), split, None)
 
 
-def test_pictures_in_common_fit_in_all_and_test_in_all():
+def test_images_in_common_fit_in_all_and_test_in_all():
     first, second = prepared("abcd", "abcd", "efgh"), prepared("defh", "defh", "agbc")
     assert common([first, first], [first, first]) == (list("abcd"), list("efgh"))
     assert common([first, second], [first, second]) == (["d"], ["g"])
@@ -33,11 +33,11 @@ def test_pictures_in_common_fit_in_all_and_test_in_all():
 @pytest.mark.parametrize(
     ("second", "says"),
     [
-        (("ef", "ef", "ab"), "no picture to fit on"),
-        (("abef", "ab", "cd"), "no picture to test with"),
+        (("ef", "ef", "ab"), "no image to fit on"),
+        (("abef", "ab", "cd"), "no image to test with"),
     ],
 )
-def test_runs_without_common_pictures_are_refused(second, says):
+def test_runs_without_common_images_are_refused(second, says):
     parts = [prepared("abcd", "abcd", "ef"), prepared(*second)]
     with pytest.raises(LmkitError, match=says) as caught:
         common(parts, parts)

@@ -1,4 +1,4 @@
-"""Pictures whose points can be seen, for the tests of the readers."""
+"""Images whose points can be seen, for the tests of the readers."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from lmkit.interfaces.dataset import Dataset
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., None]:
-    """Write a dark picture of a width and height, in which point n is a pixel of shade 10 n + 9.
+    """Write a dark image of a width and height, in which point n is a pixel of shade 10 n + 9.
 
     The points may be those of several objects.
     """
@@ -31,7 +31,7 @@ def draw() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def seen() -> Callable[[Dataset, int], list[int]]:
-    """Return the numbers of a picture's known points, each checked to be drawn where it is said."""
+    """Return the numbers of an image's known points, each checked to be drawn where it is said."""
 
     def look(data: Dataset, index: int) -> list[int]:
         image, points = data.image(index), data.annotation(index).points

@@ -18,7 +18,7 @@ from lmkit.data.crops import (
     make_crop,
 )
 from lmkit.data.framing import Fit, Framer, Framing, frame
-from lmkit.data.loading import TrainingBatches, read_pictures
+from lmkit.data.loading import TrainingBatches, read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.settings.loading import LoadingSettings
@@ -87,7 +87,7 @@ def test_a_dot_lies_where_the_framing_says(crop: Crop, fit: Fit) -> None:
 
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize(("width", "height"), [(50, 33), (33, 50), (32, 32), (1, 1), (7, 200)])
-def test_a_crop_to_the_whole_picture_changes_nothing(fit: Fit, width: int, height: int) -> None:
+def test_a_crop_to_the_whole_image_changes_nothing(fit: Fit, width: int, height: int) -> None:
     image = noise(height, width)
     whole, framing = frame(image, 32, fit)
     cropped, same = frame(image, 32, fit, Box(0, 0, width, height))
@@ -202,7 +202,7 @@ def test_dve2019_takes_celeba_alone_at_any_size() -> None:
 
 
 class Annotated(Dataset):
-    """Pictures of noise, every third without points."""
+    """Images of noise, every third without points."""
 
     point_names = ("a", "b")
 
@@ -224,11 +224,11 @@ def test_what_cannot_be_cropped_counts_as_unreadable() -> None:
     framer = Framer(16, crop=AnnotatedBox(0.2))
     unreadable = Unreadable(1.0)
     data = Annotated()
-    (batch,) = read_pictures(
+    (batch,) = read_images(
         data, range(9), framer=framer, batch_size=9, workers=0, unreadable=unreadable
     )
     assert batch.indices == [0, 1, 3, 4, 6, 7]
-    assert [entry["picture"] for entry in unreadable.report()] == ["2", "5", "8"]
+    assert [entry["image"] for entry in unreadable.report()] == ["2", "5", "8"]
     for index, image, framing in zip(batch.indices, batch.images, batch.framings, strict=True):
         own, same = framer(data.image(index), data.annotation(index))
         np.testing.assert_array_equal(image.numpy().transpose(1, 2, 0), own)
@@ -246,7 +246,7 @@ def test_what_cannot_be_cropped_counts_as_unreadable() -> None:
     assert set().union(*(batch.unreadable for batch in training)) == {2, 5, 8}
 
 
-def test_plain_pictures_are_whole_where_the_crop_needs_annotation() -> None:
+def test_plain_images_are_whole_where_the_crop_needs_annotation() -> None:
     assert Framer(16, "pad", AnnotatedBox(0.2)).without_annotation() == Framer(16, "pad")
     kept = Framer(16, "pad", Centre(0.2))
     assert kept.without_annotation() is kept

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lmkit.data.framing import Framer, Framing
-from lmkit.data.loading import Batch, TrainingBatches, read_pictures
+from lmkit.data.loading import Batch, TrainingBatches, read_images
 from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
@@ -17,7 +17,7 @@ from lmkit.interfaces.dataset import Annotation, Dataset
 
 
 class Shades(Dataset):
-    """Pictures of one shade, which is their number; some cannot be read."""
+    """Images of one shade, which is their number; some cannot be read."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ def test_batch_holds_what_its_indices_say() -> None:
         assert not batch.unreadable
 
 
-def test_epoch_takes_every_picture_once_and_drops_the_rest() -> None:
+def test_epoch_takes_every_image_once_and_drops_the_rest() -> None:
     steps = [batch.indices for batch in batches(Shades(22), stop=10)]
     first, second = ([i for indices in epoch for i in indices] for epoch in (steps[:5], steps[5:]))
     assert len(set(first)) == len(set(second)) == 20
@@ -119,7 +119,7 @@ def test_subjects_are_equal_where_the_subject_is() -> None:
 
 
 class Marked(Shades):
-    """Two points each, by number; of every third picture one, of every fifth none is known."""
+    """Two points each, by number; of every third image one, of every fifth none is known."""
 
     point_names = ("left", "right")
 
@@ -131,7 +131,7 @@ class Marked(Shades):
 
 
 @pytest.mark.parametrize(("fit", "workers"), [("crop", 0), ("pad", 1), ("stretch", 0)])
-def test_points_come_in_the_frame_of_their_picture(fit: Any, workers: int) -> None:
+def test_points_come_in_the_frame_of_their_image(fit: Any, workers: int) -> None:
     data = Marked(20, bad=(3, 11))
     seen = 0
     framer = Framer(4, fit)
@@ -167,7 +167,7 @@ def subject_of(index: int) -> int:
 
 
 class Frames(Marked):
-    """Four pictures a subject; the last picture of an odd number stands alone."""
+    """Four images a subject; the last image of an odd number stands alone."""
 
     def annotation(self, index: int) -> Annotation:
         points = super().annotation(index).points
@@ -192,7 +192,7 @@ def equal(first: Batch, second: Batch) -> bool:
     )
 
 
-def test_partners_are_other_pictures_of_the_subject_with_points_of_their_own() -> None:
+def test_partners_are_other_images_of_the_subject_with_points_of_their_own() -> None:
     seen = set()
     for batch in paired(Frames(21), stop=100):
         assert batch.partners is not None
@@ -219,7 +219,7 @@ def test_partners_do_not_depend_on_earlier_steps_or_workers(workers: int) -> Non
     assert not any(equal(*pair) for pair in zip(long, paired(data, seed=1), strict=True))
 
 
-def test_partners_leave_the_pictures_as_they_are() -> None:
+def test_partners_leave_the_images_as_they_are() -> None:
     without = list(batches(Frames(21)))
     assert all(batch.partners is None and not batch.partner_indices for batch in without)
     assert all(same(*pair) for pair in zip(paired(Frames(21)), without, strict=True))
@@ -256,7 +256,7 @@ def test_pinned_batches_have_their_partners_pinned(monkeypatch: pytest.MonkeyPat
     assert plain.pin_memory().partners is None
 
 
-def test_unreadable_pictures_are_replaced_from_beyond_the_step() -> None:
+def test_unreadable_images_are_replaced_from_beyond_the_step() -> None:
     sound, damaged = (list(batches(Shades(20, bad=bad), stop=5)) for bad in ((), (3, 11)))
     reported: Counter[int] = Counter()
     for before, after in zip(sound, damaged, strict=True):
@@ -273,19 +273,19 @@ def test_unreadable_pictures_are_replaced_from_beyond_the_step() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_data_of_which_nothing_can_be_read_is_refused(workers: int) -> None:
-    with pytest.raises(LmkitError, match="None of the 5 pictures") as caught:
+    with pytest.raises(LmkitError, match="None of the 5 images") as caught:
         list(batches(Shades(5, bad=(0, 1, 2, 3, 4)), workers=workers))
     assert "is damaged" in caught.value.problem
     assert caught.value.code == ExitCode.DATA
 
 
-def test_one_readable_picture_stands_in_for_all() -> None:
+def test_one_readable_image_stands_in_for_all() -> None:
     (batch,) = batches(Shades(5, bad=(0, 1, 2, 3)), stop=1)
     assert batch.indices == [4] * 4
 
 
-def test_fewer_pictures_than_a_batch_are_refused() -> None:
-    with pytest.raises(LmkitError, match="There are 3 pictures to train on, fewer than the 4"):
+def test_fewer_images_than_a_batch_are_refused() -> None:
+    with pytest.raises(LmkitError, match="There are 3 images to train on, fewer than the 4"):
         batches(Shades(9), indices=[1, 2, 3])
     with pytest.raises(LmkitError, match="on each of 3 processes") as caught:
         batches(Shades(9), world=3)
@@ -301,7 +301,7 @@ def test_no_process_is_started_for_data_in_memory(monkeypatch: pytest.MonkeyPatc
     data = Shades(22, in_memory=True)
     assert len(list(batches(data, workers=2))) == 10
     options: dict[str, Any] = {"framer": Framer(4), "batch_size": 4, "workers": 2}
-    assert list(read_pictures(data, [1], unreadable=Unreadable(1), **options))
+    assert list(read_images(data, [1], unreadable=Unreadable(1), **options))
     with pytest.raises(AssertionError, match="was started"):
         list(batches(Shades(22), workers=2))
 
@@ -312,11 +312,11 @@ def test_stopping_early_and_no_steps_at_all() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_pictures_for_evaluation_come_in_order_with_their_framings(workers: int) -> None:
+def test_images_for_evaluation_come_in_order_with_their_framings(workers: int) -> None:
     data, unreadable = Shades(30, bad=(4, 5, 20)), Unreadable(1.0)
     wanted = [9, 3, 4, 5, 21, 20, 8]
     found = list(
-        read_pictures(
+        read_images(
             data, wanted, framer=Framer(4, "stretch"), batch_size=2, workers=workers,
             unreadable=unreadable,
         )
@@ -328,4 +328,4 @@ def test_pictures_for_evaluation_come_in_order_with_their_framings(workers: int)
         for index, framing in zip(indices, framings, strict=True):
             height = 6 + index % 3
             np.testing.assert_allclose(framing.to_normalised((7.5, height - 0.5)), (1, 1))
-    assert [entry["picture"] for entry in unreadable.report()] == ["shade-20", "shade-4", "shade-5"]
+    assert [entry["image"] for entry in unreadable.report()] == ["shade-20", "shade-4", "shade-5"]

@@ -8,24 +8,24 @@ from lmkit.data.rendering.parameters import (
     OCCLUSIONS,
     POINT_NAMES,
     identity_parameters,
-    picture_parameters,
+    image_parameters,
 )
 
 SUBJECTS = [i // 2 for i in range(320)]
-PICTURES = [i % 2 for i in range(320)]
+IMAGES = [i % 2 for i in range(320)]
 SEED = 5
 SIZE = 64
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return render_faces(SUBJECTS, PICTURES, seed=SEED, size=SIZE)
+    return render_faces(SUBJECTS, IMAGES, seed=SEED, size=SIZE)
 
 
-def _clear_view(subjects, pictures, seed):
+def _clear_view(subjects, images, seed):
     """Which faces look towards the viewer with open eyes and nothing in front of them."""
     who = identity_parameters(subjects, seed=seed)
-    shot = picture_parameters(subjects, pictures, seed=seed)
+    shot = image_parameters(subjects, images, seed=seed)
     return (
         (np.abs(shot["yaw"]) < 20)
         & (np.abs(shot["pitch"]) < 14)
@@ -66,11 +66,11 @@ def test_a_face_depends_on_its_key_alone(faces):
     images, points = faces
     some = [200, 3, 77, 3]
     again, where = render_faces(
-        [SUBJECTS[i] for i in some], [PICTURES[i] for i in some], seed=SEED, size=SIZE
+        [SUBJECTS[i] for i in some], [IMAGES[i] for i in some], seed=SEED, size=SIZE
     )
     np.testing.assert_array_equal(again, images[some])
     np.testing.assert_array_equal(where, points[some])
-    alone, where = render_faces([SUBJECTS[9]], [PICTURES[9]], seed=SEED, size=SIZE)
+    alone, where = render_faces([SUBJECTS[9]], [IMAGES[9]], seed=SEED, size=SIZE)
     np.testing.assert_array_equal(alone[0], images[9])
     np.testing.assert_array_equal(where[0], points[9])
 
@@ -85,9 +85,9 @@ def test_global_random_state_is_neither_read_nor_changed():
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("change", [{"seed": 6}, {"subjects": [8]}, {"pictures": [3]}])
+@pytest.mark.parametrize("change", [{"seed": 6}, {"subjects": [8]}, {"numbers": [3]}])
 def test_every_part_of_the_key_matters(change):
-    key = {"subjects": [7], "pictures": [2], "seed": SEED}
+    key = {"subjects": [7], "numbers": [2], "seed": SEED}
     base, points = render_faces(**key, size=32)
     other, moved = render_faces(**(key | change), size=32)
     assert np.abs(base.astype(int) - other).mean() > 5
@@ -96,7 +96,7 @@ def test_every_part_of_the_key_matters(change):
 
 def test_subject_keeps_its_looks_and_changes_its_pose():
     who = identity_parameters([4, 4, 5], seed=SEED)
-    shot = picture_parameters([4, 4, 5], [0, 1, 0], seed=SEED)
+    shot = image_parameters([4, 4, 5], [0, 1, 0], seed=SEED)
     assert all(values[0] == values[1] for values in who.values())
     assert all(values[0] != values[2] for values in who.values())
     for name in ("yaw", "pitch", "roll", "scale", "smile", "light_azimuth"):
@@ -105,13 +105,13 @@ def test_subject_keeps_its_looks_and_changes_its_pose():
 
 def test_size_changes_sharpness_only(faces):
     images, points = faces
-    large, where = render_faces(SUBJECTS[:6], PICTURES[:6], seed=SEED, size=2 * SIZE)
+    large, where = render_faces(SUBJECTS[:6], IMAGES[:6], seed=SEED, size=2 * SIZE)
     np.testing.assert_allclose((where + 0.5) / (2 * SIZE), (points[:6] + 0.5) / SIZE, atol=1e-6)
     halved = large.reshape(6, SIZE, 2, SIZE, 2, 3).mean(axis=(2, 4))
     assert np.abs(halved - images[:6]).mean() < 6
 
 
-def test_points_are_inside_the_picture():
+def test_points_are_inside_the_image():
     # Far more faces than are drawn here: points alone are cheap at a small size.
     _, points = render_faces(range(1500), [0] * 1500, seed=SEED, size=16)
     share = (points + 0.5) / 16
@@ -127,7 +127,7 @@ def test_left_and_right_are_as_seen_in_the_image(faces):
 
 def test_pupils_are_darkest_at_the_eye_points(faces):
     images, points = faces
-    clear = _clear_view(SUBJECTS, PICTURES, SEED)
+    clear = _clear_view(SUBJECTS, IMAGES, SEED)
     assert clear.sum() > 25
     images, points = images[clear], points[clear].astype(float)
     right, down = _axes(points)
@@ -150,7 +150,7 @@ def test_pupils_are_darkest_at_the_eye_points(faces):
 
 def test_mouth_ends_at_the_corner_points(faces):
     images, points = faces
-    clear = _clear_view(SUBJECTS, PICTURES, SEED)
+    clear = _clear_view(SUBJECTS, IMAGES, SEED)
     images, points = images[clear], points[clear].astype(float)
     across = points[:, 4] - points[:, 3]
     for corner, outwards in ((3, -across), (4, across)):
@@ -164,7 +164,7 @@ def test_mouth_ends_at_the_corner_points(faces):
 
 def test_nose_tip_is_brighter_than_the_nostrils_below(faces):
     images, points = faces
-    clear = _clear_view(SUBJECTS, PICTURES, SEED)
+    clear = _clear_view(SUBJECTS, IMAGES, SEED)
     images, points = images[clear], points[clear].astype(float)
     right, down = _axes(points)
     beside = [
@@ -182,12 +182,12 @@ def test_faces_and_poses_are_varied(faces):
     error = np.linalg.norm(points - points.mean(axis=0), axis=-1) / apart[:, None]
     assert 0.6 < error.mean() < 0.85
     assert images.astype(float).std(axis=0).mean() > 35
-    occlusion = picture_parameters(range(2000), [0] * 2000, seed=SEED)["occlusion"]
+    occlusion = image_parameters(range(2000), [0] * 2000, seed=SEED)["occlusion"]
     assert 0.03 < (occlusion < len(OCCLUSIONS)).mean() < 0.08
 
 
 def test_refuses_what_it_cannot_draw():
-    with pytest.raises(ValueError, match="2 subjects but 1 pictures"):
+    with pytest.raises(ValueError, match="2 subjects but 1 image numbers"):
         render_faces([0, 1], [0], seed=0, size=32)
     with pytest.raises(ValueError, match="at least 16"):
         render_faces([0], [0], seed=0, size=8)

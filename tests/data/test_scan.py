@@ -1,4 +1,4 @@
-"""Every picture is looked at once, whoever reads it."""
+"""Every image is looked at once, whoever reads it."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from lmkit.interfaces.dataset import Annotation, Dataset
 
 
 class Few(Dataset):
-    """Forty pictures of all sizes; some damaged, some with points outside or not known."""
+    """Forty images of all sizes; some damaged, some with points outside or not known."""
 
     point_names = ("a", "b")
 

@@ -1,4 +1,4 @@
-"""Which pictures train, fit and test."""
+"""Which images train, fit and test."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Floats = np.ndarray
 
 
 class Listed(Dataset):
-    """Pictures that exist as a list of keys only."""
+    """Images that exist as a list of keys only."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Listed(Dataset):
         return self.keys[index]
 
     def image(self, index: int) -> Floats:
-        raise AssertionError("a split is made without reading pictures")
+        raise AssertionError("a split is made without reading images")
 
     def annotation(self, index: int) -> Annotation:
         return Annotation(self.points[index], self.subjects[index])
@@ -47,7 +47,7 @@ def names(count: int) -> list[str]:
     return [f"{index}.jpg" for index in range(count)]
 
 
-def test_share_of_pictures_is_held_out() -> None:
+def test_share_of_images_is_held_out() -> None:
     split = make_split(Listed(names(2000)), held_out=0.2, seed=3)
     assert sorted(split.train + split.test) == list(range(2000))
     assert abs(len(split.test) - 400) < 80
@@ -56,7 +56,7 @@ def test_share_of_pictures_is_held_out() -> None:
     assert split.test != make_split(Listed(names(2000)), held_out=0.2, seed=4).test
 
 
-def test_added_pictures_move_no_others() -> None:
+def test_added_images_move_no_others() -> None:
     few, many = Listed(names(300)), Listed([*reversed(names(900))])
     held = [
         {data.key(i) for i in make_split(data, held_out=0.2, seed=0).test} for data in (few, many)
@@ -76,19 +76,19 @@ def test_subjects_are_held_out_whole() -> None:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("subjects", [None, ["a", "b"], ["a", "a"]])
 @pytest.mark.parametrize("held_out", [0.01, 0.99])
-def test_of_two_pictures_one_trains_and_one_tests(
+def test_of_two_images_one_trains_and_one_tests(
     seed: int, subjects: list[str | None] | None, held_out: float
 ) -> None:
     split = make_split(Listed(names(2), subjects), held_out=held_out, seed=seed)
     assert len(split.train) == len(split.test) == 1
 
 
-def test_nothing_is_held_out_if_not_wanted_or_if_there_is_one_picture() -> None:
+def test_nothing_is_held_out_if_not_wanted_or_if_there_is_one_image() -> None:
     assert make_split(Listed(names(9)), held_out=0, seed=0).test == []
     assert make_split(Listed(names(1)), held_out=0.5, seed=0) == Split([0], [], [])
 
 
-def test_training_pictures_with_a_known_point_fit() -> None:
+def test_training_images_with_a_known_point_fit() -> None:
     known, unknown = np.zeros((2, 2), np.float32), np.full((2, 2), np.nan, np.float32)
     partly = np.array([[1, 2], [np.nan, np.nan]], np.float32)
     points = [known, None, unknown, partly]
@@ -108,7 +108,7 @@ def test_parts_of_the_data_are_used_and_completed() -> None:
     assert make_split(train_only, held_out=0.5, seed=0) == Split([3, 4], [3, 4], [])
 
 
-def test_unreadable_pictures_are_in_no_part() -> None:
+def test_unreadable_images_are_in_no_part() -> None:
     parts = {"train": [0, 1], "fit": [0, 1], "test": [2, 3]}
     split = make_split(Listed(names(4), parts=parts), held_out=0.1, seed=0, unreadable={1, 2})
     assert split == Split([0], [0], [3])
@@ -117,16 +117,16 @@ def test_unreadable_pictures_are_in_no_part() -> None:
 
 
 @pytest.mark.parametrize(("part", "word"), [("train", "training"), ("fit", "fitting")])
-def test_test_pictures_in_other_parts_are_refused(part: str, word: str) -> None:
+def test_test_images_in_other_parts_are_refused(part: str, word: str) -> None:
     parts = {"train": [0], "fit": [0], "test": [1, 2, 3, 4, 5]} | {part: [0, 1, 2, 3, 4]}
-    with pytest.raises(LmkitError, match=f"4 pictures would be used for {word} and") as caught:
+    with pytest.raises(LmkitError, match=f"4 images would be used for {word} and") as caught:
         make_split(Listed(names(6), parts=parts), held_out=0.1, seed=0)
     assert "1.jpg, 2.jpg, 3.jpg and 1 more" in caught.value.problem
     assert caught.value.code == ExitCode.DATA
 
 
 def test_nothing_to_train_on_is_refused() -> None:
-    with pytest.raises(LmkitError, match="No picture is left to train on: 2 in all") as caught:
+    with pytest.raises(LmkitError, match="No image is left to train on: 2 in all") as caught:
         make_split(Listed(names(2), parts={"test": [0, 1]}), held_out=0.1, seed=0)
     assert caught.value.code == ExitCode.DATA
 
@@ -145,9 +145,9 @@ def test_record_is_found_again_in_reordered_data(fit: list[int]) -> None:
     assert turned == Split([4, 3, 0], [4 - index for index in fit], [2])
 
 
-def test_record_of_pictures_that_are_gone_is_refused() -> None:
+def test_record_of_images_that_are_gone_is_refused() -> None:
     record = Split([0, 1, 2, 3], [], [4]).to_json(Listed(names(5)))
-    with pytest.raises(LmkitError, match="4 pictures of the run's split are no longer") as caught:
+    with pytest.raises(LmkitError, match="4 images of the run's split are no longer") as caught:
         Split.from_json(record, Listed(["0.jpg"]))
     assert "1.jpg, 2.jpg, 3.jpg and 1 more" in caught.value.problem
     assert caught.value.code == ExitCode.DATA

@@ -11,7 +11,7 @@ from lmkit.interfaces.dataset import Annotation, Dataset
 
 
 class Named(Dataset):
-    """Pictures of which nothing is known but the subject."""
+    """Images of which nothing is known but the subject."""
 
     def __init__(self, *subjects: str | None) -> None:
         self.subjects = subjects
@@ -20,10 +20,10 @@ class Named(Dataset):
         return len(self.subjects)
 
     def key(self, index: int) -> str:
-        return f"picture {index}"
+        return f"image {index}"
 
     def image(self, index: int) -> Any:
-        raise AssertionError("a picture was read")
+        raise AssertionError("an image was read")
 
     def annotation(self, index: int) -> Annotation:
         return Annotation(subject=self.subjects[index])
@@ -41,9 +41,9 @@ def test_partners_are_all_others_of_the_subject_among_those_that_train():
     data = Named("a", "b", "a", None, "a", "b", "a", "c", None)
     partners = Partners(data, [6, 1, 0, 3, 4, 7, 5, 8])
     others = {0: {4, 6}, 4: {0, 6}, 6: {0, 4}, 1: {5}, 5: {1}, 3: set(), 7: set(), 8: set()}
-    for picture, expected in others.items():
+    for image, expected in others.items():
         for drawn in (0, 1, 5, 2**63 - 1):
-            found = list(partners.of(picture, drawn))
+            found = list(partners.of(image, drawn))
             assert len(found) == len(expected)
             assert set(found) == expected
     assert partners.alone == 3
@@ -58,8 +58,8 @@ def test_every_partner_comes_first_equally_often():
 @pytest.mark.parametrize(
     ("subjects", "says"),
     [
-        ((None, None, None), "does not say who is on its pictures"),
-        (("a", "b", None), "each of the 3 pictures to train on shows another"),
+        ((None, None, None), "does not say who is on its images"),
+        (("a", "b", None), "each of the 3 images to train on shows another"),
     ],
 )
 def test_data_without_pairs_is_refused(subjects, says):

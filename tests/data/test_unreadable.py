@@ -1,4 +1,4 @@
-"""Counting pictures that cannot be read."""
+"""Counting images that cannot be read."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.errors import ExitCode, LmkitError
 
 
-def test_each_picture_counts_once_and_the_limit_is_allowed() -> None:
+def test_each_image_counts_once_and_the_limit_is_allowed() -> None:
     unreadable = Unreadable(0.05)
     unreadable.check(100)
     for key in ("b.jpg", "a.jpg", "b.jpg"):
@@ -19,8 +19,8 @@ def test_each_picture_counts_once_and_the_limit_is_allowed() -> None:
     assert len(unreadable) == 2
     unreadable.check(40)
     assert unreadable.report() == [
-        {"picture": "a.jpg", "reason": "it is empty"},
-        {"picture": "b.jpg", "reason": "it is empty"},
+        {"image": "a.jpg", "reason": "it is empty"},
+        {"image": "b.jpg", "reason": "it is empty"},
     ]
 
 
@@ -28,7 +28,7 @@ def test_too_many_are_refused_with_a_share_that_would_do() -> None:
     unreadable = Unreadable(0.05)
     for index in range(5):
         unreadable.add(f"{index}.jpg", "it is empty")
-    with pytest.raises(LmkitError, match=r"5 of 30 pictures \(16.7%\)") as caught:
+    with pytest.raises(LmkitError, match=r"5 of 30 images \(16.7%\)") as caught:
         unreadable.check(30)
     assert "0.jpg (it is empty); 1.jpg (it is empty)" in caught.value.problem
     assert "and 2 more" in caught.value.problem
@@ -42,7 +42,7 @@ def test_too_many_are_refused_with_a_share_that_would_do() -> None:
 def test_all_are_always_too_many() -> None:
     unreadable = Unreadable(1.0)
     unreadable.add("a.jpg", "it is empty")
-    with pytest.raises(LmkitError, match="1 of 1 pictures") as caught:
+    with pytest.raises(LmkitError, match="1 of 1 images") as caught:
         unreadable.check(1)
     assert "max_unreadable" not in caught.value.remedy
 
@@ -54,5 +54,5 @@ def test_files_are_checked_without_decoding(tmp_path: Path) -> None:
     (tmp_path / "d.png").write_bytes(b"")
     found = find_unreadable(Folder(path=tmp_path))
     assert list(found) == [1, 3]
-    assert "not a picture" in found[1]
+    assert "not an image" in found[1]
     assert "empty" in found[3]

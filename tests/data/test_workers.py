@@ -29,7 +29,7 @@ def break_down(number: int) -> int:
 def interrupt_myself(number: int) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         os.kill(os.getpid(), name)
-    warnings.warn("an odd picture", stacklevel=1)
+    warnings.warn("an odd image", stacklevel=1)
     return number
 
 
@@ -123,7 +123,7 @@ def test_workers_in_use_do_not_keep_the_program_from_ending() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (5, "0\n", "")
 
 
-def test_many_pictures_are_read_once_by_all_cores_but_few_by_none(monkeypatch):
+def test_many_images_are_read_once_by_all_cores_but_few_by_none(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     assert workers_to_read_all(None, 256) == 0
     assert workers_to_read_all(None, 257) == 16

@@ -43,7 +43,7 @@ def test_an_enlarged_dot_is_centred_on_the_enlarged_pixel(scale):
     assert np.allclose(middle, [10, 20], atol=0.5 / scale + 1e-9)
 
 
-def test_a_point_outside_of_the_picture_draws_nothing():
+def test_a_point_outside_of_the_image_draws_nothing():
     assert (draw_points(GREY, np.array([[-30.0, 500.0]])) == 128).all()
 
 
@@ -131,5 +131,5 @@ def test_a_sheet_is_filled_row_by_row():
     assert (laid[5 + GAP :, -7:] == 255).all()
 
 
-def test_small_pictures_are_enlarged_by_whole_numbers():
+def test_small_images_are_enlarged_by_whole_numbers():
     assert [enlarge_for_viewing(size) for size in (16, 32, 64, 128, 500)] == [8, 4, 2, 1, 1]

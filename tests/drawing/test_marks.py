@@ -1,4 +1,4 @@
-"""Marks on pictures: where they lie, what they cover, and how smoothly."""
+"""Marks on images: where they lie, what they cover, and how smoothly."""
 
 import numpy as np
 import pytest

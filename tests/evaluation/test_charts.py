@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmkit.data.pictures import load_image
+from lmkit.data.image_files import load_image
 from lmkit.errors import LmkitError
 from lmkit.evaluation import charts
 
@@ -42,7 +42,7 @@ def labelled(path):
     )
 
 
-def test_the_cumulative_curve_steps_up_at_each_picture(drawn, tmp_path):
+def test_the_cumulative_curve_steps_up_at_each_image(drawn, tmp_path):
     cumulative(tmp_path / "chart.png")
     (axes,) = drawn
     run, mean_shape, threshold = axes.get_lines()
@@ -58,7 +58,7 @@ def test_the_cumulative_curve_steps_up_at_each_picture(drawn, tmp_path):
     assert axes.get_xlim()[1] >= 15
 
 
-def test_the_error_falls_with_labelled_pictures_on_a_logarithmic_axis(drawn, tmp_path):
+def test_the_error_falls_with_labelled_images_on_a_logarithmic_axis(drawn, tmp_path):
     labelled(tmp_path / "chart.png")
     (axes,) = drawn
     assert axes.get_xscale() == "log"
@@ -75,19 +75,19 @@ def test_the_error_falls_with_labelled_pictures_on_a_logarithmic_axis(drawn, tmp
     assert words(axes) == ["run, ± 1 sd of draws", "mean shape: 14.0 %"]
 
 
-def test_numbers_of_pictures_that_would_overlap_are_not_all_named():
+def test_numbers_of_images_that_would_overlap_are_not_all_named():
     assert charts._apart([1, 5, 10, 100]) == [1, 5, 10, 100]
     assert charts._apart([1, 500, 1000, 1100]) == [1, 500, 1100]
     assert charts._apart([7]) == [7]
 
 
 @pytest.mark.parametrize("draw", [cumulative, labelled])
-def test_charts_are_pictures_and_equal_ones_are_equal_files(draw, tmp_path):
+def test_charts_are_images_and_equal_ones_are_equal_files(draw, tmp_path):
     for name in ("a.png", "b.png"):
         draw(tmp_path / name)
-    picture = load_image(tmp_path / "a.png")
-    assert picture.shape == (630, 960, 3)
-    assert picture.std() > 10
+    image = load_image(tmp_path / "a.png")
+    assert image.shape == (630, 960, 3)
+    assert image.std() > 10
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

@@ -69,8 +69,8 @@ def test_with_bias_the_origin_does_not_matter(rng, chosen):
 
 
 @pytest.mark.parametrize("chosen", CONVENTIONS.values(), ids=CONVENTIONS)
-def test_one_picture_is_predicted_everywhere_or_spanned(rng, chosen):
-    """With bias one picture gives its own points; without, a map through the origin."""
+def test_one_image_is_predicted_everywhere_or_spanned(rng, chosen):
+    """With bias one image gives its own points; without, a map through the origin."""
     found, truth = rng.uniform(0.1, 1, (1, 4, 2)), rng.uniform(0.1, 1, (1, 3, 2))
     new = rng.uniform(-1, 1, (5, 4, 2))
     predicted = chosen.predict(found, truth, new)

@@ -1,4 +1,4 @@
-"""The direct error, on pictures whose answers are known."""
+"""The direct error, on images whose answers are known."""
 
 import json
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ NAN = [np.nan, np.nan]
 
 
 class Three(Dataset):
-    """Pictures of 32 pixels, of the colour of their number, with three points each."""
+    """Images of 32 pixels, of the colour of their number, with three points each."""
 
     point_names = ("left eye", "right eye", "nose")
 
@@ -39,7 +39,7 @@ class Three(Dataset):
 
 
 def measure(points, answers, *, fit, test):
-    """Measure a detector that gives these answers, in pixels, for the pictures in their order."""
+    """Measure a detector that gives these answers, in pixels, for the images in their order."""
 
     def detect(images):
         own = [answers[int(image[0, 0, 0])] for image in images]
@@ -84,7 +84,7 @@ def test_points_that_are_not_known_are_left_out():
     points = [FACE, None, [*moved(0, 2)[:2], NAN], [NAN, *FACE[1:]], None]
     answers = [FACE, FACE, FACE, FACE, FACE]
     report = measure(points, answers, fit=[0, 1], test=[2, 3, 4])
-    # Only one test picture has both eyes.
+    # Only one test image has both eyes.
     assert report.test_images == report.fit_images == 1
     assert report.direct == report.mean_shape == pytest.approx(20.0, rel=1e-4)
     assert report.per_point["nose"] is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmkit.data.framing import Framer
-from lmkit.data.pictures import load_image
+from lmkit.data.image_files import load_image
 from lmkit.drawing.points import colours
 from lmkit.drawing.sheets import GAP, heading, legend
 from lmkit.errors import LmkitError
@@ -31,9 +31,9 @@ def faces(count):
     return [np.full((SIDE, SIDE, 3), 40 + number, np.uint8) for number in range(count)]
 
 
-def cell(picture, row, column, top=0):
+def cell(image, row, column, top=0):
     y, x = top + row * (SIDE + GAP), column * (SIDE + GAP)
-    return np.asarray(picture)[y : y + SIDE, x : x + SIDE]
+    return np.asarray(image)[y : y + SIDE, x : x + SIDE]
 
 
 @pytest.mark.parametrize("landmarks", [3, 50])
@@ -110,16 +110,16 @@ def measured(trained):
 
 
 @pytest.mark.parametrize("framer", [Framer(32), Framer(32, "pad"), Framer(32, "stretch")])
-def test_points_are_drawn_where_they_are_in_the_enlarged_picture(measured, framer):
+def test_points_are_drawn_where_they_are_in_the_enlarged_image(measured, framer):
     report, dataset = measured
     seen = Seen(replace(report, framer=framer), dataset, [2, 0], 64)
     assert seen.rows == [2, 0]
     assert [image.shape for image in seen.images] == [(64, 64, 3)] * 2
-    # The pictures are square and of 32 pixels: each pixel is two by two.
+    # The images are square and of 32 pixels: each pixel is two by two.
     assert seen.place(report.truth) == pytest.approx((report.truth[[2, 0]] + 0.5) * 2 - 0.5)
 
 
-def test_every_picture_of_an_evaluation_is_written(measured, tmp_path):
+def test_every_image_of_an_evaluation_is_written(measured, tmp_path):
     pytest.importorskip("matplotlib")
     report, dataset = measured
     written = write_figures(report, dataset, tmp_path / "new" / "folder")
@@ -147,7 +147,7 @@ def test_the_best_and_the_worst_are_found(measured, tmp_path, monkeypatch):
     assert errors == [report.per_image.min(), report.per_image.max()]
 
 
-def test_one_test_picture_is_enough(trained, tmp_path):
+def test_one_test_image_is_enough(trained, tmp_path):
     run = open_run(trained)
     ready = own_data(run)
     split, protocol = ready.split, Protocol(labelled=(), stability=0)

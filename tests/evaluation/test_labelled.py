@@ -11,7 +11,7 @@ SIDE = 64
 
 
 def detections(rng, count, noise=0.05):
-    """Landmarks that follow three points, on pictures that are squares already."""
+    """Landmarks that follow three points, on images that are squares already."""
     truth = rng.uniform(-0.6, 0.6, (count, 3, 2))
     found = np.concatenate([truth, truth[:, :1]], axis=1) + rng.normal(0, noise, (count, 4, 2))
     corners = np.tile([[-0.5, -0.5], [SIDE - 0.5, SIDE - 0.5]], (count, 1, 1))
@@ -43,7 +43,7 @@ def test_numbers_that_the_data_has_are_drawn_several_times(parts):
     assert all(row.sd > 0 for row in rows)
 
 
-def test_n_plus_one_pictures_stand_for_n(parts):
+def test_n_plus_one_images_stand_for_n(parts):
     rows = table(parts, LI2020)
     assert [(row.number, row.images, row.draws) for row in rows] == [
         (1, 2, 1),
@@ -77,7 +77,7 @@ def test_a_draw_does_not_depend_on_the_others(parts):
     assert table(parts, numbers=(5, 5)) == table(parts, numbers=(5,))
 
 
-def test_pictures_with_points_missing_are_never_drawn(parts):
+def test_images_with_points_missing_are_never_drawn(parts):
     fitting, testing = parts
     fitting.truth[8:, 2] = np.nan
     assert [row.number for row in table((fitting, testing))] == [1, 5]

@@ -47,14 +47,14 @@ def test_landmarks_pinned_to_the_centre(scene):
     assert health.consistency == [0.9, None, 0.9, None]
     assert health.together == [(1, 3)]
     assert health.warnings() == [
-        "2 of 4 landmarks (1, 3) sit at the centre in every picture: the detector collapsed."
+        "2 of 4 landmarks (1, 3) sit at the centre in every image: the detector collapsed."
     ]
 
 
 def test_where_all_are_pinned_they_are_not_listed(scene):
     _, truth, found = scene
     assert look(truth, np.zeros_like(found)).warnings() == [
-        "All 4 landmarks sit at the centre in every picture: the detector collapsed."
+        "All 4 landmarks sit at the centre in every image: the detector collapsed."
     ]
 
 
@@ -65,7 +65,7 @@ def test_landmarks_that_stay_in_one_place_elsewhere(scene):
     assert health.still == [False, False, True, False]
     assert not any(health.pinned)
     assert health.warnings() == [
-        "1 of 4 landmarks (2) stays in one place whatever the picture shows."
+        "1 of 4 landmarks (2) stays in one place whatever the image shows."
     ]
 
 
@@ -91,7 +91,7 @@ def test_landmarks_outside_of_the_face(scene):
     found[: COUNT // 4, 0] = truth[: COUNT // 4, 2] - (0.9, 0)
     health = look(truth, found, [0.9, 0.9, 0.9, 0.01])
     assert health.outside == [0.25, 0, 0, 1]
-    assert health.warnings() == ["1 of 4 landmarks (3) lies outside of the face in most pictures."]
+    assert health.warnings() == ["1 of 4 landmarks (3) lies outside of the face in most images."]
 
 
 def test_landmarks_that_move_on_their_own(scene):
@@ -108,7 +108,7 @@ def test_where_it_could_not_be_measured_nothing_is_said_of_it(scene):
     assert health.warnings() == []
 
 
-def test_of_one_picture_nothing_can_be_said_to_stay(scene):
+def test_of_one_image_nothing_can_be_said_to_stay(scene):
     _, truth, found = scene
     assert look(truth[:1], found[:1]).still == [False] * 4
 

@@ -36,7 +36,7 @@ def test_another_pair_normalises_otherwise():
     assert np.allclose(errors, 5 / np.sqrt(50))
 
 
-def test_errors_do_not_depend_on_the_size_of_the_picture(rng):
+def test_errors_do_not_depend_on_the_size_of_the_image(rng):
     predicted = TRUTH + rng.normal(size=TRUTH.shape)
     expected = normalised_errors(predicted, TRUTH, (0, 1))
     assert np.allclose(normalised_errors(predicted * 4 + 9, TRUTH * 4 + 9, (0, 1)), expected)
@@ -103,11 +103,11 @@ def test_the_interval_covers_the_mean_as_often_as_it_says(rng):
     assert 0.88 < covered / trials < 0.99
 
 
-def test_one_picture_has_an_interval_of_no_width():
+def test_one_image_has_an_interval_of_no_width():
     assert bootstrap(np.array([4.0]), seed=0) == (4.0, 4.0)
 
 
-def test_many_pictures_are_drawn_in_parts(rng, monkeypatch):
+def test_many_images_are_drawn_in_parts(rng, monkeypatch):
     errors = rng.normal(5, 2, 50)
     whole = bootstrap(errors, seed=1)
     monkeypatch.setattr("lmkit.evaluation.measures._AT_A_TIME", 500)

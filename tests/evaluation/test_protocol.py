@@ -16,7 +16,7 @@ SIZE = 16
 
 
 class Shapes(Dataset):
-    """Pictures of one colour and of any size; the colour is the picture's number."""
+    """Images of one colour and of any size; the colour is the image's number."""
 
     def __init__(self, sizes, seed=0, points=3):
         rng = np.random.default_rng(seed)
@@ -26,7 +26,7 @@ class Shapes(Dataset):
         self.sizes = sizes
         self.points = []
         for width, height in sizes:
-            # Whole pixels are kept by the colour's picture; points may lie anywhere in it.
+            # Whole pixels are kept by the colour's image; points may lie anywhere in it.
             own = rng.uniform(0.3, 0.7, (points, 2)) * (width, height)
             self.points.append(own.astype(np.float32))
         self.broken = set()
@@ -136,7 +136,7 @@ def test_the_pair_that_normalises_is_the_datas():
     assert eyes.forward != other.forward
 
 
-def test_pictures_without_points_are_left_out():
+def test_images_without_points_are_left_out():
     dataset = Shapes(MIXED)
     run = Knowing(dataset)
     for index in (0, 1, 80):
@@ -147,7 +147,7 @@ def test_pictures_without_points_are_left_out():
     assert report.forward < 0.2
 
 
-def test_unreadable_pictures_are_left_out_and_counted_up_to_the_limit():
+def test_unreadable_images_are_left_out_and_counted_up_to_the_limit():
     dataset = Shapes(MIXED)
     dataset.broken = {3, 90}
     report = measure(Knowing(dataset), dataset)
@@ -155,7 +155,7 @@ def test_unreadable_pictures_are_left_out_and_counted_up_to_the_limit():
     assert report.forward < 0.2
     dataset.broken = set(range(30))
     assert measure(Knowing(dataset), dataset, max_unreadable=0.5).unreadable == 30
-    with pytest.raises(LmkitError, match="30 of 120 pictures") as caught:
+    with pytest.raises(LmkitError, match="30 of 120 images") as caught:
         measure(Knowing(dataset), dataset)
     assert caught.value.code == ExitCode.DATA
 
@@ -166,7 +166,7 @@ def test_data_without_annotation_is_refused(part, word):
     run = Knowing(dataset)
     for index in part:
         dataset.points[index] = None
-    with pytest.raises(LmkitError, match=f"shapes has no annotated picture to {word} with") as e:
+    with pytest.raises(LmkitError, match=f"shapes has no annotated image to {word} with") as e:
         measure(run, dataset)
     assert e.value.code == ExitCode.DATA
     assert "--data" in e.value.remedy
@@ -174,14 +174,14 @@ def test_data_without_annotation_is_refused(part, word):
 
 def test_data_without_a_held_out_part_is_refused():
     dataset = Shapes(MIXED)
-    with pytest.raises(LmkitError, match="no picture to test with: none is held out"):
+    with pytest.raises(LmkitError, match="no image to test with: none is held out"):
         measure(Knowing(dataset), dataset, test=[])
 
 
-def test_pictures_that_cannot_be_read_at_all_are_refused():
+def test_images_that_cannot_be_read_at_all_are_refused():
     dataset = Shapes(MIXED)
     dataset.broken = set(FIT)
-    with pytest.raises(LmkitError, match="None of 80 annotated pictures can be read"):
+    with pytest.raises(LmkitError, match="None of 80 annotated images can be read"):
         measure(Knowing(dataset), dataset)
 
 
@@ -316,11 +316,11 @@ def test_points_are_fitted_and_tested_where_they_are_known():
     assert report.forward_per_point[1] != whole.forward_per_point[1]
     assert np.allclose(report.errors[10:, 1], own.errors[:, 1])
     assert report.forward == pytest.approx(np.nanmean(report.errors, axis=1).mean())
-    assert any("Some points are not known in some pictures" in note for note in report.remarks)
+    assert any("Some points are not known in some images" in note for note in report.remarks)
     assert report.backward is not None
 
 
-def test_pictures_without_the_normalising_pair_are_left_out_and_counted():
+def test_images_without_the_normalising_pair_are_left_out_and_counted():
     dataset = Shapes(MIXED)
     hide(dataset, TEST[:4], [0])
     dataset.points[TEST[4]][1] = dataset.points[TEST[4]][0]
@@ -332,7 +332,7 @@ def test_pictures_without_the_normalising_pair_are_left_out_and_counted():
     assert by_nose.normalised_by == ("right eye", "nose")
 
 
-def test_where_no_picture_has_the_pair_it_says_how_to_choose_another():
+def test_where_no_image_has_the_pair_it_says_how_to_choose_another():
     dataset = Shapes(MIXED)
     hide(dataset, TEST, [0])
     with pytest.raises(LmkitError, match="left eye and right eye, in different places") as caught:
@@ -340,7 +340,7 @@ def test_where_no_picture_has_the_pair_it_says_how_to_choose_another():
     assert "--normalise-by" in caught.value.remedy
 
 
-def test_where_no_picture_is_complete_there_is_no_backward_error_and_it_says_so():
+def test_where_no_image_is_complete_there_is_no_backward_error_and_it_says_so():
     dataset = Shapes(MIXED)
     hide(dataset, FIT, [2])
     report = measure(Knowing(dataset), dataset, FULL)
@@ -348,7 +348,7 @@ def test_where_no_picture_is_complete_there_is_no_backward_error_and_it_says_so(
     assert report.to_dict()["backward"] == {"nme": None, "per_landmark": None}
     assert report.to_dict()["forward"]["per_point"]["nose"] is None
     assert report.labelled == []
-    assert "Known in no picture to fit on, and not measured: nose." in report.remarks
+    assert "Known in no image to fit on, and not measured: nose." in report.remarks
     assert any("no backward error" in remark for remark in report.remarks)
     assert np.isfinite(report.forward)
 
@@ -373,7 +373,7 @@ def test_68_points_and_their_pair():
     assert len(report.forward_per_point) == 68
 
 
-def test_the_report_keeps_every_picture():
+def test_the_report_keeps_every_image():
     dataset = Shapes(MIXED)
     report = measure(Knowing(dataset, noise=0.1), dataset)
     assert report.indices == TEST

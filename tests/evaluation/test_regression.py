@@ -66,7 +66,7 @@ def test_landmarks_that_fell_onto_one_another_do_not_blow_up(rng):
     assert np.abs(mapped - (one * 2 + 1)).max() < 1e-3
 
 
-def test_fewer_pictures_than_unknowns_are_fitted_without_wild_slopes(rng):
+def test_fewer_images_than_unknowns_are_fitted_without_wild_slopes(rng):
     inputs, outputs, new = points(rng, 5, 30), points(rng, 5, 5), points(rng, 50, 30)
     mapped = LinearMap(inputs, outputs)
     assert np.abs(mapped(inputs) - outputs).max() < 1e-2
@@ -122,7 +122,7 @@ def test_without_bias_it_is_least_squares_through_the_origin(rng):
     assert np.allclose(LinearMap(inputs, outputs, bias=False, ridge=0)(0 * new), 0)
 
 
-def test_without_bias_few_pictures_take_the_smallest_solution(rng):
+def test_without_bias_few_images_take_the_smallest_solution(rng):
     inputs, outputs, new = points(rng, 1, 4), points(rng, 1, 3), points(rng, 6, 4)
     x = inputs.reshape(1, 8)
     expected = (new.reshape(6, 8) @ x.T / (x @ x.T)) @ outputs.reshape(1, 6)

@@ -15,7 +15,7 @@ from lmkit.evaluation.report import Report, folder_name
 
 
 def report(**changes):
-    """A report of three pictures and two points, one of them known in two."""
+    """A report of three images and two points, one of them known in two."""
     errors = np.array([[1.0, 3.0], [5.0, np.nan], [2.0, 2.0]])
     parts = {
         "keys": ["a,b.png", "d\udce9.png", "c.png"],
@@ -53,7 +53,7 @@ def report(**changes):
     return Report(**{**parts, **changes})
 
 
-def test_a_pictures_error_is_the_mean_of_its_known_points_and_the_figure_the_mean_of_these():
+def test_an_images_error_is_the_mean_of_its_known_points_and_the_figure_the_mean_of_these():
     made = report()
     assert made.per_image.tolist() == [2, 5, 2]
     assert made.forward == 3
@@ -144,14 +144,14 @@ def test_on_the_terminal(capsys):
         "error, percent of the distance between left and right NME % 95 % interval",
         "forward, with bias (lmkit) 3.00 2.00 to 5.00",
         "forward, without bias (jakab2018) 4.00 mean shape 11.00",
-        "failures, pictures with an error above 4 % 33.3 %",
+        "failures, images with an error above 4 % 33.3 %",
         "area under the error curve up to 4 % 33.3 %",
         "spread of the landmarks, mean 5.0 % of the side",
         "left 2.67 right 2.50",
         "1 (fitted on 2) 7.50 all 10 3.00",
-        "Fitted on 10 and tested on 3 pictures of csv, framed by 'crop', after 7 steps; seed 0.",
+        "Fitted on 10 and tested on 3 images of csv, framed by 'crop', after 7 steps; seed 0.",
         "Convention lmkit: with bias, ridge 0.0001 of the mean variance.",
-        "Left out, because left and right are not both known: 1 test picture.",
+        "Left out, because left and right are not both known: 1 test image.",
         "a remark",
     ):
         assert words in said
@@ -175,6 +175,6 @@ def test_the_terminal_warns_and_marks_the_main_figure(capsys):
     said = lines_of(report(**changes, stability=SimpleNamespace(mean=1.5, images=9)), capsys)
     assert "forward, with bias (lmkit) 3.00 forward, without bias (jakab2018) 4.00 2.00 to" in said
     assert "backward, from annotated points to landmarks 6.00" in said
-    assert "stability, 9 turned pictures 1.50 pixels of 128" in said
-    assert "Warning: 1 of 1 landmarks (0) sits at the centre in every picture" in said
-    assert "labelled pictures" not in said
+    assert "stability, 9 turned images 1.50 pixels of 128" in said
+    assert "Warning: 1 of 1 landmarks (0) sits at the centre in every image" in said
+    assert "labelled images" not in said

@@ -18,7 +18,7 @@ SIZE = 64
 
 
 class Blobs(Dataset):
-    """A bright blob on black, somewhere in each picture."""
+    """A bright blob on black, somewhere in each image."""
 
     point_names = ("a", "b")
 
@@ -71,7 +71,7 @@ def stability_of(detect, count=12, images=12, seed=0, dataset=None):
     return measure_stability(run, dataset, found, images=images, seed=seed, **options)
 
 
-def test_a_detector_that_follows_the_picture_is_stable():
+def test_a_detector_that_follows_the_image_is_stable():
     stability = stability_of(centroid)
     assert stability.mean < 0.15, "pixels of 128: what resampling leaves"
     assert stability.images == 12
@@ -98,14 +98,14 @@ def test_an_exactly_equivariant_detector_has_no_deviation_in_closed_form():
     assert np.abs(deviations(found, warp.map_points(found), warp)).max() < 1e-4
 
 
-def test_deviations_are_measured_in_the_turned_picture():
+def test_deviations_are_measured_in_the_turned_image():
     warp = AffineWarp(torch.tensor([[[0.0, -0.5, 0.0], [0.5, 0.0, 0.0]]]))  # 90 degrees, halved
     found = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     after = torch.tensor([[[0.0, 0.5], [0.0, 0.0]]])
     assert deviations(found, after, warp).tolist() == [[0.0, 32.0]]
 
 
-def test_landmarks_that_leave_the_picture_do_not_count():
+def test_landmarks_that_leave_the_image_do_not_count():
     warp = AffineWarp(torch.tensor([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]]]))
     found = torch.tensor([[[0.8, 0.0], [0.0, 0.0]]])
     gone, stays = deviations(found, found, warp)[0]
@@ -113,7 +113,7 @@ def test_landmarks_that_leave_the_picture_do_not_count():
     assert stays == 32
 
 
-def test_rotations_are_random_bounded_and_keep_the_whole_picture():
+def test_rotations_are_random_bounded_and_keep_the_whole_image():
     keys = [f"{number}" for number in range(2000)]
     warp = rotations(keys, seed=1)
     angles = torch.atan2(warp.matrix[:, 1, 0], warp.matrix[:, 0, 0]).rad2deg()
@@ -125,13 +125,13 @@ def test_rotations_are_random_bounded_and_keep_the_whole_picture():
     assert torch.allclose(moved, torch.ones(2000), atol=1e-5)
 
 
-def test_an_angle_is_the_pictures_own():
+def test_an_angle_is_the_images_own():
     alone = rotations(["b"], seed=1).matrix
     assert torch.equal(rotations(["a", "b", "c"], seed=1).matrix[1:2], alone)
     assert not torch.equal(rotations(["b"], seed=2).matrix, alone)
 
 
-def test_some_of_the_pictures_are_taken_evenly():
+def test_some_of_the_images_are_taken_evenly():
     seen = []
 
     def detect(images):
@@ -145,7 +145,7 @@ def test_some_of_the_pictures_are_taken_evenly():
     assert stability_of(centroid, seed=1) != stability_of(centroid, seed=2)
 
 
-def test_pictures_that_have_gone_since_leave_nothing_to_measure():
+def test_images_that_have_gone_since_leave_nothing_to_measure():
     dataset, unreadable = Blobs(3), Unreadable(1.0)
     run = run_with(centroid)
     options = {"batch_size": 5, "unreadable": unreadable}

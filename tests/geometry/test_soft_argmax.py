@@ -43,7 +43,7 @@ def test_the_softmax_of_each_map_sums_to_1_and_is_as_its_formula_says():
     assert torch.equal(mean_position(maps), soft_argmax(scores, beta=2.0))
 
 
-def test_an_even_map_is_found_at_the_centre_of_the_picture():
+def test_an_even_map_is_found_at_the_centre_of_the_image():
     points = soft_argmax(torch.full((2, 3, 5, 7), 3.0))
     torch.testing.assert_close(points, torch.zeros(2, 3, 2), atol=1e-6, rtol=0)
 

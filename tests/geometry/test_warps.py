@@ -122,27 +122,27 @@ def test_a_thin_plate_grid_is_as_precise_as_float32_allows():
 
 
 @pytest.mark.parametrize("warp", [similarity(), ThinPlateWarp(control_points(10))])
-def test_the_identity_leaves_pictures_and_points_alone(warp):
-    pictures = torch.rand(1, 3, 20, 30)
-    torch.testing.assert_close(warp(pictures), pictures, atol=1e-5, rtol=0)
+def test_the_identity_leaves_images_and_points_alone(warp):
+    images = torch.rand(1, 3, 20, 30)
+    torch.testing.assert_close(warp(images), images, atol=1e-5, rtol=0)
     points = some_points(1)
     torch.testing.assert_close(warp.map_points(points), points, atol=1e-6, rtol=0)
     torch.testing.assert_close(warp.sample_points(points), points, atol=1e-6, rtol=0)
 
 
 def test_a_shift_by_whole_pixels_moves_pixels_and_repeats_the_edge():
-    picture = torch.arange(5.0).expand(1, 1, 4, 5)
-    moved = similarity(shift=(2 * 2 / 5, 0.0))(picture)
+    image = torch.arange(5.0).expand(1, 1, 4, 5)
+    moved = similarity(shift=(2 * 2 / 5, 0.0))(image)
     expected = torch.tensor([0.0, 0, 0, 1, 2]).expand(1, 1, 4, 5)
     torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)
 
 
-def test_a_positive_angle_turns_the_picture_clockwise():
+def test_a_positive_angle_turns_the_image_clockwise():
     right, down = torch.tensor([[[0.5, 0.0]]]), torch.tensor([[[0.0, 0.5]]])
     torch.testing.assert_close(similarity(degrees=90).map_points(right), down)
-    picture = torch.rand(1, 3, 8, 8)
-    turned = picture.rot90(-1, dims=(2, 3))
-    torch.testing.assert_close(similarity(degrees=90)(picture), turned, atol=1e-4, rtol=0)
+    image = torch.rand(1, 3, 8, 8)
+    turned = image.rot90(-1, dims=(2, 3))
+    torch.testing.assert_close(similarity(degrees=90)(image), turned, atol=1e-4, rtol=0)
 
 
 def test_a_similarity_magnifies_about_the_centre_then_shifts():
@@ -163,14 +163,14 @@ def test_affine_warps_compose_like_their_matrices():
     )
 
 
-def test_every_picture_of_a_batch_has_its_own_warp():
+def test_every_image_of_a_batch_has_its_own_warp():
     degrees = torch.tensor([0.0, 20.0, -35.0])
     warp = AffineWarp.from_similarity(degrees.deg2rad(), torch.ones(3), torch.zeros(3, 2))
-    pictures, points = torch.rand(3, 3, 16, 16), some_points(3)
+    images, points = torch.rand(3, 3, 16, 16), some_points(3)
     for index in range(3):
         alone = similarity(degrees=degrees[index].item())
         one = slice(index, index + 1)
-        torch.testing.assert_close(warp(pictures)[one], alone(pictures[one]))
+        torch.testing.assert_close(warp(images)[one], alone(images[one]))
         torch.testing.assert_close(warp.map_points(points)[one], alone.map_points(points[one]))
 
 
@@ -178,11 +178,11 @@ def test_every_picture_of_a_batch_has_its_own_warp():
 def test_a_thin_plate_with_affine_targets_is_that_affine_warp(side):
     affine = shear()
     plate = ThinPlateWarp(affine.sample_points(control_points(side).expand(2, -1, -1)))
-    pictures, points = torch.rand(2, 3, 24, 24), some_points(2)
+    images, points = torch.rand(2, 3, 24, 24), some_points(2)
     close = {"atol": 5e-6, "rtol": 0.0}
     torch.testing.assert_close(plate.sample_points(points), affine.sample_points(points), **close)
     torch.testing.assert_close(plate.map_points(points), affine.map_points(points), **close)
-    torch.testing.assert_close(plate(pictures), affine(pictures), atol=5e-4, rtol=0)
+    torch.testing.assert_close(plate(images), affine(images), atol=5e-4, rtol=0)
 
 
 def test_a_thin_plate_takes_its_control_points_to_its_targets():
@@ -202,14 +202,14 @@ def test_control_points_must_be_a_square_grid(count):
 @every_warp
 def test_beyond_the_edge_the_edge_is_repeated_like_border_padding(make):
     warp = make()
-    pictures = torch.rand(warp.batch, 3, 16, 24, generator=seeded())
+    images = torch.rand(warp.batch, 3, 16, 24, generator=seeded())
     expected = functional.grid_sample(
-        pictures, warp.sample_grid(16, 24), padding_mode="border", align_corners=False
+        images, warp.sample_grid(16, 24), padding_mode="border", align_corners=False
     )
-    torch.testing.assert_close(warp(pictures), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(warp(images), expected, atol=1e-5, rtol=0)
 
 
-def test_a_picture_that_is_moved_away_shows_its_edge_alone():
+def test_an_image_that_is_moved_away_shows_its_edge_alone():
     moved = similarity(shift=(5.0, 5.0))(torch.arange(12.0).reshape(1, 1, 3, 4))
     torch.testing.assert_close(moved, torch.zeros(1, 1, 3, 4), atol=1e-5, rtol=0)
 
@@ -242,20 +242,20 @@ def test_at_control_points_gradients_are_finite():
     torch.testing.assert_close(points.grad, torch.full_like(points, 2.0), atol=1e-4, rtol=0)
 
 
-def test_gradients_reach_the_pictures():
-    pictures = torch.rand(2, 1, 5, 6, dtype=DOUBLE, requires_grad=True)
-    assert torch.autograd.gradcheck(bend(dtype=DOUBLE), pictures)
+def test_gradients_reach_the_images():
+    images = torch.rand(2, 1, 5, 6, dtype=DOUBLE, requires_grad=True)
+    assert torch.autograd.gradcheck(bend(dtype=DOUBLE), images)
 
 
 @every_warp
 def test_autocast_changes_nothing(make):
     warp, again = make(), make()
-    pictures = torch.rand(warp.batch, 3, 16, 16)
+    images = torch.rand(warp.batch, 3, 16, 16)
     points = some_points(warp.batch).requires_grad_()
-    expected = [warp(pictures), warp.map_points(points), warp.sample_points(points)]
+    expected = [warp(images), warp.map_points(points), warp.sample_points(points)]
     (gradient,) = torch.autograd.grad(expected[1].sum(), points)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        under = [again(pictures), again.map_points(points), again.sample_points(points)]
+        under = [again(images), again.map_points(points), again.sample_points(points)]
         (gradient_under,) = torch.autograd.grad(under[1].sum(), points)
         made_under = make().map_points(points)
     found = [*under, gradient_under, made_under]
@@ -264,12 +264,12 @@ def test_autocast_changes_nothing(make):
 
 
 @every_warp
-def test_half_precision_pictures_are_sampled_in_float32(make):
+def test_half_precision_images_are_sampled_in_float32(make):
     warp = make()
-    pictures = torch.rand(warp.batch, 3, 64, 64).to(torch.bfloat16)
-    moved = warp(pictures)
+    images = torch.rand(warp.batch, 3, 64, 64).to(torch.bfloat16)
+    moved = warp(images)
     assert moved.dtype is torch.bfloat16
-    torch.testing.assert_close(moved, warp(pictures.float()).to(torch.bfloat16), atol=0, rtol=0)
+    torch.testing.assert_close(moved, warp(images.float()).to(torch.bfloat16), atol=0, rtol=0)
 
 
 def test_half_precision_points_and_parameters_are_computed_in_float32():
@@ -315,15 +315,15 @@ def test_a_warp_needs_only_its_two_maps():
     swirl = Swirl()
     points = some_points(2)
     torch.testing.assert_close(swirl.map_points(swirl.sample_points(points)), points)
-    pictures = gaussian_heatmaps(torch.tensor([[[0.4, 0.0]]] * 2), 64, 64, 1.5)
-    top = swirl(pictures).flatten(1).argmax(dim=1)
+    images = gaussian_heatmaps(torch.tensor([[[0.4, 0.0]]] * 2), 64, 64, 1.5)
+    top = swirl(images).flatten(1).argmax(dim=1)
     found = from_pixels(torch.stack((top % 64, top // 64), dim=-1), 64, 64)
     wanted = swirl.map_points(torch.tensor([[[0.4, 0.0]]] * 2))[:, 0]
     assert (found - wanted).norm(dim=-1).max() < 2 / 64
 
 
 @pytest.mark.parametrize("rows", [slice(1, 3), torch.tensor([3, 0])])
-def test_some_rows_of_a_warp_are_the_warps_of_those_pictures(rows):
+def test_some_rows_of_a_warp_are_the_warps_of_those_images(rows):
     generator = torch.Generator().manual_seed(0)
     affine = AffineWarp.from_similarity(
         angle=torch.randn(4, generator=generator) / 3,

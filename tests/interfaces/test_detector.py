@@ -33,10 +33,10 @@ def test_a_detector_needs_its_number_of_landmarks_by_name():
 def test_points_are_read_from_the_score_maps():
     images = torch.zeros(2, 3, 8, 12)
     spots = torch.tensor([[[2, 3], [11, 0], [5, 7]], [[0, 0], [6, 6], [1, 2]]])
-    for picture in range(2):
+    for image in range(2):
         for colour in range(3):
-            x, y = spots[picture, colour]
-            images[picture, colour, y, x] = 1.0
+            x, y = spots[image, colour]
+            images[image, colour, y, x] = 1.0
     found = Brightest()(images)
     assert found.points.shape == (2, 3, 2)
     torch.testing.assert_close(to_pixels(found.points, 8, 12), spots.float(), atol=1e-4, rtol=0)

@@ -7,7 +7,7 @@ from lmkit.interfaces.landmarks import Landmarks
 
 
 class Painter(HeatmapGenerator):
-    """Paints the target's heatmaps over the picture, and keeps what it was given."""
+    """Paints the target's heatmaps over the image, and keeps what it was given."""
 
     def redraw(self, images, heatmaps):
         self.seen = heatmaps

@@ -36,7 +36,7 @@ def test_its_length_is_the_batch():
 @pytest.mark.parametrize(
     "index", [slice(1, 3), torch.tensor([3, 0, 0]), torch.tensor([True, False, True, False])]
 )
-def test_an_index_picks_pictures_in_every_field(index):
+def test_an_index_picks_images_in_every_field(index):
     every = landmarks(4)
     for picked, field in zip(fields(every[index]), fields(every), strict=True):
         assert torch.equal(picked, field[index])

@@ -108,7 +108,7 @@ def test_neighbours_by_number_are_not_neighbours_by_choice():
 
 @pytest.mark.parametrize("batch", [0, 1])
 def test_alone_there_is_nobody_else(batch):
-    with pytest.raises(ValueError, match=f"a batch of {batch} has no other picture"):
+    with pytest.raises(ValueError, match=f"a batch of {batch} has no other image"):
         draw(batch)
 
 

@@ -76,7 +76,7 @@ def write(name: str, content: object) -> None:
 
 
 def draw(*names: str) -> None:
-    """Write a picture of noise under each name."""
+    """Write an image of noise under each name."""
     for number, name in enumerate(names):
         path = DATA / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def draw(*names: str) -> None:
 
 
 def lay_out_lists() -> None:
-    """Pictures in a folder, in a CSV, with .pts files beside them, and in COCO's JSON."""
+    """Images in a folder, in a CSV, with .pts files beside them, and in COCO's JSON."""
     draw(*(f"folder/{name}" for name in NAMES))
     rows = "".join(f"folder/{name},{name[5]},4,5,15.5,5\n" for name in NAMES)
     write("list.csv", f"file,subject,x0,y0,x1,y1\n{rows}")

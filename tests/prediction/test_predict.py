@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit.data.pictures import load_image
+from lmkit.data.image_files import load_image
 from lmkit.drawing.points import colours
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.prediction import predict
-from lmkit.prediction.album import find_pictures
+from lmkit.prediction.album import find_images
 from lmkit.prediction.predict import predict_files
 from lmkit.run.run import open_run
 
@@ -56,13 +56,13 @@ def read_json(path):
 
 
 @pytest.mark.parametrize(("form", "read"), [("csv", read_csv), ("json", read_json)])
-def test_the_file_holds_the_points_of_every_picture(run, album, tmp_path, form, read):
+def test_the_file_holds_the_points_of_every_image(run, album, tmp_path, form, read):
     save(album / 'odd, "name".png', (33, 44), 7)
-    found = find_pictures([album])
+    found = find_images([album])
     result = predict_files(run, found, tmp_path / "out", form=form, batch_size=2)
     assert result.to_dict() == {
         "landmarks": str(tmp_path / "out" / f"landmarks.{form}"),
-        "pictures": 5,
+        "images": 5,
         "unreadable": 0,
         "reasons": {},
         "unreadable_file": None,
@@ -78,7 +78,7 @@ def test_the_file_holds_the_points_of_every_picture(run, album, tmp_path, form, 
 def test_a_csv_can_be_read_back_as_data(run, album, tmp_path):
     from lmkit.data.sets.table import Table
 
-    result = predict_files(run, find_pictures([album]), tmp_path / "out")
+    result = predict_files(run, find_images([album]), tmp_path / "out")
     data = Table(path=result.landmarks, root=album)
     assert data.annotation(0).points.shape == (3, 2)
 
@@ -90,23 +90,23 @@ def test_neither_batches_nor_processes_nor_order_change_what_is_found(
 ):
     for number in range(20):
         save(album / f"{number}.png", (30 + number, 40), number)
-    (album / "7.png").write_text("no picture")
-    found = find_pictures([album])
+    (album / "7.png").write_text("no image")
+    found = find_images([album])
     expected = read_csv(predict_files(run, found, tmp_path / "one", batch_size=1).landmarks)
     assert len(expected) == 23
-    for size, pictures in ((3, found[:]), (32, found[::-1])):
+    for size, images in ((3, found[:]), (32, found[::-1])):
         out = tmp_path / f"out-{size}"
         heard = []
         result = predict_files(
-            run, pictures, out, overlays=overlays, batch_size=size, workers=workers,
+            run, images, out, overlays=overlays, batch_size=size, workers=workers,
             progress=lambda done, total, heard=heard: heard.append((done, total)),
         )  # fmt: skip
         written = read_csv(result.landmarks)
-        assert list(written) == [name for name, _ in pictures if name != "7.png"]
+        assert list(written) == [name for name, _ in images if name != "7.png"]
         for name, (width, height, points) in written.items():
             assert (width, height) == expected[name][:2]
             assert np.allclose(points, expected[name][2], atol=2e-3)
-        assert result.reasons == {"7.png": "it is not a picture of a known format"}
+        assert result.reasons == {"7.png": "it is not an image of a known format"}
         assert [done for done, _ in heard] == sorted(done for done, _ in heard)
         assert heard[-1] == (24, 24)
         drawn = {path.name for path in (out / "overlays").rglob("*.png")}
@@ -114,7 +114,7 @@ def test_neither_batches_nor_processes_nor_order_change_what_is_found(
     assert not multiprocessing.active_children()
 
 
-def test_whole_pictures_stay_where_they_are_read(run, tmp_path):
+def test_whole_images_stay_where_they_are_read(run, tmp_path):
     large = save(tmp_path / "large.png", (900, 700))
     read = predict._Reader([("large.png", large)] * 4, run.framer)
     result = read(range(4))
@@ -132,16 +132,16 @@ def read_reasons(path):
     return rows
 
 
-def test_unreadable_pictures_are_skipped_and_named_in_order(run, album, tmp_path):
-    (album / "b.jpg").write_text("no picture")
+def test_unreadable_images_are_skipped_and_named_in_order(run, album, tmp_path):
+    (album / "b.jpg").write_text("no image")
     (album / "z.png").write_bytes((album / "c.png").read_bytes()[:200])
     heard = []
-    found = find_pictures([album])
+    found = find_images([album])
     result = predict_files(
         run, found, tmp_path / "out", batch_size=2, progress=lambda *both: heard.append(both)
     )
     assert list(result.reasons) == ["b.jpg", "z.png"]
-    assert "not a picture" in result.reasons["b.jpg"]
+    assert "not an image" in result.reasons["b.jpg"]
     assert result.unreadable == 2
     assert result.unreadable_file == tmp_path / "out" / "unreadable.csv"
     assert read_reasons(result.unreadable_file) == [[*item] for item in result.reasons.items()]
@@ -152,16 +152,16 @@ def test_unreadable_pictures_are_skipped_and_named_in_order(run, album, tmp_path
     assert not (tmp_path / "out" / "unreadable.csv").exists()
 
 
-def test_of_many_unreadable_pictures_only_the_first_are_kept(run, album, tmp_path):
+def test_of_many_unreadable_images_only_the_first_are_kept(run, album, tmp_path):
     for number in range(40):
-        (album / f"{number:02}.jpg").write_text("no picture")
-    result = predict_files(run, find_pictures([album]), tmp_path / "out", batch_size=7, workers=2)
-    assert (result.pictures, result.unreadable) == (4, 40)
+        (album / f"{number:02}.jpg").write_text("no image")
+    result = predict_files(run, find_images([album]), tmp_path / "out", batch_size=7, workers=2)
+    assert (result.images, result.unreadable) == (4, 40)
     assert list(result.reasons) == [f"{number:02}.jpg" for number in range(10)]
     assert len(read_reasons(result.unreadable_file)) == 40
 
 
-def test_a_picture_that_vanishes_before_it_is_drawn_is_named(run, album, tmp_path, monkeypatch):
+def test_an_image_that_vanishes_before_it_is_drawn_is_named(run, album, tmp_path, monkeypatch):
     real = predict.draw_points
 
     def draw(*arguments):
@@ -169,23 +169,23 @@ def test_a_picture_that_vanishes_before_it_is_drawn_is_named(run, album, tmp_pat
         return real(*arguments)
 
     monkeypatch.setattr(predict, "draw_points", draw)
-    result = predict_files(run, find_pictures([album]), tmp_path / "out")
-    assert (result.pictures, result.unreadable) == (4, 1)
+    result = predict_files(run, find_images([album]), tmp_path / "out")
+    assert (result.images, result.unreadable) == (4, 1)
     assert "not drawn, since it cannot be read again" in result.reasons["one/a.png"]
 
 
-def test_without_a_readable_picture_nothing_is_written(run, tmp_path):
+def test_without_a_readable_image_nothing_is_written(run, tmp_path):
     for name in ("a.jpg", "b.jpg"):
-        (tmp_path / name).write_text("no picture")
+        (tmp_path / name).write_text("no image")
     out = tmp_path / "out"
     save(out / "overlays" / "x.png")
     (out / "landmarks.csv").write_text("of an earlier call")
-    with pytest.raises(LmkitError, match=r"None of 2 pictures .* a\.jpg: it is not") as e:
+    with pytest.raises(LmkitError, match=r"None of 2 images .* a\.jpg: it is not") as e:
         predict_files(run, [(n, tmp_path / n) for n in ("a.jpg", "b.jpg")], out)
     assert e.value.code == ExitCode.DATA
-    with pytest.raises(LmkitError, match=r"^a\.jpg cannot be read: it is not a picture"):
+    with pytest.raises(LmkitError, match=r"^a\.jpg cannot be read: it is not an image"):
         predict_files(run, [("a.jpg", tmp_path / "a.jpg")], out)
-    with pytest.raises(LmkitError, match="No picture was given"):
+    with pytest.raises(LmkitError, match="No image was given"):
         predict_files(run, [], out)
     assert (out / "landmarks.csv").read_text() == "of an earlier call"
     assert sorted(path.name for path in out.iterdir()) == ["landmarks.csv", "overlays"]
@@ -204,17 +204,15 @@ def test_what_is_stopped_midway_leaves_the_earlier_file(run, album, tmp_path, wo
 
     out = tmp_path / "out"
     predict_files(run, [("c.png", album / "c.png")], out)
-    (album / "b.jpg").write_text("no picture")
+    (album / "b.jpg").write_text("no image")
     before = (out / "landmarks.csv").read_text()
     with pytest.raises(KeyboardInterrupt):
-        predict_files(
-            run, find_pictures([album]), out, batch_size=1, workers=workers, progress=stop
-        )
+        predict_files(run, find_images([album]), out, batch_size=1, workers=workers, progress=stop)
     assert (out / "landmarks.csv").read_text() == before
     assert {path.name for path in out.iterdir()} == {"landmarks.csv", "overlays"}
 
 
-def test_the_drawing_shows_the_points_on_the_picture(run, album, tmp_path):
+def test_the_drawing_shows_the_points_on_the_image(run, album, tmp_path):
     predict_files(run, [("c.png", album / "c.png")], tmp_path / "out")
     drawn = np.asarray(Image.open(tmp_path / "out" / "overlays" / "c.png.png"))
     original = np.asarray(Image.open(album / "c.png"))
@@ -235,13 +233,13 @@ def test_no_name_leads_a_drawing_out_of_its_folder(run, album, tmp_path, name):
 
 
 def test_drawings_can_be_left_out(run, album, tmp_path):
-    predict_files(run, find_pictures([album]), tmp_path / "out", overlays=False)
+    predict_files(run, find_images([album]), tmp_path / "out", overlays=False)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["landmarks.csv"]
 
 
 def test_a_file_in_the_way_is_named(run, album, tmp_path):
     with pytest.raises(LmkitError, match=r"c\.png.* cannot be written") as caught:
-        predict_files(run, find_pictures([album]), album / "c.png" / "out")
+        predict_files(run, find_images([album]), album / "c.png" / "out")
     assert caught.value.code == ExitCode.STORAGE
 
 
@@ -255,7 +253,7 @@ def test_a_full_disk_keeps_what_was_there(run, album, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(LmkitError, match="No space left on device") as caught:
-        predict_files(run, find_pictures([album]), out)
+        predict_files(run, find_images([album]), out)
     assert caught.value.code == ExitCode.STORAGE
     assert (out / "landmarks.csv").read_text() == before
     assert not list(out.glob(".*"))
@@ -267,7 +265,7 @@ def test_a_drawing_that_cannot_be_written_is_named(run, album, tmp_path, workers
     out.mkdir()
     (out / "overlays").write_text("in the way")
     with pytest.raises(LmkitError, match=r"c\.png\.png cannot be written") as caught:
-        predict_files(run, find_pictures([album]), out, workers=workers)
+        predict_files(run, find_images([album]), out, workers=workers)
     assert caught.value.code == ExitCode.STORAGE
     assert [path.name for path in out.iterdir()] == ["overlays"]
 
@@ -278,15 +276,15 @@ def test_names_of_any_bytes_are_written_as_they_are(run, album, tmp_path):
         (album / name).hardlink_to(album / "c.png")
     except OSError:
         pytest.skip("this file system takes no such name")
-    (album / name.replace("png", "jpg")).write_text("no picture")
-    out = predict_files(run, find_pictures([album]), tmp_path / "out", overlays=False).landmarks
+    (album / name.replace("png", "jpg")).write_text("no image")
+    out = predict_files(run, find_images([album]), tmp_path / "out", overlays=False).landmarks
     assert b"\nodd-\xff.png," in out.read_bytes().replace(b"\r", b"")
     assert b"odd-\xff.jpg," in (out.parent / "unreadable.csv").read_bytes()
-    out = predict_files(run, find_pictures([album]), tmp_path / "out", form="json").landmarks
+    out = predict_files(run, find_images([album]), tmp_path / "out", form="json").landmarks
     assert name in [entry["file"] for entry in json.loads(out.read_text())]
 
 
-def test_pictures_are_read_a_batch_at_a_time(run, album, tmp_path, monkeypatch):
+def test_images_are_read_a_batch_at_a_time(run, album, tmp_path, monkeypatch):
     read = []
     real = predict.load_image
 
@@ -323,20 +321,20 @@ for folder in folders:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
-def test_memory_does_not_grow_with_the_number_of_pictures(trained, tmp_path):
-    picture = save(tmp_path / "picture.png", (8, 8))
+def test_memory_does_not_grow_with_the_number_of_images(trained, tmp_path):
+    image = save(tmp_path / "image.png", (8, 8))
     folders = [tmp_path / str(count) for count in (200, 2000)]
     for folder in folders:
         folder.mkdir()
         for number in range(int(folder.name)):
-            (folder / f"{number:06}.png").hardlink_to(picture)
+            (folder / f"{number:06}.png").hardlink_to(image)
         # A tenth cannot be read.
         for number in range(0, int(folder.name), 10):
-            (folder / f"{number:06}.jpg").write_text("no picture")
+            (folder / f"{number:06}.jpg").write_text("no image")
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, trained, tmp_path / "out", *folders],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert len(json.loads((tmp_path / "out" / "landmarks.json").read_text())) == 2000
     few, many = (int(line) for line in done.stderr.splitlines() if line.isdecimal())
-    assert many - few < 2000  # KiB, which is 1.1 for each picture more
+    assert many - few < 2000  # KiB, which is 1.1 for each image more

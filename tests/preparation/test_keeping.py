@@ -1,4 +1,4 @@
-"""When pictures are cached, where, and what is said of it."""
+"""When images are cached, where, and what is said of it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lmkit.data.cache.cache_folder import entries
-from lmkit.data.cache.on_disk import CachedPictures
+from lmkit.data.cache.on_disk import CachedImages
 from lmkit.data.sets.folder import Folder
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.preparation import keeping as caching
@@ -44,7 +44,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Eight pictures, which four steps of four read twice."""
+    """Eight images, which four steps of four read twice."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(8):
@@ -55,7 +55,7 @@ def photos(tmp_path):
 
 def train(tiny, photos, out, *assignments):
     listener = Listener()
-    data = (f"data.name=folder:{photos}", "loading.held_out=0", "run.picture_every=0")
+    data = (f"data.name=folder:{photos}", "loading.held_out=0", "run.sheet_every=0")
     start(tiny(*data, *assignments), out, [listener])
     return listener
 
@@ -72,8 +72,8 @@ def test_it_is_built_once_and_changes_nothing(tiny, photos, home, tmp_path):
     first = train(tiny, photos, tmp_path / "a")
     (entry,) = entries(home)
     assert entry.label == f"folder:{photos}"
-    assert first.notes[0].startswith(f"Reading 8 pictures once, for the cache {entry.path} (24")
-    assert first.notes[1].startswith("The pictures are cached (")
+    assert first.notes[0].startswith(f"Reading 8 images once, for the cache {entry.path} (24")
+    assert first.notes[1].startswith("The images are cached (")
     assert first.counts == [("reading", 0, 8), ("reading", 8, 8)]
     second = train(tiny, photos, tmp_path / "b")
     assert second.notes == second.counts == []
@@ -89,7 +89,7 @@ def test_training_decodes_nothing_more(tiny, photos, home, tmp_path, monkeypatch
     train(tiny, photos, tmp_path / "b")
 
 
-def test_a_run_that_reads_few_pictures_makes_none_but_uses_one(
+def test_a_run_that_reads_few_images_makes_none_but_uses_one(
     tiny, photos, home, tmp_path, monkeypatch
 ):
     few = "run.steps=3"
@@ -106,21 +106,21 @@ def test_one_out_of_date_is_rebuilt_and_that_is_said(tiny, photos, home, tmp_pat
     listener = train(tiny, photos, tmp_path / "b")
     (entry,) = entries(home)
     assert listener.notes[0] == (
-        f"The cache {entry.path} is out of date: 1 of 8 pictures have changed: it is built anew."
+        f"The cache {entry.path} is out of date: 1 of 8 images have changed: it is built anew."
     )
     train(tiny, photos, tmp_path / "c", "loading.cache=none")
     assert same(weights(tmp_path / "b"), weights(tmp_path / "c"))
 
 
-def test_damaged_pictures_are_put_right_and_that_is_said(tiny, photos, home, tmp_path):
+def test_damaged_images_are_put_right_and_that_is_said(tiny, photos, home, tmp_path):
     train(tiny, photos, tmp_path / "a")
     (entry,) = entries(home)
-    with next(entry.path.glob("pictures-*")).open("r+b") as file:
+    with next(entry.path.glob("images-*")).open("r+b") as file:
         file.seek(500)
         file.write(b"damage")
     listener = train(tiny, photos, tmp_path / "b")
     assert listener.notes == [
-        f"Damaged pictures in the cache {entry.path} were read anew and put right: 1. The disk may "
+        f"Damaged images in the cache {entry.path} were read anew and put right: 1. The disk may "
         "be failing."
     ]
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
@@ -154,7 +154,7 @@ def test_data_that_cannot_say_when_it_changes_is_not_cached(
     monkeypatch.setattr(Folder, "stamp", lambda self, index: None)
     assert train(tiny, photos, tmp_path / "a").notes == []
     (note,) = train(tiny, photos, tmp_path / "b", f"loading.cache={home}").notes
-    assert "cannot say when its pictures change" in note
+    assert "cannot say when its images change" in note
     assert entries(home) == []
 
 
@@ -163,7 +163,7 @@ def test_without_room_training_goes_on_unless_a_folder_was_named(
 ):
     monkeypatch.setattr(caching, "_free", lambda folder: 30 * 1024)
     (note,) = train(tiny, photos, tmp_path / "a").notes
-    assert note.startswith("The pictures are not cached: the cache takes 24.")
+    assert note.startswith("The images are not cached: the cache takes 24.")
     monkeypatch.setattr(caching, "_free", lambda folder: 10 * 1024)
     with pytest.raises(LmkitError, match=r"has no room for it: the cache takes 24\.") as caught:
         train(tiny, photos, tmp_path / "b", f"loading.cache={home}")
@@ -177,7 +177,7 @@ def test_where_it_cannot_be_written_training_goes_on_unless_a_folder_was_named(
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("LMKIT_CACHE", str(tmp_path / "file" / "below"))
     (note,) = train(tiny, photos, tmp_path / "a").notes[-1:]
-    assert "The pictures are not cached: " in note
+    assert "The images are not cached: " in note
     with pytest.raises(LmkitError, match="cannot be written") as caught:
         train(tiny, photos, tmp_path / "b", f"loading.cache={tmp_path / 'file'}")
     assert caught.value.code == ExitCode.STORAGE
@@ -185,10 +185,10 @@ def test_where_it_cannot_be_written_training_goes_on_unless_a_folder_was_named(
 
 def test_evaluation_reads_from_it_and_builds_none(tiny, photos, home, tmp_path):
     train(tiny, photos, tmp_path / "a", "run.steps=3")
-    assert not isinstance(own_data(open_run(tmp_path / "a")).dataset, CachedPictures)
+    assert not isinstance(own_data(open_run(tmp_path / "a")).dataset, CachedImages)
     train(tiny, photos, tmp_path / "b")
     dataset = own_data(open_run(tmp_path / "a")).dataset
-    assert isinstance(dataset, CachedPictures)
+    assert isinstance(dataset, CachedImages)
     os.utime(photos / "3.png", ns=(1, 1))
     assert dataset.framed(3, dataset.framer) is None
     assert dataset.framed(4, dataset.framer) is not None

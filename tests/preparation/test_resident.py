@@ -1,10 +1,10 @@
-"""When pictures lie on the device, and that training is the same where they do."""
+"""When images lie on the device, and that training is the same where they do."""
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from lmkit.data.cache.on_device import ResidentPictures
+from lmkit.data.cache.on_device import ResidentImages
 from lmkit.preparation import keeping as module
 from lmkit.runtime.assemble import build_dataset
 from lmkit.runtime.observer import Observer
@@ -55,11 +55,11 @@ def keep(settings, registry, device, count=8, **changes):
 def gpu(monkeypatch):
     """A device that is called a GPU, and has a megabyte."""
 
-    class Here(ResidentPictures):
+    class Here(ResidentImages):
         def __init__(self, source, indices, *, device, **given):
             super().__init__(source, indices, device=CPU, **given)
 
-    monkeypatch.setattr(module, "ResidentPictures", Here)
+    monkeypatch.setattr(module, "ResidentImages", Here)
     monkeypatch.setattr(module, "free_memory", lambda device: 2**20)
 
 
@@ -81,7 +81,7 @@ def test_where_they_do_not_fit_a_note_says_so(tiny, registry, gpu, monkeypatch, 
     kept, (note,) = keep(settings, registry, CUDA)
     assert not kept
     assert note == (
-        "The 8 pictures that train take 0.0 GiB, more than 25% of the 0.0 GiB free on cuda: they "
+        "The 8 images that train take 0.0 GiB, more than 25% of the 0.0 GiB free on cuda: they "
         "are not kept there."
     )
 
@@ -90,7 +90,7 @@ def test_where_memory_runs_out_a_note_says_so(tiny, registry, monkeypatch):
     def full(*arguments, **given):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(module, "ResidentPictures", full)
+    monkeypatch.setattr(module, "ResidentImages", full)
     kept, (note,) = keep(tiny("loading.resident=always"), registry, CPU)
     assert not kept
     assert note.startswith("cpu has no room")

@@ -31,7 +31,7 @@ def test_rows_are_as_printed(name):
     assert lines == [line.strip() for line in PRINTED[name].strip().splitlines()]
 
 
-def test_few_labelled_pictures_are_as_printed():
+def test_few_labelled_images_are_as_printed():
     assert TABLES["table2"].labelled == {
         1: 9.03, 5: 7.50, 10: 7.09, 100: 3.71, 500: 3.23, 1000: 3.17, 5000: 3.09, None: 3.08
     }  # fmt: skip

@@ -18,20 +18,20 @@ SCRATCH = (
     "(MPII, 19 landmarks) whose filters it remixes (projection)."
 )
 FRAMING = (
-    "Pictures are reduced to their central square. The paper does not state its crops; errors of "
+    "Images are reduced to their central square. The paper does not state its crops; errors of "
     "different crops are not comparable, and the mean shape's error tells how much a crop gives "
     "away."
 )
 REGRESSOR = (
     "The regressor is that of the convention 'lmkit'; the paper's, also with bias, has a ridge of "
-    "another strength, and for N labelled pictures it took N + 1 in a single draw."
+    "another strength, and for N labelled images it took N + 1 in a single draw."
 )
 PRECISION = (
     "The networks ran in bfloat16 where the device is CUDA, and in float32 elsewhere; geometry and "
     "losses in float32."
 )
 IMAGES = {"MAFL": (19_000, 1_000), "AFLW": (10_122, 2_991), "faces": (2_100, 300)}
-MAFL_COUNT = "MAFL: fitted on 19,000 and tested on 1,000 pictures; in the paper 18,997 and 1,000."
+MAFL_COUNT = "MAFL: fitted on 19,000 and tested on 1,000 images; in the paper 18,997 and 1,000."
 
 
 def report(name, nme, **other):
@@ -131,17 +131,17 @@ def test_every_deviation_of_a_scaled_down_run_is_listed(registry, results):
     assert content["comparable"] is False
     assert content["note"] == NOT_COMPARABLE
     assert content["deviations"] == [
-        "Trained on 2,100 pictures of faces (count=2400, pictures_per_subject=2, seed=0), not on "
+        "Trained on 2,100 images of faces (count=2400, images_per_subject=2, seed=0), not on "
         "CelebA (over 200,000).",
-        "faces: fitted on 2,100 and tested on 300 pictures of the same data, held out, not of MAFL "
+        "faces: fitted on 2,100 and tested on 300 images of the same data, held out, not of MAFL "
         "or AFLW.",
-        "faces: 2 unreadable pictures are left out.",
+        "faces: 2 unreadable images are left out.",
         "faces: Half of it is missing.",
         "`run.steps`: 200 instead of 82500.",
         "The detector starts from /weights by projection, whose training is not known here; the "
         "paper's starts from one trained on human pose (MPII, 19 landmarks) whose filters it "
         "remixes (projection).",
-        f"Pictures are padded to a square, after the crop annotated-box (margin 0.5); {LEAK}. The "
+        f"Images are padded to a square, after the crop annotated-box (margin 0.5); {LEAK}. The "
         "paper does not state its crops; errors of different crops are not comparable, and the "
         "mean shape's error tells how much a crop gives away.",
         REGRESSOR,
@@ -186,10 +186,10 @@ def test_less_than_the_paper_is_not_comparable(registry, results, other):
     assert built(registry, "table1", found)["comparable"] is False
 
 
-def test_fewer_pictures_of_the_layout_are_said(registry, results):
+def test_fewer_images_of_the_layout_are_said(registry, results):
     found = results("table1", {"all": [9.0]}, train=4_151, MAFL={}, AFLW={})
     said = built(registry, "table1", found)["deviations"]
-    assert "Trained on 4,151 pictures in the layout of CelebA, which has over 200,000." in said
+    assert "Trained on 4,151 images in the layout of CelebA, which has over 200,000." in said
 
 
 def test_markdown_and_json_have_the_same_numbers(registry, results, tmp_path):
@@ -223,7 +223,7 @@ def test_markdown_and_json_have_the_same_numbers(registry, results, tmp_path):
     assert content["note"] in text
 
 
-def test_the_table_of_few_labelled_pictures(registry, results):
+def test_the_table_of_few_labelled_images(registry, results):
     content = built(registry, "table2", results("table2", {"all": [3.0]}, MAFL={}))
     text = markdown(content)
     rows = {shown[0]: shown[1:] for shown in cells(text)[2:]}
@@ -238,7 +238,7 @@ def test_the_table_of_few_labelled_pictures(registry, results):
         assert shown == [f"{line['published']:.2f}", number(line["measured"]["MAFL"])]
 
 
-def test_several_seeds_of_few_labelled_pictures(registry, results):
+def test_several_seeds_of_few_labelled_images(registry, results):
     content = built(registry, "table2", results("table2", {"all": [3.0, 5.0]}, MAFL={}))
     first = content["labelled"][0]["measured"]["MAFL"]
     assert first["nme"] == 14.0

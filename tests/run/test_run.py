@@ -32,7 +32,7 @@ def enlarge(image, width, height):
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.NEAREST))
 
 
-def test_a_picture_may_come_in_any_form(run, faces, tmp_path):
+def test_an_image_may_come_in_any_form(run, faces, tmp_path):
     image = faces[0]
     expected = run.predict(image)
     assert expected.shape == (3, 2)
@@ -52,7 +52,7 @@ def test_a_picture_may_come_in_any_form(run, faces, tmp_path):
         assert np.array_equal(run.predict(form), expected), name
 
 
-def test_grey_pictures_are_the_same_in_any_form(run, faces):
+def test_grey_images_are_the_same_in_any_form(run, faces):
     grey = Image.fromarray(faces[0]).convert("L")
     expected = run.predict(np.asarray(grey.convert("RGB")))
     array = np.asarray(grey)
@@ -77,13 +77,13 @@ def test_transparent_parts_are_white_as_in_a_file(run, faces, tmp_path):
     assert not np.array_equal(run.predict(image), run.predict(faces[0]))
 
 
-def test_points_are_in_pixels_of_the_picture_that_was_given(run, faces):
+def test_points_are_in_pixels_of_the_image_that_was_given(run, faces):
     image = faces[0]
     expected = run.predict(image)
     doubled = run.predict(enlarge(image, 64, 64))
     # Reducing it again smooths a little.
     assert np.allclose(doubled, (expected + 0.5) * 2 - 0.5, atol=0.5)
-    # The central square is what a picture is cropped to.
+    # The central square is what an image is cropped to.
     wide = np.zeros((64, 104, 3), np.uint8)
     wide[:, 20:84] = enlarge(image, 64, 64)
     assert np.allclose(run.predict(wide), doubled + np.array([20, 0]), atol=1e-4)
@@ -114,20 +114,20 @@ def test_one_by_one_or_together_is_the_same(run, faces):
 def test_no_more_than_a_batch_is_read_ahead(run, faces):
     read = []
 
-    def pictures():
+    def images():
         for number in range(10):
             read.append(number)
             yield faces[number % 5]
 
     ahead = []
-    for done, _ in enumerate(run.predict_each(pictures(), batch_size=3)):
+    for done, _ in enumerate(run.predict_each(images(), batch_size=3)):
         ahead.append(len(read) - done)
     assert len(ahead) == 10
     assert max(ahead) == 3
 
 
 @pytest.mark.parametrize(
-    ("picture", "named"),
+    ("image", "named"),
     [
         (np.zeros((4, 4, 4), np.uint8), r"shape \(4, 4, 4\) and type uint8"),
         (np.zeros((4, 4, 3), np.float32), r"shape \(4, 4, 3\) and type float32"),
@@ -140,16 +140,16 @@ def test_no_more_than_a_batch_is_read_ahead(run, faces):
         ([3], "A int object"),
     ],
 )
-def test_what_is_no_picture_is_refused(run, picture, named):
+def test_what_is_no_image_is_refused(run, image, named):
     with pytest.raises(LmkitError, match=named) as caught:
-        run.predict(picture)
+        run.predict(image)
     assert caught.value.code == ExitCode.DATA
     assert "(H, W, 3)" in caught.value.remedy
 
 
 def test_a_file_that_cannot_be_read_is_named(run, tmp_path):
-    (tmp_path / "text.jpg").write_text("no picture")
-    for name, reason in (("text.jpg", "not a picture"), ("absent.png", "no such file")):
+    (tmp_path / "text.jpg").write_text("no image")
+    for name, reason in (("text.jpg", "not an image"), ("absent.png", "no such file")):
         with pytest.raises(LmkitError, match=rf"{name} cannot be read: .*{reason}") as caught:
             run.predict(tmp_path / name)
         assert caught.value.code == ExitCode.DATA
@@ -239,7 +239,7 @@ def test_other_data_takes_the_settings_of_data_alone(run):
 def test_what_trained_is_never_tested(run):
     """Of 12 subjects with two faces, 10 trained; the ninth has another face if each has three."""
     trained = set(own_data(run).split.to_json(own_data(run).dataset)["train"])
-    more = other_data(run, [read_assignments(["data.count=27", "data.pictures_per_subject=3"])])
+    more = other_data(run, [read_assignments(["data.count=27", "data.images_per_subject=3"])])
     test = [more.dataset.key(index) for index in more.split.test]
     assert test == ["face-0-000008-2"]
     assert trained.isdisjoint(test)
@@ -250,9 +250,7 @@ def test_what_trained_is_never_tested(run):
     )
     others = other_data(run, [read_assignments(["data.seed=5"])])
     assert others.trained == 0
-    with pytest.raises(
-        LmkitError, match="All 2 pictures that would test trained the run"
-    ) as caught:
+    with pytest.raises(LmkitError, match="All 2 images that would test trained the run") as caught:
         other_data(run, [read_assignments(["data.count=16"])])
     assert caught.value.code == ExitCode.DATA
 

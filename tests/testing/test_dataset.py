@@ -156,7 +156,7 @@ class BadPair(Good):
 
 
 class Disagreeing(Good):
-    """Says twice who is on a picture, and otherwise each time."""
+    """Says twice who is on an image, and otherwise each time."""
 
     def subject(self, index):
         return str(index)
@@ -204,10 +204,10 @@ BAD = [
     ("keys", Namesakes, "10 of them shared"),
     ("keys", Numbered, "a text for every key"),
     ("keys", Renamed, "when opened again"),
-    ("keys", Empty, "at least one picture"),
-    ("pictures", Floating, "float64"),
-    ("pictures", Grey, "(8, 12)"),
-    ("pictures", Complaining, "not good enough"),
+    ("keys", Empty, "at least one image"),
+    ("images", Floating, "float64"),
+    ("images", Grey, "(8, 12)"),
+    ("images", Complaining, "not good enough"),
     ("annotation", Outside, "[[40.0, 7.0]]"),
     ("annotation", Swapped, "within the 12 x 8 pixels"),
     ("annotation", Lacking, "(1, 2)"),

@@ -12,7 +12,7 @@ class Good(GeometricDeformation):
     """Shifts and turns a little.
 
     Args:
-        shift: In half sides of the picture.
+        shift: In half sides of the image.
     """
 
     def __init__(self, *, shift: float = 0.1) -> None:
@@ -122,7 +122,7 @@ class Swapped(Good):
 
 
 class Away(Good):
-    """Shows what is beside the picture."""
+    """Shows what is beside the image."""
 
     def draw(self, batch, generator):
         return AffineWarp(torch.tensor([[1.0, 0, 3], [0, 1.0, 0]]).expand(batch, 2, 3))
@@ -140,14 +140,14 @@ class Alternating(Good):
 
 
 class Scribbling(Good):
-    """Writes to the pictures."""
+    """Writes to the images."""
 
     def __call__(self, images, generator):
         return super().__call__(images.mul_(0.9), generator)
 
 
 class Elsewhere(AffineWarp):
-    """Is not where the pictures are."""
+    """Is not where the images are."""
 
     device = torch.device("meta")
 
@@ -166,7 +166,7 @@ BAD = [
     ("views", Pair, "got a tuple"),
     ("batch of one", Squeezing, "(1, 3, 64, 64)"),
     ("warps", NoWarp, "got a Tensor"),
-    ("warps", WarpForOne, "a warp for 4 pictures, got 1"),
+    ("warps", WarpForOne, "a warp for 4 images, got 1"),
     ("warps", NotInvertible, "to undo map_points"),
     ("warps", NotDifferentiable, "pass gradients on"),
     ("moved pixels", Backwards, "within 1.0 pixel"),
@@ -200,7 +200,7 @@ def test_a_warp_on_another_device_is_caught(assert_caught, monkeypatch):
 
 
 class OnTheHost(Good):
-    """Draws on the CPU, wherever the pictures are."""
+    """Draws on the CPU, wherever the images are."""
 
     def draw(self, batch, generator):
         return super().draw(batch, torch.Generator())

@@ -182,7 +182,7 @@ class Counting(Good):
 
 
 class Scribbling(Good):
-    """Writes to the pictures."""
+    """Writes to the images."""
 
     def score_maps(self, images):
         return self.layers(images.sub_(0.5))
@@ -257,7 +257,7 @@ class Overconfident(Good):
 
 
 class OddDescriptors(Good):
-    """Describes pictures, not points."""
+    """Describes images, not points."""
 
     def forward(self, images):
         found = super().forward(images)
@@ -265,7 +265,7 @@ class OddDescriptors(Good):
 
 
 class OneMap(Good):
-    """Describes the whole batch, not each picture."""
+    """Describes the whole batch, not each image."""
 
     def forward(self, images):
         return Landmarks(super().forward(images).points, features=torch.zeros(1, 8, 4, 4))

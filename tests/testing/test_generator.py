@@ -107,7 +107,7 @@ class SourceDetached(Generator):
         return (images + self.layer(moved)[:, :, None, None]).sigmoid()
 
 
-class PictureDetached(Good):
+class ImageDetached(Good):
     """Breaks longer routes."""
 
     def redraw(self, images, heatmaps):
@@ -115,13 +115,13 @@ class PictureDetached(Good):
 
 
 class SaysItLooks(Good):
-    """Asks for the pictures that landmarks were found in, and does not look at them."""
+    """Asks for the images that landmarks were found in, and does not look at them."""
 
     needs_images = True
 
 
 class Peeks(Good):
-    """Looks at the picture to be drawn, and does not say so."""
+    """Looks at the image to be drawn, and does not say so."""
 
     def forward(self, images, source, target):
         return (super().forward(images, source, target) + target.images) / 2
@@ -141,9 +141,9 @@ class Rounded(Good):
 
 
 BAD = [
-    ("pictures", Unbounded, "colours in [0, 1]"),
-    ("pictures", Small, "(4, 3, 64, 64), got shape (4, 3, 32, 32)"),
-    ("pictures", Bytes, "torch.uint8"),
+    ("images", Unbounded, "colours in [0, 1]"),
+    ("images", Small, "(4, 3, 64, 64), got shape (4, 3, 32, 32)"),
+    ("images", Bytes, "torch.uint8"),
     ("batch of one", Squeezing, "(1, 3, 64, 64)"),
     ("batch independence", BatchStatistics, "in any company"),
     ("target trains", Blind, "none for 0, 1, 2, 3, 4"),
@@ -152,7 +152,7 @@ BAD = [
     ("needs images", SaysItLooks, "needs_images = False"),
     ("needs images", Peeks, "TypeError"),
     ("source trains", SourceDetached, "source's landmarks, which it uses"),
-    ("picture trains", PictureDetached, "the picture it starts from"),
+    ("image trains", ImageDetached, "the image it starts from"),
     ("bf16", Rounded, "within 0.05"),
 ]
 

@@ -26,8 +26,8 @@ class Central(Loss):
         return step.landmarks["original"].points.square().mean()
 
 
-class PerPicture(Good):
-    """Returns a number for each picture."""
+class PerImage(Good):
+    """Returns a number for each image."""
 
     def forward(self, step):
         return (step.ends - step.targets).abs().mean(dim=(1, 2, 3))
@@ -48,7 +48,7 @@ class Infinite(Good):
 
 
 class Spread(Good):
-    """Has no spread to measure in a single picture."""
+    """Has no spread to measure in a single image."""
 
     def forward(self, step):
         return super().forward(step) + step.landmarks["original"].points.std(dim=0).mean()
@@ -103,7 +103,7 @@ class SaysItFollows(Good):
 
 
 class Follows(Central):
-    """Compares the views' landmarks in the loaded picture, and does not ask for the warps."""
+    """Compares the views' landmarks in the loaded image, and does not ask for the warps."""
 
     def forward(self, step):
         first, second = (
@@ -165,7 +165,7 @@ class Rounded(Good):
 
 
 BAD = [
-    ("scalar", PerPicture, "got (8,)"),
+    ("scalar", PerImage, "got (8,)"),
     ("scalar", Number, "float"),
     ("scalar", Infinite, "a finite number"),
     ("scalar", Spread, "nan"),

@@ -56,7 +56,7 @@ class Changing(Good):
 
 
 class Oneself(Good):
-    """Guides pictures by themselves."""
+    """Guides images by themselves."""
 
     def auxiliary(self, batch, subjects, generator):
         return torch.arange(batch)
@@ -70,7 +70,7 @@ class Popular(Good):
 
 
 class Neighbour(Good):
-    """Does not ask who is on a picture."""
+    """Does not ask who is on an image."""
 
     def auxiliary(self, batch, subjects, generator):
         return torch.arange(batch).roll(1)
@@ -122,7 +122,7 @@ BAD = [
     ("routes", Twice, "each route once"),
     ("routes", Changing, "again"),
     ("auxiliary", Oneself, "guiding themselves"),
-    ("auxiliary", Popular, "each of 8 pictures once"),
+    ("auxiliary", Popular, "each of 8 images once"),
     ("auxiliary", Neighbour, "0 pairs of one subject"),
     ("auxiliary", Nobody, "since a route uses one"),
     ("auxiliary", Unasked, "since no route uses one"),

@@ -110,7 +110,7 @@ def test_a_good_one_keeps_all(plugin):
         assert check.outcome().state == "passed", check.outcome()
 
 
-def test_a_recipe_may_leave_its_pictures_to_the_user(plugin):
+def test_a_recipe_may_leave_its_images_to_the_user(plugin):
     toml = f'{RECIPE}[data]\nname = "celeba"\n'
     assert plugin("open_plugin", toml)["recipes"].outcome().state == "passed"
 

@@ -50,7 +50,7 @@ class FromTheStart(Good):
 class Tidy(Good):
     """Clears away what it has seen."""
 
-    def picture(self, step, name, path):
+    def sheet(self, step, name, path):
         path.unlink()
 
 
@@ -69,7 +69,7 @@ BAD = [
     ("whole run", Strict, "ValueError: Out of range float"),
     ("whole run", Impatient, "ZeroDivisionError"),
     ("whole run", FromTheStart, "nothing is known of the first 2 steps"),
-    ("files", Tidy, "pictures/landmarks.png to stay"),
+    ("files", Tidy, "sheets/landmarks.png to stay"),
     ("files", Appending, "metrics.jsonl to stay"),
 ]
 

@@ -30,7 +30,7 @@ def test_it_speaks_once_after_some_readings_in_a_row():
     assert notes[IN_A_ROW - 1] == (
         f"After {WARM_UP + 10 * IN_A_ROW} steps the landmarks look collapsed: 80% stay near the "
         "centre, 100% lie on one another, on average they move by 0.3 % of the side. Look at the "
-        "run's pictures. What may help: another run.seed, a smaller detector.beta (quickstart "
+        "run's sheets. What may help: another run.seed, a smaller detector.beta (quickstart "
         "takes 3), a lower optimizer.learning_rate, a stronger deformation."
     )
 
@@ -47,7 +47,7 @@ def test_the_warm_up_counts_for_nothing():
     assert [bool(note) for note in notes].index(True) == 11 + IN_A_ROW - 1
 
 
-def test_batches_of_one_picture_tell_nothing():
+def test_batches_of_one_image_tell_nothing():
     still = {**HEALTHY, "spread": 0.0}
     assert any(said([still] * 20))
     assert not any(said([still] * 20, batch_size=1))

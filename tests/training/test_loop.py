@@ -61,7 +61,7 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tiny, tmp_path):
     assert [json.loads(line)["step"] for line in lines] == [2, 3, 4, 6]
 
 
-def test_a_run_on_pairs_of_pictures_resumes_exactly(tiny, tmp_path):
+def test_a_run_on_pairs_of_images_resumes_exactly(tiny, tmp_path):
     pairs = ("loading.partner=subject", "loss.points.weight=1", "run.landmarks=5")
     start(tiny("run.steps=4", *pairs), tmp_path / "whole")
     start(tiny("run.steps=2", *pairs), tmp_path / "parts")
@@ -73,11 +73,11 @@ def test_a_run_on_pairs_of_pictures_resumes_exactly(tiny, tmp_path):
     assert not same(weights(tmp_path / "whole", 4), weights(tmp_path / "single", 4))
 
 
-def test_a_picture_changes_nothing(tiny, tmp_path):
-    start(tiny("run.picture_every=0"), tmp_path / "few")
-    start(tiny("run.picture_every=1"), tmp_path / "many")
+def test_an_image_changes_nothing(tiny, tmp_path):
+    start(tiny("run.sheet_every=0"), tmp_path / "few")
+    start(tiny("run.sheet_every=1"), tmp_path / "many")
     assert same(weights(tmp_path / "few", 4), weights(tmp_path / "many", 4))
-    assert len(list((tmp_path / "many" / "pictures").glob("landmarks-*.png"))) == 4
+    assert len(list((tmp_path / "many" / "sheets").glob("landmarks-*.png"))) == 4
 
 
 def test_the_global_generator_is_left_alone(tiny, tmp_path):
@@ -139,7 +139,7 @@ def test_values_that_stay_not_finite_end_the_run_and_keep_what_was_saved(
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
 
 
-def test_unreadable_pictures_are_skipped_counted_and_listed(tiny, tmp_path):
+def test_unreadable_images_are_skipped_counted_and_listed(tiny, tmp_path):
     from PIL import Image
 
     folder = tmp_path / "photos"
@@ -147,7 +147,7 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(tiny, tmp_path):
     for number in range(12):
         noise = torch.randint(0, 256, (40, 40, 3), dtype=torch.uint8).numpy()
         Image.fromarray(noise).save(folder / f"{number}.png")
-    (folder / "text.jpg").write_text("not a picture")
+    (folder / "text.jpg").write_text("not an image")
     cut = (folder / "3.png").read_bytes()
     (folder / "3.png").write_bytes(cut[: len(cut) // 2])
     data = (f"data.name=folder:{folder}", "loading.held_out=0")
@@ -157,7 +157,7 @@ def test_unreadable_pictures_are_skipped_counted_and_listed(tiny, tmp_path):
     assert not (tmp_path / "strict").exists()
     start(tiny(*data, "loading.max_unreadable=0.3"), tmp_path / "run")
     listed = json.loads((tmp_path / "run" / "unreadable.json").read_text())
-    assert {entry["picture"] for entry in listed} == {"3.png", "text.jpg"}
+    assert {entry["image"] for entry in listed} == {"3.png", "text.jpg"}
 
 
 SUPERVISED = (
@@ -174,7 +174,7 @@ def supervised(tiny, *assignments):
 
 
 class Spied(Annotation):
-    """What is known about a picture, and whether anybody looked at its points."""
+    """What is known about an image, and whether anybody looked at its points."""
 
     looks: ClassVar[list[int]] = []
 
@@ -199,7 +199,7 @@ def spy(monkeypatch):
 
 def test_unsupervised_training_looks_at_no_annotated_point(tiny, tmp_path, spy):
     looks, reset = spy
-    start(tiny("run.picture_every=2"), tmp_path / "unsupervised", [reset])
+    start(tiny("run.sheet_every=2"), tmp_path / "unsupervised", [reset])
     assert looks == []
     start(supervised(tiny), tmp_path / "supervised", [reset])
     assert len(looks) == 4 * 4

@@ -35,7 +35,7 @@ class Foreign(Deformation):
 
 
 def fixed(assembly):
-    """Let BatchNorm go by its running means, so that no picture knows of another."""
+    """Let BatchNorm go by its running means, so that no image knows of another."""
     assembly.train()
     for _, network in assembly.networks():
         for module in network.modules():
@@ -85,7 +85,7 @@ def test_a_part_has_the_record_of_its_own_rows(tiny, registry, images, join):
     rows = slice(2, 4)
 
     def joined(own):
-        """Stand in for the other processes, by what the whole step has of their pictures."""
+        """Stand in for the other processes, by what the whole step has of their images."""
         for full in (whole.landmarks["original"].points, whole.landmarks["original"].score_maps):
             if full.shape[1:] == own.shape[1:]:
                 return full
@@ -102,7 +102,7 @@ def test_a_part_has_the_record_of_its_own_rows(tiny, registry, images, join):
     torch.testing.assert_close(step.stages[0][0], whole.stages[0][0][rows], rtol=0, atol=1e-3)
 
 
-def test_every_picture_of_a_batch_is_computed_once():
+def test_every_image_of_a_batch_is_computed_once():
     rows = []
     for rank in range(2):
         processes = Processes(Place(rank=rank, world=2, local_rank=rank, local_world=2))

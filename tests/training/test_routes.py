@@ -5,7 +5,7 @@ from lmkit.training.routes import travel
 
 
 class Ledger(Generator):
-    """Adds the target's first coordinate to the picture, and notes the size of every call."""
+    """Adds the target's first coordinate to the image, and notes the size of every call."""
 
     def __init__(self):
         super().__init__(landmarks=1)
@@ -57,7 +57,7 @@ def test_the_generator_is_told_where_the_landmarks_are_now():
     assert seen == [(1.0, 4.0), (4.0, 2.0)]
 
 
-def test_a_generator_that_needs_pictures_gets_those_of_both_landmarks():
+def test_a_generator_that_needs_images_gets_those_of_both_landmarks():
     seen = []
 
     class Curious(Ledger):

@@ -51,7 +51,7 @@ def test_what_a_resumed_run_would_not_heed_is_refused(copied):
             lmkit.train(resume_from=copied, **{name: "x"})
 
 
-def test_a_folder_of_pictures_is_data(tmp_path):
+def test_a_folder_of_images_is_data(tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (9, 40, 50, 3), np.uint8)
@@ -90,17 +90,17 @@ def test_nothing_is_left_where_a_run_cannot_start(tiny, tmp_path):
         assert not (tmp_path / "run").exists()
 
 
-def test_another_seed_of_the_run_tests_on_the_same_pictures(tmp_path):
+def test_another_seed_of_the_run_tests_on_the_same_images(tmp_path):
     from lmkit.preparation.prepared import prepare
     from lmkit.settings.settings import settle
 
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+    images = tmp_path / "images"
+    images.mkdir()
     for number in range(40):
-        Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(pictures / f"{number}.png")
+        Image.fromarray(np.full((16, 16, 3), number, np.uint8)).save(images / f"{number}.png")
 
     def held_out(**sections):
-        values = {"data": {"name": "folder", "path": str(pictures)}, **sections}
+        values = {"data": {"name": "folder", "path": str(images)}, **sections}
         layers = read_recipe("quickstart", installed())
         return prepare(settle([*layers, Layer("test", values)])).split.test
 
@@ -133,8 +133,8 @@ def test_frames_of_a_folder_each_are_paired_and_those_alone_are_told_of(tmp_path
 
     notes = Notes()
     start(settings(**data), tmp_path / "run", [notes])
-    alone = "Paired with themselves, as the only ones of their subjects: 2 of 7 pictures."
+    alone = "Paired with themselves, as the only ones of their subjects: 2 of 7 images."
     assert alone in notes.heard
-    with pytest.raises(LmkitError, match="does not say who is on its pictures"):
+    with pytest.raises(LmkitError, match="does not say who is on its images"):
         start(settings(**{**data, "subjects": "none"}), tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -101,7 +101,7 @@ def test_exchanging_the_generator_leaves_the_detectors_start(tiny, registry):
         assert torch.equal(a, b)
 
 
-def test_inter_intra_needs_two_pictures(tiny, registry):
+def test_inter_intra_needs_two_images(tiny, registry):
     with pytest.raises(LmkitError, match="batch of 1") as caught:
         assemble(tiny("run.batch_size=1"), registry)
     assert "--batch-size 2" in caught.value.remedy
@@ -129,7 +129,7 @@ BROKEN_CONTRACTS = {
     "a generator of another size": (
         "generator.forward",
         lambda images, source, target: images[..., 1:],
-        "generator 'residual' failed: ValueError: returned pictures of shape (8, 3, 32, 31) "
+        "generator 'residual' failed: ValueError: returned images of shape (8, 3, 32, 31) "
         "instead of (8, 3, 32, 32)",
     ),
     "a pairing that chooses nobody": (
@@ -142,7 +142,7 @@ BROKEN_CONTRACTS = {
         "pairing.auxiliary",
         lambda *_: torch.eye(4),
         "pairing 'inter-intra' failed: ValueError: chose auxiliaries of shape (4, 4) and type "
-        "torch.float32 instead of 4 numbers of pictures",
+        "torch.float32 instead of 4 numbers of images",
     ),
     "a detector that finds too many": (
         "detector.forward",
@@ -173,7 +173,7 @@ def test_a_loss_that_is_no_scalar_is_named(tiny, registry, images):
 
 
 @pytest.mark.parametrize("deformation", ["similarity", "tps"])
-def test_annotated_points_are_moved_as_the_pictures_are(tiny, registry, images, deformation):
+def test_annotated_points_are_moved_as_the_images_are(tiny, registry, images, deformation):
     assembly = assemble(tiny(f"deformation.name={deformation}"), registry)
     truth = torch.rand(4, 7, 2, generator=torch.Generator().manual_seed(1)) * 0.8 - 0.4
     step = take(assembly, images, truth=truth)
@@ -201,7 +201,7 @@ def test_points_that_are_not_known_or_not_shown_are_not_there(tiny, registry, im
     assembly.deformation.warps = half_and_twice
     step = take(assembly, images, truth=truth)
     shown = {view: step.truth[view].isfinite().all(dim=2)[0].tolist() for view in step.truth}
-    # What lies beyond the picture is not shown, even where a smaller picture leaves it room.
+    # What lies beyond the image is not shown, even where a smaller image leaves it room.
     assert shown["original"] == [True, False, True, False, True]
     assert shown["deformed"] == [True, False, False, False, False]
 
@@ -226,7 +226,7 @@ def test_the_deformed_view_is_of_the_partner_and_so_are_its_points(tiny, registr
 
 
 @pytest.mark.parametrize("loss", ["structure-equivariance", "factorized-equivariance"])
-def test_losses_that_follow_the_deformation_take_pairs_of_one_picture(tiny, registry, loss):
+def test_losses_that_follow_the_deformation_take_pairs_of_one_image(tiny, registry, loss):
     assemble(tiny(f"loss.{loss}.weight=1"), registry)
     with pytest.raises(LmkitError, match=f"The loss '{loss}' compares two views") as caught:
         assemble(tiny(f"loss.{loss}.weight=1", "loading.partner=subject"), registry)

@@ -47,9 +47,9 @@ class Diary(Writer):
         self.note("metrics", step, *sorted(values)[:2])
         values.clear()
 
-    def picture(self, step, name, path):
+    def sheet(self, step, name, path):
         assert path.is_file()
-        self.note("picture", step, name)
+        self.note("sheet", step, name)
 
     def checkpoint(self, step, path):
         self.note("checkpoint", step, (path / "state.json").is_file())
@@ -94,7 +94,7 @@ def heard(tmp_path):
     return read
 
 
-SHORT = ("run.steps=4", "run.log_every=2", "run.checkpoint_every=2", "run.picture_every=2")
+SHORT = ("run.steps=4", "run.log_every=2", "run.checkpoint_every=2", "run.sheet_every=2")
 
 
 def test_a_writer_hears_everything_in_order(diary, heard, tmp_path):
@@ -103,12 +103,12 @@ def test_a_writer_hears_everything_in_order(diary, heard, tmp_path):
         ["started", 0, "4", "run", "hourglass"],
         ["metrics", 2, "data_wait", "gradient_norm/detector"],
         ["checkpoint", 2, "True"],
-        ["picture", 2, "landmarks"],
-        ["picture", 2, "routes"],
+        ["sheet", 2, "landmarks"],
+        ["sheet", 2, "routes"],
         ["metrics", 4, "data_wait", "gradient_norm/detector"],
         ["checkpoint", 4, "True"],
-        ["picture", 4, "landmarks"],
-        ["picture", 4, "routes"],
+        ["sheet", 4, "landmarks"],
+        ["sheet", 4, "routes"],
         ["ended", 4, "finished"],
     ]
     # What it does to what it is given reaches nobody else.
@@ -116,7 +116,7 @@ def test_a_writer_hears_everything_in_order(diary, heard, tmp_path):
     assert "loss" in json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
 
 
-@pytest.mark.parametrize("method", ["started", "metrics", "picture", "checkpoint", "ended"])
+@pytest.mark.parametrize("method", ["started", "metrics", "sheet", "checkpoint", "ended"])
 def test_a_writer_that_raises_is_named_once_and_left_alone(diary, heard, tmp_path, method):
     notes = Notes()
     settings = diary(*SHORT, fails_in=method)

@@ -1,16 +1,16 @@
 """The commands of lmkit, one a file, and which of them several processes run together."""
 
 COMMANDS = {
-    "train": "Train a detector on pictures without annotation.",
+    "train": "Train a detector on images without annotation.",
     "pretrain": "Train a detector on annotated points, to start from.",
     "evaluate": "Measure a trained detector against annotated points.",
     "sweep": "Train combinations under equal settings and compare them.",
     "compare": "Compare runs: settings, errors, cost, the same faces.",
-    "predict": "Find landmarks in pictures and draw them.",
+    "predict": "Find landmarks in images and draw them.",
     "bench": "Measure speed beside a plain way of doing the same.",
     "reproduce": "Train and measure the rows of a table of the paper.",
     "data": "Look a data set over before training on it.",
-    "cache": "List or remove the caches of pictures that were read once.",
+    "cache": "List or remove the caches of images that were read once.",
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",

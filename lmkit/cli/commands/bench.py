@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 @click.option("--recipe", metavar="NAME", help="Named settings: lmkit list recipe.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="Settings on top of the recipe.")  # fmt: skip
-@data_option("Pictures: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
+@data_option("Images: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
 @click.option("--detector", metavar="NAME", help="Finds landmarks.")
-@click.option("--generator", metavar="NAME", help="Redraws pictures; 'none' for methods without.")
-@click.option("--deformation", metavar="NAME", help="Makes the two views of a picture.")
+@click.option("--generator", metavar="NAME", help="Redraws images; 'none' for methods without.")
+@click.option("--deformation", metavar="NAME", help="Makes the two views of an image.")
 @click.option("--pairing", metavar="NAME", help="Asks for reconstructions.")
 @click.option("--loss", "losses", metavar="NAME", multiple=True,
               help="One or more, instead of the recipe's.")  # fmt: skip
 @click.option("--landmarks", type=int, metavar="K", help="Number of landmarks.")
-@click.option("--image-size", type=int, metavar="N", help="Side of the pictures.")
-@click.option("--batch-size", type=int, metavar="N", help="Pictures a step.")
+@click.option("--image-size", type=int, metavar="N", help="Side of the images.")
+@click.option("--batch-size", type=int, metavar="N", help="Images a step.")
 @device_option
 @set_option
 @click.option(
@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Measure the training step beside the same step written the straightforward way.
 
-    Both ways take their steps in turn, in one process and on the same pictures. Weights do not
+    Both ways take their steps in turn, in one process and on the same images. Weights do not
     matter for speed; where a loss would have to download some, say
     --set loss.perceptual.weights=random.
     """

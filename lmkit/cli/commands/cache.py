@@ -1,4 +1,4 @@
-"""``lmkit cache``: what pictures that were read once take on the disk, and getting rid of it."""
+"""``lmkit cache``: what images that were read once take on the disk, and getting rid of it."""
 
 import time
 from pathlib import Path
@@ -23,9 +23,9 @@ def folder_option(function: F) -> F:
     )(function)
 
 
-@click.group("cache", short_help="List or remove the caches of pictures that were read once.")
+@click.group("cache", short_help="List or remove the caches of images that were read once.")
 def command() -> None:
-    """List or remove the caches of pictures that training has read once.
+    """List or remove the caches of images that training has read once.
 
     They only save time: what is removed is built again when it is needed.
     """
@@ -48,7 +48,7 @@ def list_(folder: Path | None, as_json: bool) -> None:
         click.echo(f"There is no cache in {place}.")
         return
     print_table(
-        ("cache", "data", "pictures", "side", "size", "last used"),
+        ("cache", "data", "images", "side", "size", "last used"),
         [
             (
                 entry.path.name,

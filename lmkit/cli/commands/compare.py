@@ -1,4 +1,4 @@
-"""``lmkit compare``: runs side by side, measured on the same pictures."""
+"""``lmkit compare``: runs side by side, measured on the same images."""
 
 import time
 from pathlib import Path
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @click.command("compare", short_help="Compare runs: settings, errors, cost, the same faces.")
 @click.argument("runs", type=RUN, nargs=-1, required=True)
-@data_option("Annotated pictures to measure all runs on; their own if not given.")
+@data_option("Annotated images to measure all runs on; their own if not given.")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the files; comparisons/<time> if not given.")  # fmt: skip
 @click.option("--no-files", is_flag=True, help="Print the result and write nothing.")
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
-              help="Pictures at a time.")  # fmt: skip
+              help="Images at a time.")  # fmt: skip
 @device_option
 @json_option
 def command(
@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Compare two or more RUNS: what differs in their settings, and whether their errors differ.
 
-    All are measured on the same test pictures, in pixels of the originals. A difference counts
+    All are measured on the same test images, in pixels of the originals. A difference counts
     where its interval leaves 0 out. Written are comparison.md, comparison.json and faces.png, which
     shows the same faces once a run.
     """

@@ -17,10 +17,10 @@ OUT = Path("data-check")
 SECTIONS = ("data", "loading", "run")
 """The sections of the settings that say something about data."""
 COUNTS = {
-    "pictures": "pictures",
+    "images": "images",
     "annotated": "all points known",
     "partly_annotated": "some points known",
-    "points": "points a picture",
+    "points": "points an image",
     "subjects": "subjects",
     "train": "to train on",
     "fit": "to fit on",
@@ -35,12 +35,12 @@ def command() -> None:
     """Commands about data, apart from any run."""
 
 
-@command.command("check", short_help="Count, measure and compare pictures; draw a sample.")
+@command.command("check", short_help="Count, measure and compare images; draw a sample.")
 @click.argument("spec")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True,
               metavar="DIR", help="Folder for the report and the sheets.")  # fmt: skip
-@click.option("--quick", is_flag=True, help="Read no picture but those of the sample.")
+@click.option("--quick", is_flag=True, help="Read no image but those of the sample.")
 @click.option("--strict", is_flag=True, help="End with exit code 3 for any finding.")
 @json_option
 def check(
@@ -53,10 +53,10 @@ def check(
 ) -> None:
     """Look over the data that --data SPEC would train on.
 
-    Counts pictures, annotation, subjects and the parts that training would use, measures every
-    picture, and finds what cannot be read, points outside of their picture, and pictures and
+    Counts images, annotation, subjects and the parts that training would use, measures every
+    image, and finds what cannot be read, points outside of their image, and images and
     subjects that are in training and in testing. Writes DIR/report.json, DIR/sample.png and, where
-    pictures are alike, DIR/alike.png. Settings of data, loading and run may be set; the others are
+    images are alike, DIR/alike.png. Settings of data, loading and run may be set; the others are
     those of the recipe 'paper'. Ends with exit code 3 if training would refuse the data.
     """
     known = registry()
@@ -76,7 +76,7 @@ def check(
             )
     data = Layer("SPEC", {"data": parse_data(spec, known)})
     settings = settle([*read_recipe("paper", known), data, layer], known)
-    # Before pictures are read: who cannot write should not wait for that.
+    # Before images are read: who cannot write should not wait for that.
     with made(out):
         with CountingProgress("reading") as progress:
             report = look_over(
@@ -105,5 +105,5 @@ def _print(report: "Report", written: list[Path]) -> None:
     if not report.findings:
         click.echo("Nothing is wrong with it.")
     if report.quick:
-        click.echo("Pictures were not read (--quick): sizes, pixels and damage were not looked at.")
+        click.echo("Images were not read (--quick): sizes, pixels and damage were not looked at.")
     click.echo(f"Written: {', '.join(map(str, written))}")

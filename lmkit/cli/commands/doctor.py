@@ -142,4 +142,4 @@ def _training_step() -> str:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         start(settle(layers), Path(folder) / "run")
-    return f"works ({time.perf_counter() - started:.1f} s from pictures to checkpoint)"
+    return f"works ({time.perf_counter() - started:.1f} s from images to checkpoint)"

@@ -1,4 +1,4 @@
-"""``lmkit evaluate``: a run's error on annotated pictures, beside the mean shape's."""
+"""``lmkit evaluate``: a run's error on annotated images, beside the mean shape's."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("evaluate", short_help="Measure a trained detector against annotated points.")
 @click.argument("run", type=RUN)
-@data_option("Annotated pictures; the run's own, its held-out part, if not given.")
+@data_option("Annotated images; the run's own, its held-out part, if not given.")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the files; in the run's evaluation/ if not given.")  # fmt: skip
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
               "given.")  # fmt: skip
 @click.option("--threshold", type=click.FloatRange(0, min_open=True), default=10.0,
               show_default=True, metavar="PERCENT",
-              help="Error above which a picture is a failure.")  # fmt: skip
+              help="Error above which an image is a failure.")  # fmt: skip
 @click.option("--labelled", default="1,5,10,100,500,1000,5000", show_default=True, metavar="N,...",
-              help="Fit on so many labelled pictures too; 'none' leaves this out.")  # fmt: skip
+              help="Fit on so many labelled images too; 'none' leaves this out.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Random draws of each number, where the convention does not say.")  # fmt: skip
 @click.option("--stability", type=click.IntRange(0), default=200, show_default=True, metavar="N",
-              help="Test pictures to turn and look at again; 0 leaves this out.")  # fmt: skip
+              help="Test images to turn and look at again; 0 leaves this out.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Decides every random draw.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
-              help="Pictures at a time.")  # fmt: skip
+              help="Images at a time.")  # fmt: skip
 @device_option
 @json_option
 def command(
@@ -68,9 +68,9 @@ def command(
 ) -> None:
     """Measure the detector of RUN against annotated points.
 
-    A linear regressor is fitted on training pictures, with the detector frozen, and tested on
-    pictures that never trained. The error of the mean shape stands beside the result. It is printed
-    and written to evaluation.json, the errors of each picture to errors.csv. Sheets show landmarks
+    A linear regressor is fitted on training images, with the detector frozen, and tested on
+    images that never trained. The error of the mean shape stands beside the result. It is printed
+    and written to evaluation.json, the errors of each image to errors.csv. Sheets show landmarks
     on many faces, the best and the worst; charts are drawn where matplotlib is installed.
     """
     known = registry()
@@ -98,7 +98,7 @@ def command(
         own = ready.settings.data == opened.settings.data
         home = opened.path / "evaluation"
         folder = out or (home if own else home / folder_name(ready.settings.to_dict()["data"]))
-    # Before the pictures are looked at: who cannot write should not wait for that.
+    # Before the images are looked at: who cannot write should not wait for that.
     with nullcontext() if folder is None else made(folder):
         report = measure(opened, ready, protocol, batch_size)
         written = [] if folder is None else _write(report, ready, folder)
@@ -164,7 +164,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     words = [] if text == "none" else [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() and int(word) > 0 for word in words):
         raise LmkitError(
-            f"--labelled {text} is not a list of numbers of pictures.",
+            f"--labelled {text} is not a list of numbers of images.",
             remedy="Give it as 1,5,10, or 'none'.",
         )
     return tuple(map(int, words))

@@ -1,4 +1,4 @@
-"""``lmkit predict``: landmarks of plain pictures, as a table and drawn."""
+"""``lmkit predict``: landmarks of plain images, as a table and drawn."""
 
 from pathlib import Path
 
@@ -16,16 +16,16 @@ from lmkit.cli.options import (
 from lmkit.errors import ExitCode
 
 
-@click.command("predict", short_help="Find landmarks in pictures and draw them.")
+@click.command("predict", short_help="Find landmarks in images and draw them.")
 @click.argument("run", type=RUN)
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the landmarks and the drawings.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv",
               show_default=True, help="Form of the landmarks file.")  # fmt: skip
 @click.option("--no-overlays", is_flag=True, help="Write the landmarks alone, no drawings.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N",
-              help="Pictures at a time.")  # fmt: skip
+              help="Images at a time.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(0), metavar="N",
               help="Processes that read, and as many that draw; 0 for none. By default as many "
               "read as in training, and each core draws, up to 8.")  # fmt: skip
@@ -33,7 +33,7 @@ from lmkit.errors import ExitCode
 @json_option
 def command(
     run: Path,
-    pictures: tuple[Path, ...],
+    images: tuple[Path, ...],
     out: Path,
     form: str,
     no_overlays: bool,
@@ -42,23 +42,23 @@ def command(
     device: str | None,
     as_json: bool,
 ) -> int:
-    """Find the landmarks of PICTURES (files, or folders of them) with the detector of RUN.
+    """Find the landmarks of IMAGES (files, or folders of them) with the detector of RUN.
 
-    Writes DIR/landmarks.csv or .json, in pixels of each picture, the centre of its first pixel at
-    (0, 0), and DIR/overlays with the landmarks drawn. A picture that cannot be read is skipped and
+    Writes DIR/landmarks.csv or .json, in pixels of each image, the centre of its first pixel at
+    (0, 0), and DIR/overlays with the landmarks drawn. An image that cannot be read is skipped and
     named in DIR/unreadable.csv.
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
-    from lmkit.prediction.album import find_pictures
+    from lmkit.prediction.album import find_images
     from lmkit.prediction.predict import OVERLAYS, predict_files
     from lmkit.runtime.signals import stop_on_signals
 
     opened = open_run(run, device)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
-    found = find_pictures(pictures, without=out / OVERLAYS)
-    with CountingProgress("predicting", unit="pictures") as progress, stop_on_signals() as stop:
+    found = find_images(images, without=out / OVERLAYS)
+    with CountingProgress("predicting", unit="images") as progress, stop_on_signals() as stop:
 
         def advance(done: int, total: int) -> None:
             progress(done, total)
@@ -82,7 +82,7 @@ def command(
             landmarks = out / f"landmarks.{form}"
             state = "is still that of before" if landmarks.exists() else "was not written"
             NOTES.print(
-                f"Stopped after {progress.done} of {count_of(len(found), 'picture')}: {landmarks} "
+                f"Stopped after {progress.done} of {count_of(len(found), 'image')}: {landmarks} "
                 f"{state}.",
                 markup=False,
             )
@@ -94,7 +94,7 @@ def command(
     if as_json:
         print_json(result.to_dict())
         return ExitCode.OK
-    click.echo(f"{count_of(result.pictures, 'picture')}: {result.landmarks}")
+    click.echo(f"{count_of(result.images, 'image')}: {result.landmarks}")
     if not no_overlays:
         click.echo(f"Drawn in {out / OVERLAYS}")
     return ExitCode.OK

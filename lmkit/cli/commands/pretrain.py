@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("pretrain", short_help="Train a detector on annotated points, to start from.")
-@data_option("Annotated pictures: faces (generated), or KIND:PATH of lmkit list dataset.")
+@data_option("Annotated images: faces (generated), or KIND:PATH of lmkit list dataset.")
 @out_option
 @detector_option
 @loss_option
@@ -44,7 +44,7 @@ def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "S
 
 
 def _measure(run: "Run") -> dict[str, Any] | None:
-    """Measure the detector's own points on held-out pictures, where there are any."""
+    """Measure the detector's own points on held-out images, where there are any."""
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.evaluation.direct import measure_direct
     from lmkit.preparation.of_run import own_data
@@ -54,7 +54,7 @@ def _measure(run: "Run") -> dict[str, Any] | None:
     if report is None:
         return None
     NOTES.print(
-        f"Direct error on {count_of(report.test_images, 'held-out picture')}: "
+        f"Direct error on {count_of(report.test_images, 'held-out image')}: "
         f"{report.direct:.2f} % (mean shape: {report.mean_shape:.2f} %), {report.unit}.",
         markup=False,
     )
@@ -64,4 +64,4 @@ def _measure(run: "Run") -> dict[str, Any] | None:
 def _next(run: "Run") -> str:
     if {"init", "core"} <= run.settings.detector.keys():
         return f"lmkit train --set detector.init=projection --set detector.core={run.path}"
-    return f"lmkit predict {run.path} PICTURES --out DIR"
+    return f"lmkit predict {run.path} IMAGES --out DIR"

@@ -137,7 +137,7 @@ def _choose_data(
         if aflw is not None:
             raise LmkitError(
                 f"--aflw {aflw} goes with --celeba, and not with --data {data}.",
-                remedy="Leave --aflw out; other data is measured on its own held-out pictures.",
+                remedy="Leave --aflw out; other data is measured on its own held-out images.",
             )
         section = parse_data(data, known)
         return section, [Benchmark(_short(str(section["name"])))]

@@ -88,7 +88,7 @@ def command(kind: str, name: str, assignments: tuple[str, ...], as_json: bool) -
     for argument, meaning in given.items():
         click.echo(f"The run gives {argument}: {meaning}")
     if routes:
-        click.echo("\nRoutes, each compared with the real picture at its end:\n")
+        click.echo("\nRoutes, each compared with the real image at its end:\n")
         for route in routes:
             click.echo(f"  {draw_route(route)}")
 

@@ -23,7 +23,7 @@ PARTS = ("detector", "generator", "deformation", "pairing")
 
 
 @click.command("sweep", short_help="Train combinations under equal settings and compare them.")
-@data_option("Pictures: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
+@data_option("Images: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
 @click.option("--detector", metavar="NAME,...", help="Detectors, such as hourglass,timm:resnet18.")
 @click.option("--generator", metavar="NAME,...", help="Generators.")
 @click.option("--deformation", metavar="NAME,...", help="Deformations.")

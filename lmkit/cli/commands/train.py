@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from lmkit.settings.settings import Settings
 
 EVALUATE_UP_TO = 5_000
-"""Pictures that are evaluated at the end of training without being asked."""
+"""Images that are evaluated at the end of training without being asked."""
 
 
-@click.command("train", short_help="Train a detector on pictures without annotation.")
-@data_option("Pictures: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
+@click.command("train", short_help="Train a detector on images without annotation.")
+@data_option("Images: faces (generated), a folder, or KIND:PATH of lmkit list dataset.")
 @out_option
 @detector_option
-@click.option("--generator", metavar="NAME", help="Redraws pictures; 'none' for methods without.")
-@click.option("--deformation", metavar="NAME", help="Makes the two views of a picture.")
+@click.option("--generator", metavar="NAME", help="Redraws images; 'none' for methods without.")
+@click.option("--deformation", metavar="NAME", help="Makes the two views of an image.")
 @click.option("--pairing", metavar="NAME", help="Asks for reconstructions.")
 @loss_option
 @click.option("--landmarks", type=int, metavar="K", help="Number of landmarks.")
 @run_options
 def command(**given: Any) -> None:
-    """Train a detector on pictures without annotation.
+    """Train a detector on images without annotation.
 
     Without anything else it trains on generated faces. Settings come from the recipe, then
     --config, then flags, then --set; later ones win. Ctrl-C finishes the step and saves; --resume
@@ -51,11 +51,11 @@ def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "S
 
 
 def _next(run: "Run") -> str:
-    return f"lmkit predict {run.path} PICTURES --out DIR"
+    return f"lmkit predict {run.path} IMAGES --out DIR"
 
 
 def _evaluate(run: "Run") -> dict[str, Any] | None:
-    """Measure the finished run on its own held-out pictures, where they are annotated."""
+    """Measure the finished run on its own held-out images, where they are annotated."""
     from lmkit.cli.commands.evaluate import measure
     from lmkit.cli.terminal import NOTES
     from lmkit.evaluation.protocol import QUICK
@@ -71,7 +71,7 @@ def _evaluate(run: "Run") -> dict[str, Any] | None:
         return None
     report = measure(run, ready, QUICK)
     NOTES.print(
-        f"Error on {count_of(report.test_images, 'held-out picture')}: {report.forward:.2f} % "
+        f"Error on {count_of(report.test_images, 'held-out image')}: {report.forward:.2f} % "
         f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
         markup=False,
     )

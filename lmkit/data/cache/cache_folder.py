@@ -1,10 +1,10 @@
-"""Caches of pictures on the disk: built whole, found damaged or out of date, built anew, removed.
+"""Caches of images on the disk: built whole, found damaged or out of date, built anew, removed.
 
 A cache is a folder of its own:
 
     cache.json              what it holds, from what and made with what; it names the other two
-    pictures-TOKEN.npy      the squares, (N, 3, S, S), uint8
-    table-TOKEN.bin         a row a picture
+    images-TOKEN.npy      the squares, (N, 3, S, S), uint8
+    table-TOKEN.bin         a row an image
     cache.lock              held by whoever builds
 
 ``cache.json`` is renamed into its place last, so that a folder holds a whole cache or none,
@@ -34,23 +34,23 @@ from PIL import __version__ as pillow_version
 from PIL import features
 
 from lmkit import __version__
-from lmkit.data.cache.on_disk import ROW, CachedPictures, repairs_of, stamp_of
+from lmkit.data.cache.on_disk import ROW, CachedImages, repairs_of, stamp_of
 from lmkit.data.framing import Framer
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.storage import storage, write_json
 
 _FORMAT = 1
-_TOGETHER = 64  # pictures that a worker process hands over at a time
+_TOGETHER = 64  # images that a worker process hands over at a time
 _RECORD, _LOCK = "cache.json", "cache.lock"
 _OWN = re.compile(
-    r"\.?cache\.(json|lock)(\.partial)?|pictures-[0-9a-f]{8}\.(npy|repairs)|table-[0-9a-f]{8}\.bin"
+    r"\.?cache\.(json|lock)(\.partial)?|images-[0-9a-f]{8}\.(npy|repairs)|table-[0-9a-f]{8}\.bin"
 )
 
 Progress = Callable[[int, int], None]
-"""Called with the number of pictures done, and of all."""
+"""Called with the number of images done, and of all."""
 
 
 class UnusableError(Exception):
@@ -62,7 +62,7 @@ class Wanted:
     """What a cache is to hold.
 
     Args:
-        dataset: The data; all of its pictures are cached.
+        dataset: The data; all of its images are cached.
         framer: How they become squares.
         source: What the data is and where: JSON values. It decides the name of the cache.
         label: What to call the data.
@@ -96,7 +96,7 @@ class Wanted:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the array of pictures, (N, 3, S, S)."""
+        """Of the array of images, (N, 3, S, S)."""
         return (len(self.dataset), 3, self.framer.size, self.framer.size)
 
     @property
@@ -106,7 +106,7 @@ class Wanted:
 
     @cached_property
     def stamps(self) -> NDArray[np.uint64]:
-        """What each picture is made from now, as a number; (N,)."""
+        """What each image is made from now, as a number; (N,)."""
         count = len(self.dataset)
         stamps = (stamp_of(self.dataset, index, self.framer) for index in range(count))
         return np.fromiter(stamps, dtype=np.uint64, count=count)
@@ -126,13 +126,13 @@ class Entry(NamedTuple):
     """When it was last opened or built, in seconds since 1970."""
 
 
-def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedPictures:
+def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedImages:
     """Open a cache for reading, and verify everything but the pixels, which are when they are read.
 
     Args:
         folder: The cache's folder.
         wanted: What it is to hold.
-        compare: Whether to look now whether any picture has changed since; otherwise each is
+        compare: Whether to look now whether any image has changed since; otherwise each is
             looked at when it is read.
 
     Raises:
@@ -145,8 +145,8 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedPictures
         raise UnusableError(f"was made with {other} {was.get(other)}, and here is {now[other]}")
     if tuple(record["shape"]) != wanted.shape:
         held, here = ", ".join(map(str, record["shape"][:1])), wanted.shape[0]
-        raise UnusableError(f"is out of date: it holds {held} pictures, and there are {here}")
-    path, header = folder / record["pictures"], _header(wanted.shape)
+        raise UnusableError(f"is out of date: it holds {held} images, and there are {here}")
+    path, header = folder / record["images"], _header(wanted.shape)
     try:
         content = (folder / record["table"]).read_bytes()
         with path.open("rb") as file:
@@ -163,10 +163,10 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedPictures
         changed = np.count_nonzero(table["stamp"] != wanted.stamps)
         if changed:
             count = f"{changed:,} of {len(table):,}"
-            raise UnusableError(f"is out of date: {count} pictures have changed")
+            raise UnusableError(f"is out of date: {count} images have changed")
     with suppress(OSError):
         os.utime(folder / _RECORD)
-    return CachedPictures(wanted.dataset, wanted.framer, table, path, len(header), fresh=compare)
+    return CachedImages(wanted.dataset, wanted.framer, table, path, len(header), fresh=compare)
 
 
 def build_cache(
@@ -176,8 +176,8 @@ def build_cache(
     workers: int,
     progress: Progress,
     waiting: Callable[[], None],
-) -> tuple[CachedPictures, list[str]]:
-    """Read and frame every picture, and open the cache; unless another process has done so.
+) -> tuple[CachedImages, list[str]]:
+    """Read and frame every image, and open the cache; unless another process has done so.
 
     Args:
         folder: The cache's folder.
@@ -187,7 +187,7 @@ def build_cache(
         waiting: Called where another process is building it, before waiting for that.
 
     Returns:
-        The cache, and the names of the pictures that could not be read; they are not in it.
+        The cache, and the names of the images that could not be read; they are not in it.
 
     Raises:
         LmkitError: If it cannot be written. Nothing is left behind then.
@@ -202,8 +202,8 @@ def build_cache(
             return open_cache(folder, wanted, compare=True), unreadable
 
 
-def take_repairs(cache: CachedPictures) -> int:
-    """Return how many pictures proved damaged and were put right since this was last asked."""
+def take_repairs(cache: CachedImages) -> int:
+    """Return how many images proved damaged and were put right since this was last asked."""
     log = repairs_of(cache.path)
     try:
         lines = log.read_text(encoding="utf-8").split()
@@ -253,7 +253,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
             raise UnusableError(f"is of form {record['format']}, and here is {_FORMAT}")
-        kinds = {"made_with": dict, "shape": list, "pictures": str, "table": str}
+        kinds = {"made_with": dict, "shape": list, "images": str, "table": str}
         if not all(isinstance(record[key], kind) for key, kind in kinds.items()):
             raise TypeError
         record["table_checksum"], record["label"]
@@ -283,14 +283,14 @@ def _write(
         LmkitError: If it cannot be written.
     """
     token = secrets.token_hex(4)
-    pictures, table = folder / f"pictures-{token}.npy", folder / f"table-{token}.bin"
+    images, table = folder / f"images-{token}.npy", folder / f"table-{token}.bin"
     unreadable = Unreadable(1.0)
     rows = np.zeros(len(wanted.dataset), ROW)
-    # Before pictures are read: one that changes meanwhile is found out of date the next time.
+    # Before images are read: one that changes meanwhile is found out of date the next time.
     rows["stamp"] = wanted.stamps
     try:
-        with storage(pictures), pictures.open("wb") as file:
-            _write_pictures(file, wanted, rows, unreadable, workers, progress)
+        with storage(images), images.open("wb") as file:
+            _write_images(file, wanted, rows, unreadable, workers, progress)
             _flush(file)
         content = rows.tobytes()
         with storage(table), table.open("wb") as file:
@@ -304,25 +304,25 @@ def _write(
             "made_with": wanted.made_with,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "shape": wanted.shape,
-            "pictures": pictures.name,
+            "images": images.name,
             "table": table.name,
             "table_checksum": zlib.crc32(content),
             "unreadable": unreadable.report(),
         }
         write_json(folder / _RECORD, record)
     except BaseException:
-        for path in (pictures, table):
+        for path in (images, table):
             path.unlink(missing_ok=True)
         raise
     for path in folder.iterdir() if tidy else ():
-        if _is_own(path) and path.name not in (_RECORD, _LOCK, pictures.name, table.name):
+        if _is_own(path) and path.name not in (_RECORD, _LOCK, images.name, table.name):
             # Where open files cannot be removed, the next build does it.
             with suppress(OSError):
                 path.unlink()
-    return [entry["picture"] for entry in unreadable.report()]
+    return [entry["image"] for entry in unreadable.report()]
 
 
-def _write_pictures(
+def _write_images(
     file: BinaryIO,
     wanted: Wanted,
     rows: NDArray[Any],
@@ -330,12 +330,12 @@ def _write_pictures(
     workers: int,
     progress: Progress,
 ) -> None:
-    """Write the squares in order, a hole where a picture cannot be read, and fill in the table."""
+    """Write the squares in order, a hole where an image cannot be read, and fill in the table."""
     header = _header(wanted.shape)
     each = int(np.prod(wanted.shape[1:]))
     count = len(wanted.dataset)
     file.write(header)
-    batches = read_pictures(
+    batches = read_images(
         wanted.dataset,
         range(count),
         framer=wanted.framer,

@@ -1,7 +1,7 @@
-"""Data whose pictures are kept as squares already: in a cache on the disk, or on the device.
+"""Data whose images are kept as squares already: in a cache on the disk, or on the device.
 
-What is kept stands in for reading and framing alone: every word about the pictures is the data's
-own, and a picture that is not kept is read as if nothing were.
+What is kept stands in for reading and framing alone: every word about the images is the data's
+own, and an image that is not kept is read as if nothing were.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lmkit.interfaces.dataset import Annotation, Dataset, Part
 
 
 class Kept(Dataset):
-    """Data that keeps squares of its pictures.
+    """Data that keeps squares of its images.
 
     Args:
         source: The data itself.
@@ -29,17 +29,17 @@ class Kept(Dataset):
         self.notes = source.notes
 
     def framed(self, index: int, framer: Framer) -> tuple[Tensor, Framing] | None:
-        """Return a picture as a framer makes it, if it is kept as that.
+        """Return an image as a framer makes it, if it is kept as that.
 
         Args:
-            index: The picture.
+            index: The image.
             framer: The rule by which it is to become a square.
 
         Returns:
             (3, S, S), RGB, uint8, and how it was framed; or none.
 
         Raises:
-            OSError: If it is known that the picture cannot be read.
+            OSError: If it is known that the image cannot be read.
         """
         return self.source.framed(index, framer) if isinstance(self.source, Kept) else None
 

@@ -1,4 +1,4 @@
-"""Pictures that lie as squares on the device that trains: no batch has to be carried there."""
+"""Images that lie as squares on the device that trains: no batch has to be carried there."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,23 +8,23 @@ from torch import Tensor
 
 from lmkit.data.cache.cached import Kept
 from lmkit.data.framing import Framer, Framing
-from lmkit.data.loading import read_pictures
+from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.interfaces.dataset import Dataset
 
-_TOGETHER = 64  # pictures that are read at a time
+_TOGETHER = 64  # images that are read at a time
 
 
-class ResidentPictures(Kept):
-    """Data some of whose pictures lie on a device; batches of them are gathered there.
+class ResidentImages(Kept):
+    """Data some of whose images lie on a device; batches of them are gathered there.
 
     Args:
         source: The data.
-        indices: The pictures that are to lie there.
+        indices: The images that are to lie there.
         framer: How they become squares.
         device: Where they are to lie.
         workers: The number of processes that read them.
-        progress: Called with the number of pictures read, and of all.
+        progress: Called with the number of images read, and of all.
 
     Raises:
         torch.OutOfMemoryError: If they do not fit.
@@ -41,7 +41,7 @@ class ResidentPictures(Kept):
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         super().__init__(source)
-        # No process that reads ahead could hand a picture on sooner than it is gathered.
+        # No process that reads ahead could hand an image on sooner than it is gathered.
         self.in_memory = True
         self.framer = framer
         shape = (len(indices), 3, framer.size, framer.size)
@@ -49,7 +49,7 @@ class ResidentPictures(Kept):
         self._framings = np.empty((len(indices), 4))
         self._rows = {index: row for row, index in enumerate(indices)}
         unreadable = Unreadable(1.0)
-        batches = read_pictures(
+        batches = read_images(
             source,
             indices,
             framer=framer,
@@ -61,7 +61,7 @@ class ResidentPictures(Kept):
         done = 0
         for batch in batches:
             rows = [self._rows[index] for index in batch.indices]
-            # In the order of the indices, with a gap where a picture cannot be read.
+            # In the order of the indices, with a gap where an image cannot be read.
             self._squares[torch.tensor(rows, device=device)] = batch.images.to(device)
             self._framings[rows] = [(*each.scale, *each.offset) for each in batch.framings]
             read.update(batch.indices)
@@ -70,7 +70,7 @@ class ResidentPictures(Kept):
         if done < len(indices):
             # The last ones cannot be read, and are in no batch.
             progress(len(indices), len(indices))
-        reasons = {each["picture"]: each["reason"] for each in unreadable.report()}
+        reasons = {each["image"]: each["reason"] for each in unreadable.report()}
         missing = (index for index in indices if index not in read)
         self._problems = {index: reasons[source.key(index)] for index in missing}
 

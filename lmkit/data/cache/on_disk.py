@@ -1,10 +1,10 @@
-"""Pictures that were read and framed once, and lie as squares in one file.
+"""Images that were read and framed once, and lie as squares in one file.
 
-The file is a plain ``.npy`` of uint8, (N, 3, S, S), beside a table of a row a picture. It is read
+The file is a plain ``.npy`` of uint8, (N, 3, S, S), beside a table of a row an image. It is read
 by position: pages of a mapped file would count as memory of the process, and a mapped file that is
 cut short ends it.
 
-Each picture is verified as it is read, which costs a fiftieth of decoding it. One that proves
+Each image is verified as it is read, which costs a fiftieth of decoding it. One that proves
 damaged is read from the data instead and put right in the file, so that batches are the same bit
 for bit, with the cache, without it and with a broken one.
 """
@@ -36,18 +36,18 @@ ROW = np.dtype(
         ("offset", "<f8", (2,)),
     ]
 )
-"""What the table says of a picture: what it was made from, the CRC-32 of its pixels, whether it
+"""What the table says of an image: what it was made from, the CRC-32 of its pixels, whether it
 could be read, and how it was framed."""
 
 
-class CachedPictures(Kept):
-    """Data with a cache of its pictures; only those that could be read are in it.
+class CachedImages(Kept):
+    """Data with a cache of its images; only those that could be read are in it.
 
     Args:
         source: The data.
-        framer: How the cached pictures were framed.
+        framer: How the cached images were framed.
         table: (N,), of [ROW][lmkit.data.cache.on_disk.ROW].
-        path: The file of pictures.
+        path: The file of images.
         start: Where the first of them begins in it, in bytes.
         fresh: Whether all are known to be as the data has them now. Otherwise each is compared
             when it is read.
@@ -94,7 +94,7 @@ class CachedPictures(Kept):
         return self._start + index * 3 * self.framer.size**2
 
     def _read(self, index: int, pixels: NDArray[np.uint8]) -> bool:
-        """Read a picture's bytes, and return whether there were enough."""
+        """Read an image's bytes, and return whether there were enough."""
         try:
             # Forked processes would share the position of one open file.
             if self._file is None or self._file[0] != os.getpid():
@@ -107,7 +107,7 @@ class CachedPictures(Kept):
             return False
 
     def _restored(self, index: int, framer: Framer) -> tuple[Tensor, Framing]:
-        """Read a picture from the data, and put it where it should have been."""
+        """Read an image from the data, and put it where it should have been."""
         square, framing = framer(self.source.image(index), self.source.annotation(index))
         pixels = np.ascontiguousarray(square.transpose(2, 0, 1))
         if zlib.crc32(pixels.data) == self._table[index]["checksum"]:
@@ -122,16 +122,16 @@ class CachedPictures(Kept):
 
 
 def repairs_of(path: Path) -> Path:
-    """Return the file that lists the pictures that were put right, beside the file of pictures."""
+    """Return the file that lists the images that were put right, beside the file of images."""
     return path.with_suffix(".repairs")
 
 
 def stamp_of(dataset: Dataset, index: int, framer: Framer) -> int:
-    """Return a number that changes, as good as surely, when the framed picture may.
+    """Return a number that changes, as good as surely, when the framed image may.
 
     Args:
         dataset: The data, which gives stamps.
-        index: The picture.
+        index: The image.
         framer: How it becomes a square.
     """
     words = [dataset.key(index).encode("utf-8", "surrogateescape")]

@@ -1,15 +1,15 @@
-"""Generated faces with exact landmarks, for training and testing without downloaded pictures.
+"""Generated faces with exact landmarks, for training and testing without downloaded images.
 
 `render_faces` draws cartoon-like but face-shaped heads (shaded skin, eyes, brows, nose, lips, ears,
 hair, neck, clothes, background) under 3-D head rotation, and returns where the five landmarks were
-drawn. Each face is a pure function of (seed, subject, picture, size): a subject keeps its looks
-across pictures, while pose, expression, light, background and occlusion change.
+drawn. Each face is a pure function of (seed, subject, image, size): a subject keeps its looks
+across images, while pose, expression, light, background and occlusion change.
 
 Two coordinate systems are used throughout:
 
 * head units: x to the image's right, y down, z towards the viewer, origin at the head's centre, the
   head ellipsoid's half height = 1;
-* picture units: (x, y) in [0, 1] across the whole picture, so that a scene does not depend on the
+* image units: (x, y) in [0, 1] across the whole image, so that a scene does not depend on the
   size in pixels. Only anti-aliasing, blur taps and pixel noise know the pixel grid.
 """
 
@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from lmkit.data.rendering.canvas import Canvas, Floats, grid
 from lmkit.data.rendering.features import draw_ears, draw_eye, draw_mouth, draw_nose
 from lmkit.data.rendering.parameters import (
-    PICTURE,
+    IMAGE,
     POINT_NAMES,
     identity_parameters,
-    picture_parameters,
+    image_parameters,
 )
 from lmkit.data.rendering.scene import Scene, Surface
 from lmkit.data.rendering.surroundings import (
@@ -35,30 +35,30 @@ from lmkit.data.rendering.surroundings import (
     draw_occluder,
 )
 
-_CHUNK_PIXELS = 1 << 16  # picture elements drawn together: small enough to stay in the cache
+_CHUNK_PIXELS = 1 << 16  # image elements drawn together: small enough to stay in the cache
 
 
 def render_faces(
-    subjects: Sequence[int], pictures: Sequence[int], *, seed: int, size: int
+    subjects: Sequence[int], numbers: Sequence[int], *, seed: int, size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Draws one face for each pair of subject and picture number.
+    """Draws one face for each pair of subject and image number.
 
     Args:
-        subjects: N subject numbers, each >= 0; a subject looks the same in all its pictures.
-        pictures: N picture numbers within the subjects, each >= 0.
+        subjects: N subject numbers, each >= 0; a subject looks the same in all its images.
+        numbers: N image numbers within the subjects, each >= 0.
         seed: Seed >= 0 of the whole collection.
-        size: Width and height of the pictures in pixels, at least 16.
+        size: Width and height of the images in pixels, at least 16.
 
     Returns:
         Images (N, size, size, 3), RGB in 0..255, and points (N, 5, 2) as (x, y) in pixels in the
         order of `POINT_NAMES`, where (0, 0) is the centre of the top-left pixel. A point lies where
-        its feature was drawn, whether something covers it or not, and always inside the picture.
+        its feature was drawn, whether something covers it or not, and always inside the image.
 
     Raises:
         ValueError: The sequences differ in length, or size is below 16.
     """
-    if len(subjects) != len(pictures):
-        raise ValueError(f"{len(subjects)} subjects but {len(pictures)} pictures")
+    if len(subjects) != len(numbers):
+        raise ValueError(f"{len(subjects)} subjects but {len(numbers)} image numbers")
     if size < 16:
         raise ValueError(f"size must be at least 16 pixels, not {size}")
     count, step = len(subjects), max(1, _CHUNK_PIXELS // size**2)
@@ -67,9 +67,9 @@ def render_faces(
     for start in range(0, count, step):
         part = slice(start, start + step)
         who = identity_parameters(subjects[part], seed=seed)
-        scene = Scene(who, picture_parameters(subjects[part], pictures[part], seed=seed))
+        scene = Scene(who, image_parameters(subjects[part], numbers[part], seed=seed))
         keys = [
-            (3, seed, int(s), int(p)) for s, p in zip(subjects[part], pictures[part], strict=True)
+            (3, seed, int(s), int(p)) for s, p in zip(subjects[part], numbers[part], strict=True)
         ]
         grain = [np.random.default_rng(np.random.SeedSequence(key)).standard_normal(
             (size, size), np.float32) for key in keys]  # fmt: skip
@@ -121,7 +121,7 @@ def _develop(rgb: Floats, scene: Scene, noise: Floats) -> NDArray[np.uint8]:
     shot, size = scene.shot, rgb.shape[-1]
     warmth = 1 + np.array([[0.12], [0.0], [-0.12]]) * shot["warmth"]
     rgb = rgb * grid(warmth * shot["exposure"])
-    reach = int(np.ceil(2 * PICTURE["blur"][1] * size))
+    reach = int(np.ceil(2 * IMAGE["blur"][1] * size))
     steps = np.arange(-reach, reach + 1)[:, None] / size
     taps = np.exp(-0.5 * (steps / (shot["blur"] + 1e-4)) ** 2)
     taps = grid(taps / taps.sum(axis=0))

@@ -19,14 +19,14 @@ def grid(values: ArrayLike) -> Floats:
 
 
 class Canvas:
-    """Pixels being painted: rgb (3, N, h, w) in [0, 1] with their places in picture units."""
+    """Pixels being painted: rgb (3, N, h, w) in [0, 1] with their places in image units."""
 
     def __init__(self, rgb: Floats, x: Floats, y: Floats, pixel: float) -> None:
         self.rgb, self.x, self.y, self.pixel = rgb, x, y, pixel
 
     @contextmanager
     def window(self, centre: Doubles, half: float) -> Iterator["Canvas"]:
-        """A square part, `half` picture units around centre (N, 2); written back on leaving."""
+        """A square part, `half` image units around centre (N, 2); written back on leaving."""
         size = self.x.shape[-1]
         width = min(size, int(np.ceil(2 * half * size)) + 2)
         first = np.clip(np.rint(centre * size - width / 2).astype(np.intp), 0, size - width)

@@ -35,7 +35,7 @@ def draw_eye(canvas: Canvas, scene: Scene, side: int) -> None:
         socket = part.disc(eye, scene.frame(place, slant, 1.65 * size, 1.3 * size), 0.06)
         part.shade(socket, 0.84)
         u, v = part.local(eye, frame)
-        unit = grid(np.sqrt(np.abs(np.linalg.det(frame))))  # picture units per eye half width
+        unit = grid(np.sqrt(np.abs(np.linalg.det(frame))))  # image units per eye half width
         bend = 1 - u * u
         upper, lower = -grid(0.66 * shot["eye_open"]) * bend, 0.46 * bend
         slope = np.sqrt(1 + u * u)

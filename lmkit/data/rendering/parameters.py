@@ -1,4 +1,4 @@
-"""What decides a generated face: looks of the subject, and what changes between its pictures."""
+"""What decides a generated face: looks of the subject, and what changes between its images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ POINT_NAMES: tuple[str, ...] = (
 """Names of the landmarks in the order returned; left is left as seen in the image."""
 
 OCCLUSIONS: tuple[str, ...] = ("bar", "patch", "hand", "hat", "dark glasses")
-"""Kinds of occlusion; `picture_parameters` gives the index as ``occlusion``, 5 or more for none."""
+"""Kinds of occlusion; `image_parameters` gives the index as ``occlusion``, 5 or more for none."""
 
 # Every parameter is uniform in (low, high); the third number is how many values are drawn.
 IDENTITY: Ranges = {
@@ -34,7 +34,7 @@ IDENTITY: Ranges = {
     "lip_colour": (0, 1, 1), "beard": (0, 1, 1), "glasses": (0, 1, 1), "glasses_colour": (0, 1, 1),
     "ear_size": (0.17, 0.24, 1), "neck_width": (0.4, 0.54, 1),
 }  # fmt: skip
-PICTURE: Ranges = {
+IMAGE: Ranges = {
     "yaw": (-15, 15, 1), "pitch": (-8, 8, 1), "roll": (-20, 20, 1), "scale": (0.82, 1.18, 1),
     "shift_x": (-0.2, 0.2, 1), "shift_y": (-0.2, 0.2, 1), "eye_open": (0.45, 1, 1),
     "mouth_open": (-0.2, 0.22, 1), "smile": (-0.3, 1, 1), "brow_raise": (-0.03, 0.08, 1),
@@ -58,7 +58,7 @@ def _sample(ranges: Ranges, keys: Sequence[Sequence[int]]) -> dict[str, Doubles]
 
 
 def identity_parameters(subjects: Sequence[int], *, seed: int) -> dict[str, Doubles]:
-    """What a subject looks like in every picture of it.
+    """What a subject looks like in every image of it.
 
     Args:
         subjects: N subject numbers, each >= 0.
@@ -71,19 +71,19 @@ def identity_parameters(subjects: Sequence[int], *, seed: int) -> dict[str, Doub
     return _sample(IDENTITY, [(1, seed, int(s)) for s in subjects])
 
 
-def picture_parameters(
-    subjects: Sequence[int], pictures: Sequence[int], *, seed: int
+def image_parameters(
+    subjects: Sequence[int], numbers: Sequence[int], *, seed: int
 ) -> dict[str, Doubles]:
-    """What changes from one picture of a subject to the next.
+    """What changes from one image of a subject to the next.
 
     Args:
         subjects: N subject numbers, each >= 0.
-        pictures: N picture numbers within the subjects, each >= 0.
+        numbers: N image numbers within the subjects, each >= 0.
         seed: Seed >= 0 of the whole collection.
 
     Returns:
-        Name to (N,) or (N, count) values: angles in degrees, shifts and blur in picture units,
+        Name to (N,) or (N, count) values: angles in degrees, shifts and blur in image units,
         ``scale`` relative to the usual size, ``occlusion`` as a position in `OCCLUSIONS`.
     """
-    keys = [(2, seed, int(s), int(p)) for s, p in zip(subjects, pictures, strict=True)]
-    return _sample(PICTURE, keys)
+    keys = [(2, seed, int(s), int(p)) for s, p in zip(subjects, numbers, strict=True)]
+    return _sample(IMAGE, keys)

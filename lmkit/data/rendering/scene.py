@@ -1,4 +1,4 @@
-"""The head in three dimensions: pose, features and surfaces, and where they lie in the picture."""
+"""The head in three dimensions: pose, features and surfaces, and where they lie in the image."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,9 +12,9 @@ HAIR = np.array([(22, 18, 18), (52, 34, 24), (100, 62, 36), (146, 70, 34), (196,
                   (232, 206, 140), (150, 148, 148), (226, 224, 220)]) / 255  # fmt: skip
 IRIS = np.array([(46, 26, 16), (92, 58, 28), (80, 96, 46), (52, 96, 140), (100, 130, 150)]) / 255
 
-_HEAD_SCALE = 0.33  # half the head's height in picture units at scale 1
+_HEAD_SCALE = 0.33  # half the head's height in image units at scale 1
 _PIVOT = (0.0, 0.18, 0.62)  # what stays put under rotation: crops follow the features, not the neck
-_CENTRE = (0.5, 0.53)  # where the pivot lies, in picture units, when nothing is shifted
+_CENTRE = (0.5, 0.53)  # where the pivot lies, in image units, when nothing is shifted
 DEPTH = 0.9  # half the head's depth, in head units
 
 
@@ -37,7 +37,7 @@ class Scene:
         nod = _matrix(one, nil, nil, nil, cos, sin, nil, -sin, cos)
         cos, sin = np.cos(roll), np.sin(roll)
         tilt = _matrix(cos, -sin, nil, sin, cos, nil, nil, nil, one)
-        # The roll acts within the picture, so outlines are drawn upright and then rolled.
+        # The roll acts within the image, so outlines are drawn upright and then rolled.
         self.upright: Doubles = nod @ turn
         self.rotation: Doubles = tilt @ self.upright
         self.roll: Doubles = tilt[:, :2, :2]
@@ -70,18 +70,18 @@ class Scene:
         return np.stack([x, y, DEPTH * lift * depth], axis=-1)
 
     def project(self, position: Doubles) -> Doubles:
-        """Picture positions (N, 2) of head positions (N, 3)."""
+        """Image positions (N, 2) of head positions (N, 3)."""
         seen: Doubles = (self.rotation[:, :2] * position[:, None, :]).sum(axis=-1)
         places: Doubles = self.centre + self.scale[:, None] * seen
         return places
 
     def at(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> Doubles:
-        """Picture positions (N, 2) of head coordinates given one by one."""
+        """Image positions (N, 2) of head coordinates given one by one."""
         position: Doubles = np.stack(np.broadcast_arrays(x, y, z, self.scale)[:3], axis=-1)
         return self.project(position)
 
     def frame(self, position: Doubles, slant: ArrayLike, u: ArrayLike, v: ArrayLike) -> Doubles:
-        """The plane touching the head at a position, seen in the picture.
+        """The plane touching the head at a position, seen in the image.
 
         Args:
             position: Head positions (N, 3).
@@ -90,7 +90,7 @@ class Scene:
             v: Length of its downward axis, in head units.
 
         Returns:
-            (N, 2, 2) axes as columns, in picture units; foreshortened as the head turns.
+            (N, 2, 2) axes as columns, in image units; foreshortened as the head turns.
         """
         # Less curved than the ellipsoid: faces are flatter in front than eggs.
         normal = position / self.axes**2 * (0.7, 0.4, 1.0)
@@ -110,7 +110,7 @@ class Scene:
         return self.roll * lengths[:, None, :] * self.scale[:, None, None]
 
     def points(self) -> Doubles:
-        """The landmarks (N, 5, 2) in picture units."""
+        """The landmarks (N, 5, 2) in image units."""
         return np.stack([self.project(p) for p in (*self.eyes, self.tip, *self.corners)], axis=1)
 
 
@@ -120,7 +120,7 @@ def _matrix(*entries: Doubles) -> Doubles:
 
 
 class Surface:
-    """An ellipsoid as seen in the picture: outline, head-fixed position and light per pixel."""
+    """An ellipsoid as seen in the image: outline, head-fixed position and light per pixel."""
 
     def __init__(self, canvas: Canvas, scene: Scene, axes: Doubles, origin: Doubles,
                  taper: Doubles | float) -> None:  # fmt: skip
@@ -128,7 +128,7 @@ class Surface:
         x, y = canvas.local(origin, scene.flat(1, 1))
         below = np.clip(y, 0, 1) ** 2  # narrows the jaw and moves the chin with the face's front
         x = (x - grid(0.2 * scene.upright[:, 0, 2]) * below) / (1 - grid(taper) * below)
-        seen = scene.upright[:, :2] * axes[:, None, :]  # unit sphere to picture plane
+        seen = scene.upright[:, :2] * axes[:, None, :]  # unit sphere to image plane
         back = np.linalg.pinv(seen)
         front = np.cross(seen[:, 0], seen[:, 1])
         front /= np.linalg.norm(front, axis=-1, keepdims=True)

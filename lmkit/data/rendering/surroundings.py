@@ -71,7 +71,7 @@ def draw_body(canvas: Canvas, scene: Scene) -> None:
 
 
 def draw_glasses(canvas: Canvas, scene: Scene) -> None:
-    """Framed glasses for some subjects; dark ones where they are the picture's occlusion."""
+    """Framed glasses for some subjects; dark ones where they are the image's occlusion."""
     who = scene.who
     dark = np.floor(scene.shot["occlusion"]) == OCCLUSIONS.index("dark glasses")
     worn = grid(dark | (who["glasses"] < 0.09))
@@ -120,7 +120,7 @@ def draw_hair(canvas: Canvas, scene: Scene, cap: Surface) -> Floats:
 
 
 def draw_occluder(canvas: Canvas, scene: Scene, cap: Surface) -> None:
-    """A bar, a patch, a hand or a hat over part of the face, in a few of the pictures."""
+    """A bar, a patch, a hand or a hat over part of the face, in a few of the images."""
     draw, scale = scene.shot["occluder"], scene.scale
     kind = np.floor(scene.shot["occlusion"]).astype(int)
     chosen = [grid(kind == i) for i in range(4)]

@@ -15,7 +15,7 @@ from lmkit.data.sets.files import Files, need_folder, present
 from lmkit.data.sets.lists import malformed, missing, read_lines
 from lmkit.data.sets.matlab import read_matlab
 
-_PICTURES = "output"
+_IMAGES = "output"
 _POINTS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 _REMEDY = (
     "Give --data aflw:DIR a folder that holds aflw_train_images.txt, aflw_train_keypoints.mat, "
@@ -26,11 +26,11 @@ _REMEDY = (
 class AFLW(Files):
     """AFLW's faces with five points: 10,122 that train and fit, 2,991 that test.
 
-    The folder holds ``aflw_train_images.txt`` and ``aflw_test_images.txt``, one picture a line;
+    The folder holds ``aflw_train_images.txt`` and ``aflw_test_images.txt``, one image a line;
     ``aflw_train_keypoints.mat`` and ``aflw_test_keypoints.mat`` with the variable ``gt``, N x 5 x
-    2, y before x, and where at hand ``hw``, each picture's height and width; and the pictures,
+    2, y before x, and where at hand ``hw``, each image's height and width; and the images,
     already cropped to one face, below ``output``. Left is left as seen in the image. The points
-    are pixels of the cropped picture, taken to count from 0, since the loaders of Jakab et al. 2018
+    are pixels of the cropped image, taken to count from 0, since the loaders of Jakab et al. 2018
     and Thewlis et al. 2019 shift them by nothing. The files are read with scipy.
 
     Args:
@@ -59,15 +59,15 @@ class AFLW(Files):
         known = {part: _read_points(path, part, len(names)) for part, names in named.items()}
         files = [*named["train"], *named["test"]]
         there, self.notes = present(
-            path / _PICTURES,
+            path / _IMAGES,
             files,
             listed_by=f"{lists['train'].name} and {lists['test'].name}",
-            remedy=f"Unpack the pictures right into {path / _PICTURES}.",
+            remedy=f"Unpack the images right into {path / _IMAGES}.",
         )
         tests = np.arange(len(files)) >= len(named["train"])
         points, sizes = (np.concatenate(pair) for pair in zip(*known.values(), strict=True))
         super().__init__(
-            path / _PICTURES,
+            path / _IMAGES,
             [file for file, found in zip(files, there, strict=True) if found],
             points=points[there],
             sizes=sizes[there],
@@ -82,7 +82,7 @@ def _read_list(path: Path) -> list[str]:
     for line, text in enumerate(read_lines(path), start=1):
         name = text.strip()
         if not name:
-            raise malformed(path, line, "it names no picture", "Remove the line, here and in gt.")
+            raise malformed(path, line, "it names no image", "Remove the line, here and in gt.")
         if name in names:
             raise malformed(
                 path,
@@ -92,7 +92,7 @@ def _read_list(path: Path) -> list[str]:
             )
         names[name] = line
     if not names:
-        raise malformed(path, 1, "it lists no picture", "Download the list again.")
+        raise malformed(path, 1, "it lists no image", "Download the list again.")
     return list(names)
 
 
@@ -114,13 +114,13 @@ def _read_points(
 def _array(
     path: Path, name: str, value: Any, shape: tuple[int, ...], listed: str
 ) -> NDArray[np.float64]:
-    """Insist that a variable holds finite numbers, for each picture that the list names."""
+    """Insist that a variable holds finite numbers, for each image that the list names."""
     # Arrays of one lose that dimension on the way.
     if np.shape(value) != (shape if shape[0] > 1 else shape[1:]):
         raise malformed(
             path,
             f"variable {name}",
-            f"it is {_by(np.shape(value))}, but {listed} lists {shape[0]} pictures, which makes it "
+            f"it is {_by(np.shape(value))}, but {listed} lists {shape[0]} images, which makes it "
             f"{_by(shape)}",
             f"Download both again: each row of {name} belongs to the same line of the list.",
         )
@@ -133,7 +133,7 @@ def _array(
         raise malformed(
             path,
             f"variable {name}, row {row}",
-            f"not all are finite numbers (the picture is on line {row} of {listed})",
+            f"not all are finite numbers (the image is on line {row} of {listed})",
             "Correct the row, or remove it and the line.",
         )
     return array.astype(np.float64)

@@ -17,7 +17,7 @@ from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Part
 
 _FOLDERS = (".", "Img", "Anno", "Eval")  # where lists lie, and where the download puts them
-_PICTURES = "img_align_celeba"
+_IMAGES = "img_align_celeba"
 _LANDMARKS = "list_landmarks_align_celeba.txt"
 _PARTITION = "list_eval_partition.txt"
 _IDENTITY = "identity_CelebA.txt"
@@ -27,15 +27,15 @@ Value = TypeVar("Value")
 
 
 class CelebA(Files):
-    """CelebA or anything laid out like it: aligned pictures with five points.
+    """CelebA or anything laid out like it: aligned images with five points.
 
     The folder holds ``img_align_celeba/`` and ``list_landmarks_align_celeba.txt``, and where at
     hand ``list_eval_partition.txt``, ``identity_CelebA.txt``, ``MAFL/training.txt`` and
     ``MAFL/testing.txt``. Left is left as seen in the image; coordinates are taken to count from the
     centre of the first pixel.
 
-    With MAFL's lists, MAFL/testing tests, MAFL/training fits, and every picture outside of
-    MAFL/testing trains. Without them, partition 2 tests, partition 0 fits, and every picture
+    With MAFL's lists, MAFL/testing tests, MAFL/training fits, and every image outside of
+    MAFL/testing trains. Without them, partition 2 tests, partition 0 fits, and every image
     outside of partition 2 trains. Without either, lmkit holds out a share.
 
     Args:
@@ -49,20 +49,20 @@ class CelebA(Files):
     normalising_pair = (0, 1)
 
     def __init__(self, *, path: Path) -> None:
-        pictures = _need(path, _PICTURES, is_there=Path.is_dir)
+        images = _need(path, _IMAGES, is_there=Path.is_dir)
         points = _read_points(_need(path, _LANDMARKS, is_there=Path.is_file))
         names = list(points)
         subjects = _read_list(_find(path, _IDENTITY), _subject, points)
         parts = _read_parts(path, points)
         there, self.notes = present(
-            pictures,
+            images,
             names,
             listed_by=_LANDMARKS,
-            remedy=f"Unpack the pictures right into {pictures}.",
+            remedy=f"Unpack the images right into {images}.",
         )
         names = [name for name, found in zip(names, there, strict=True) if found]
         super().__init__(
-            pictures,
+            images,
             names,
             points=np.array([points[name] for name in names]).reshape(-1, len(_POINTS), 2),
             subjects=[subjects.get(name, "") for name in names] if subjects else None,
@@ -78,7 +78,7 @@ def _masks(names: list[str], parts: Mapping[Part, set[str]]) -> dict[Part, NDArr
 
 
 def has_mafl(root: Path) -> bool:
-    """Return whether both of MAFL's lists are there, so that its pictures fit and test."""
+    """Return whether both of MAFL's lists are there, so that its images fit and test."""
     return all(_find(root, f"MAFL/{part}.txt") is not None for part in ("training", "testing"))
 
 
@@ -94,13 +94,13 @@ def _need(root: Path, name: str, is_there: Callable[[Path], bool]) -> Path:
             f"{root} is not laid out like CelebA: it has no {name}"
             if root.is_dir()
             else f"The folder {root} does not exist",
-            f"Give --data celeba:DIR a folder that holds {_PICTURES}/ and {_LANDMARKS}.",
+            f"Give --data celeba:DIR a folder that holds {_IMAGES}/ and {_LANDMARKS}.",
         )
     return place
 
 
 def _read_parts(root: Path, known: Mapping[str, object]) -> dict[Part, set[str]] | None:
-    """Return the names of the pictures that fit and that test, or none if no list says so."""
+    """Return the names of the images that fit and that test, or none if no list says so."""
     training, testing = (_find(root, f"MAFL/{part}.txt") for part in ("training", "testing"))
     if training is not None and testing is not None:
         return {
@@ -111,7 +111,7 @@ def _read_parts(root: Path, known: Mapping[str, object]) -> dict[Part, set[str]]
         other = "training" if training is None else "testing"
         raise missing(
             f"{root} has one list of MAFL, but not MAFL/{other}.txt",
-            "Add it; without both, pictures of MAFL's test could end up in training.",
+            "Add it; without both, images of MAFL's test could end up in training.",
         )
     partition = _find(root, _PARTITION)
     if partition is None:
@@ -128,19 +128,19 @@ def _read_points(path: Path) -> dict[str, list[float]]:
     lines = read_lines(path)
     count = lines[0].strip() if lines else ""
     if not count.isdecimal() or len(lines) < 2:
-        raise _malformed(path, 1, "the number of pictures should stand here, and then a header")
+        raise _malformed(path, 1, "the number of images should stand here, and then a header")
     points = _rows(path, lines, 2, _coordinates)
     if len(points) != int(count):
-        raise _malformed(path, 1, f"{count} pictures are announced, but {len(points)} follow")
+        raise _malformed(path, 1, f"{count} images are announced, but {len(points)} follow")
     if not points:
-        raise _malformed(path, 1, "it lists no picture")
+        raise _malformed(path, 1, "it lists no image")
     return points
 
 
 def _read_list(
     path: Path | None, parse: Callable[[list[str]], Value], known: Mapping[str, object]
 ) -> dict[str, Value]:
-    """Read a list of one picture a line, all of them known; empty if there is no list."""
+    """Read a list of one image a line, all of them known; empty if there is no list."""
     if path is None:
         return {}
     values = _rows(path, read_lines(path), 0, parse)
@@ -172,25 +172,25 @@ def _coordinates(cells: list[str]) -> list[float]:
     except ValueError:
         values = []
     if len(values) != 2 * len(_POINTS) or not np.isfinite(values).all():
-        raise ValueError(f"is not a picture and {2 * len(_POINTS)} numbers")
+        raise ValueError(f"is not an image and {2 * len(_POINTS)} numbers")
     return values
 
 
 def _subject(cells: list[str]) -> str:
     if len(cells) != 1:
-        raise ValueError("is not a picture and a subject")
+        raise ValueError("is not an image and a subject")
     return cells[0]
 
 
 def _partition(cells: list[str]) -> int:
     if cells not in (["0"], ["1"], ["2"]):
-        raise ValueError("is not a picture and 0, 1 or 2")
+        raise ValueError("is not an image and 0, 1 or 2")
     return int(cells[0])
 
 
 def _nothing(cells: list[str]) -> None:
     if cells:
-        raise ValueError("is not the name of a picture alone")
+        raise ValueError("is not the name of an image alone")
 
 
 def _malformed(path: Path, line: int, problem: str) -> LmkitError:

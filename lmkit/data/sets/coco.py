@@ -21,7 +21,7 @@ _NUMBER = (int, float)
 
 
 class Coco(Files):
-    """Objects with keypoints, each cut out by its box; or whole pictures with one object each.
+    """Objects with keypoints, each cut out by its box; or whole images with one object each.
 
     The JSON has ``images`` (``id``, ``file_name``, and where known ``width`` and ``height``),
     ``annotations`` (``image_id``, ``category_id``, ``bbox``, ``keypoints``) and ``categories``
@@ -30,22 +30,22 @@ class Coco(Files):
 
     Each object becomes the square around its box, enlarged. Boxes are annotation: results on them
     are comparable with others on the same boxes only. Crowds and objects without any known keypoint
-    are left out. Where no file for testing is given, lmkit holds out a share of the pictures.
+    are left out. Where no file for testing is given, lmkit holds out a share of the images.
 
     Args:
         path: The JSON of what trains and fits.
-        root: The folder of its pictures; by default the JSON's own, the folder above it, or a
+        root: The folder of its images; by default the JSON's own, the folder above it, or a
             folder ``images`` or named as the JSON's name ends (``train2017``) in either.
         test: The JSON of what tests.
-        test_root: The folder of its pictures; found as ``root`` is.
+        test_root: The folder of its images; found as ``root`` is.
         category: The name of the objects; needed where several kinds of object have keypoints.
-        whole: Whether to take pictures whole, of which none may have more than one object.
+        whole: Whether to take images whole, of which none may have more than one object.
         margin: The side of an object's square, as a multiple of the longer side of its box.
         normalising_pair: The two keypoints, counted from 0, whose distance normalises errors; by
             default left shoulder and right hip where there are such, else 0,1.
 
     Raises:
-        LmkitError: If a JSON is malformed, or none of its pictures is there.
+        LmkitError: If a JSON is malformed, or none of its images is there.
     """
 
     def __init__(
@@ -95,14 +95,14 @@ class Coco(Files):
 
 
 class _Read(NamedTuple):
-    """What one JSON holds: N objects, or whole pictures."""
+    """What one JSON holds: N objects, or whole images."""
 
     files: list[str]
     keys: list[str]
     points: NDArray[np.float64]
     """(N, P, 2), (NaN, NaN) where not known."""
     boxes: NDArray[np.float64]
-    """(N, 4), left, top, width and height; without meaning for whole pictures."""
+    """(N, 4), left, top, width and height; without meaning for whole images."""
     sizes: NDArray[np.int64]
     """(N, 2), width and height of the file; 0 where not known."""
     names: tuple[str, ...]
@@ -151,7 +151,7 @@ def _read(path: Path, root: Path | None, option: str, category: str | None, whol
     here = {image for image, found in zip(images, there, strict=True) if found}
     known = [each for each in known if each.image in here]
     if not known:
-        raise missing(f"{folder} holds no picture with an object that {path} annotates", remedy)
+        raise missing(f"{folder} holds no image with an object that {path} annotates", remedy)
     return _Read(
         files=[str(folder / images[each.image].file) for each in known],
         keys=[each.key for each in known],
@@ -265,13 +265,13 @@ def _box(path: Path, where: str, entry: Mapping[str, Any]) -> NDArray[np.float64
 def _whole(
     path: Path, images: Mapping[int | str, _Image], known: Sequence[_Object], count: int
 ) -> list[_Object]:
-    """Return each picture with its object, or without any point."""
+    """Return each image with its object, or without any point."""
     (most,) = Counter(each.image for each in known).most_common(1)
     if most[1] > 1:
         raise malformed(
             path,
             images[most[0]].file,
-            f"the picture has {most[1]} objects with keypoints",
+            f"the image has {most[1]} objects with keypoints",
             "Leave data.whole off, which cuts out each object.",
         )
     by_image = {each.image: each for each in known}
@@ -283,7 +283,7 @@ def _whole(
 
 
 def _places(path: Path) -> list[Path]:
-    """Return the folders where the pictures of a JSON may be, as COCO's and others' lie."""
+    """Return the folders where the images of a JSON may be, as COCO's and others' lie."""
     ending = path.stem.rpartition("_")[2]
     beside = (Path(), Path("images"), Path(ending), Path("images", ending))
     return [folder / place for folder in (path.parent, path.parent.parent) for place in beside]
@@ -307,6 +307,6 @@ def _compare(path: Path, test: Path, first: _Read, second: _Read) -> None:
     both = sorted({*first.files} & {*second.files})
     if both:
         raise missing(
-            f"{len(both)} pictures are in {path} and in {test}: {some(both)}",
+            f"{len(both)} images are in {path} and in {test}: {some(both)}",
             "Take them out of one of them, so that they do not train and test.",
         )

@@ -19,9 +19,9 @@ class Faces(Dataset):
     The last eighth of the subjects tests; the others train and fit.
 
     Args:
-        image_size: Side of the pictures, in pixels.
+        image_size: Side of the images, in pixels.
         count: The number of faces.
-        pictures_per_subject: How many of them show the same person.
+        images_per_subject: How many of them show the same person.
         seed: Another seed gives other faces.
 
     Raises:
@@ -33,32 +33,30 @@ class Faces(Dataset):
     point_names = POINT_NAMES
 
     def __init__(
-        self, *, image_size: int, count: int = 4000, pictures_per_subject: int = 2, seed: int = 0
+        self, *, image_size: int, count: int = 4000, images_per_subject: int = 2, seed: int = 0
     ) -> None:
         _need(image_size >= _SMALLEST, f"faces of {image_size} pixels", f"{_SMALLEST} or more")
-        _need(pictures_per_subject >= 1, f"{pictures_per_subject} pictures a subject", "1 or more")
+        _need(images_per_subject >= 1, f"{images_per_subject} images a subject", "1 or more")
         # One subject is for testing, and never for training.
-        least = pictures_per_subject + 1
-        _need(
-            count >= least, f"{count} faces, {pictures_per_subject} a subject", f"{least} or more"
-        )
+        least = images_per_subject + 1
+        _need(count >= least, f"{count} faces, {images_per_subject} a subject", f"{least} or more")
         _need(seed >= 0, f"faces from seed {seed}", "0 or more")
         self._size = image_size
         self._count = count
-        self._each = pictures_per_subject
+        self._each = images_per_subject
         self._seed = seed
-        subjects = -(-count // pictures_per_subject)
+        subjects = -(-count // images_per_subject)
         training_subjects = subjects - max(1, round(subjects * _TEST_SHARE))
-        self._first_test = training_subjects * pictures_per_subject
+        self._first_test = training_subjects * images_per_subject
         self._drawn: dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] = {}
 
     def __len__(self) -> int:
         return self._count
 
     def key(self, index: int) -> str:
-        """Return what the face is drawn from: seed, subject and which of its pictures.
+        """Return what the face is drawn from: seed, subject and which of its images.
 
-        So the name is that of the picture, whatever the number of faces or of pictures a subject.
+        So the name is that of the image, whatever the number of faces or of images a subject.
         """
         return f"face-{self._seed}-{index // self._each:06d}-{index % self._each}"
 
@@ -87,8 +85,8 @@ class Faces(Dataset):
         if number not in self._drawn:
             which = range(number * _CHUNK, min((number + 1) * _CHUNK, self._count))
             subjects = [face // self._each for face in which]
-            pictures = [face % self._each for face in which]
-            drawn = render_faces(subjects, pictures, seed=self._seed, size=self._size)
+            images = [face % self._each for face in which]
+            drawn = render_faces(subjects, images, seed=self._seed, size=self._size)
             for array in drawn:
                 array.flags.writeable = False
             self._drawn[number] = drawn

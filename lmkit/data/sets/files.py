@@ -1,4 +1,4 @@
-"""What the data sets of picture files share: the pictures of a list, with what is known of each."""
+"""What the data sets of image files share: the images of a list, with what is known of each."""
 
 import os
 from array import array
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmkit.data.framing import cut
-from lmkit.data.pictures import load_image, quick_problem
+from lmkit.data.image_files import load_image, quick_problem
 from lmkit.data.sets.lists import missing, some
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
@@ -24,7 +24,7 @@ CUT_OUT = (
     "Each {} is cut out by its annotation, which tells where it is and how large: compare results "
     "on the same crops only."
 )
-"""What data whose pictures are boxes says of itself, with the name of what is in them."""
+"""What data whose images are boxes says of itself, with the name of what is in them."""
 
 
 class Strings:
@@ -51,12 +51,12 @@ class Strings:
 
 
 class Files(Dataset):
-    """Pictures in files, or boxes cut out of them, N in all. Readers fill it and add nothing to it.
+    """Images in files, or boxes cut out of them, N in all. Readers fill it and add nothing to it.
 
     Args:
         root: The folder that the files are relative to.
         files: N paths, with forward slashes; where there are boxes, one may occur several times.
-        keys: The pictures' N names; by default the files.
+        keys: The images' N names; by default the files.
         points: (N, P, 2), (x, y) in pixels of the file, (NaN, NaN) where not known.
         subjects: Who is on each of the N; empty where not known.
         groups: What must not be divided between training and testing, for each of the N; by default
@@ -187,7 +187,7 @@ def need_folder(path: Path, what: str, remedy: str) -> None:
 
     Args:
         path: The path.
-        what: What the folder is to be, such as "folder of pictures".
+        what: What the folder is to be, such as "folder of images".
         remedy: What to do if it is not.
 
     Raises:
@@ -201,7 +201,7 @@ def need_folder(path: Path, what: str, remedy: str) -> None:
 def present(
     root: Path, files: Sequence[str], *, listed_by: Path | str, remedy: str
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Look which of the pictures that a list names are there.
+    """Look which of the images that a list names are there.
 
     Args:
         root: The folder they are relative to.
@@ -220,15 +220,15 @@ def present(
     count = len(set(files))
     if len(absent) == count:
         raise missing(
-            f"{root} holds none of the {count} pictures that {listed_by} lists, such as {absent[0]}"
+            f"{root} holds none of the {count} images that {listed_by} lists, such as {absent[0]}"
             if absent
-            else f"{listed_by} lists no picture",
+            else f"{listed_by} lists no image",
             remedy,
         )
     if not absent:
         return there, ()
     return there, (
-        f"{len(absent)} of the {count} pictures that {listed_by} lists are not in {root} and are "
+        f"{len(absent)} of the {count} images that {listed_by} lists are not in {root} and are "
         f"left out: {some(absent)}.",
     )
 
@@ -302,6 +302,6 @@ def _names(folder: Path) -> set[str]:
 def _refuse(error: OSError) -> NoReturn:
     raise LmkitError(
         f"The folder {error.filename} cannot be listed: {error.strerror}.",
-        remedy="Make it readable, or move it out of the folder of pictures.",
+        remedy="Make it readable, or move it out of the folder of images.",
         code=ExitCode.DATA,
     ) from error

@@ -1,4 +1,4 @@
-"""Faces with a ``.pts`` file beside each picture: 300-W, and whatever else is annotated so.
+"""Faces with a ``.pts`` file beside each image: 300-W, and whatever else is annotated so.
 
 Sagonas et al., "300 Faces in-the-Wild Challenge", ICCV Workshops 2013.
 """
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lmkit.data.pictures import SUFFIXES
+from lmkit.data.image_files import SUFFIXES
 from lmkit.data.sets.files import EYE_CORNERS, Files, choose_pair, find_files, need_folder
 from lmkit.data.sets.lists import malformed, missing, read_lines, some
 from lmkit.errors import LmkitError
 
-_REMEDY = "Give --data 300w:DIR a folder of pictures with a .pts file beside each, or above such."
+_REMEDY = "Give --data 300w:DIR a folder of images with a .pts file beside each, or above such."
 _TRAIN = (("afw",), ("helen", "trainset"), ("lfpw", "trainset"))
 _TEST = (("helen", "testset"), ("lfpw", "testset"), ("ibug",))
 
@@ -21,13 +21,13 @@ Points = list[tuple[float, float]]
 
 
 class IBug(Files):
-    """Every picture below a folder, with the points of the ``.pts`` file of the same name.
+    """Every image below a folder, with the points of the ``.pts`` file of the same name.
 
     A ``.pts`` file says ``version: 1``, ``n_points: P`` and, between braces, x and y of each point.
-    All files have equally many. A picture without one trains, and does neither fit nor test.
+    All files have equally many. An image without one trains, and does neither fit nor test.
 
     With 300-W's folders, afw, helen/trainset and lfpw/trainset train and fit, and helen/testset,
-    lfpw/testset and ibug test: the split that is commonly used. Pictures in other folders are then
+    lfpw/testset and ibug test: the split that is commonly used. Images in other folders are then
     in no part. Without folders of both kinds, lmkit holds out a share.
 
     Args:
@@ -37,7 +37,7 @@ class IBug(Files):
             default 36,45 of 68 points (the outer eye corners in iBUG's order), else 0,1.
 
     Raises:
-        LmkitError: If no picture has points, or a ``.pts`` file is malformed.
+        LmkitError: If no image has points, or a ``.pts`` file is malformed.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class IBug(Files):
         normalising_pair: tuple[int, int] | None = None,
     ) -> None:
         need_folder(path, "folder", _REMEDY)
-        pictures = sorted(find_files(path, SUFFIXES))
+        images = sorted(find_files(path, SUFFIXES))
         annotations = {_stem(file): file for file in sorted(find_files(path, (".pts",)))}
-        known = {file: _stem(file) for file in pictures if _stem(file) in annotations}
+        known = {file: _stem(file) for file in images if _stem(file) in annotations}
         if not known:
-            raise missing(f"No picture in {path} or below has a .pts file beside it", _REMEDY)
+            raise missing(f"No image in {path} or below has a .pts file beside it", _REMEDY)
         read = {file: _read(path / annotations[stem]) for file, stem in known.items()}
         first = next(iter(read))
         count = len(read[first])
@@ -64,21 +64,21 @@ class IBug(Files):
                     f"it has {len(own)} points, but {annotations[known[first]]} has {count}",
                     "Keep files of other points in another folder.",
                 )
-        points = np.full((len(pictures), count, 2), np.nan)
-        for index, file in enumerate(pictures):
+        points = np.full((len(images), count, 2), np.nan)
+        for index, file in enumerate(images):
             if file in read:
                 points[index] = read[file]
         # Counting from 1 is how iBUG annotated, in MATLAB; menpo, their own library, subtracts it.
         points -= int(one_based)
         train, test = (
-            np.array([_is_in(path, file, folders) for file in pictures])
+            np.array([_is_in(path, file, folders) for file in images])
             for folders in (_TRAIN, _TEST)
         )
         split = train.any() and test.any()
-        annotated = np.array([file in read for file in pictures])
+        annotated = np.array([file in read for file in images])
         super().__init__(
             path,
-            pictures,
+            images,
             points=points,
             parts={"train": train, "test": test & annotated} if split else None,
         )
@@ -87,9 +87,9 @@ class IBug(Files):
         lonely = sorted(annotations[stem] for stem in annotations.keys() - set(known.values()))
         elsewhere = int((~train & ~test).sum()) if split else 0
         self.notes = (
-            *_note(len(lonely), f".pts files have no picture beside them: {some(lonely)}"),
-            *_note(int((~annotated).sum()), "pictures have no .pts file beside them"),
-            *_note(elsewhere, "pictures are outside of 300-W's folders, and in no part"),
+            *_note(len(lonely), f".pts files have no image beside them: {some(lonely)}"),
+            *_note(int((~annotated).sum()), "images have no .pts file beside them"),
+            *_note(elsewhere, "images are outside of 300-W's folders, and in no part"),
         )
 
 

@@ -45,7 +45,7 @@ class _Person(NamedTuple):
 
     image: str
     group: str
-    """The video, or else the picture."""
+    """The video, or else the image."""
     test: bool
     centre: tuple[float, float]
     scale: float
@@ -65,9 +65,9 @@ class MPII(Files):
     side of 200 pixels a unit of scale, times ``margin``: the convention of Newell et al. 2016.
     Centres and scales are annotation: results are comparable with others on the same crops only.
 
-    Of the ``.mat``, persons of pictures that train become pictures; the benchmark's test persons
+    Of the ``.mat``, persons of images that train become images; the benchmark's test persons
     are left out where their joints are withheld, and test where they are not. Where nothing tests,
-    lmkit holds out a share of the videos (of the pictures, where the video is not known).
+    lmkit holds out a share of the videos (of the images, where the video is not known).
 
     Args:
         path: The folder.
@@ -100,7 +100,7 @@ class MPII(Files):
             path / "images",
             [person.image for person in persons],
             listed_by=file,
-            remedy=f"Unpack the pictures right into {path / 'images'}.",
+            remedy=f"Unpack the images right into {path / 'images'}.",
         )
         counts: Counter[str] = Counter()
         keys = []
@@ -180,22 +180,22 @@ def _of_json(path: Path, *, test: bool) -> Iterator[_Person]:
 
 def _of_matlab(path: Path) -> Iterator[_Person]:
     release = read_matlab(path, "RELEASE")["RELEASE"]
-    pictures = items(_get(path, "RELEASE", release, "annolist"))
+    entries = items(_get(path, "RELEASE", release, "annolist"))
     trains = items(_get(path, "RELEASE", release, "img_train"))
-    if len(trains) != len(pictures):
+    if len(trains) != len(entries):
         raise malformed(
             path,
             "RELEASE",
-            f"annolist has {len(pictures)} pictures, but img_train has {len(trains)}",
+            f"annolist has {len(entries)} images, but img_train has {len(trains)}",
             _DOWNLOAD,
         )
-    for number, (picture, train) in enumerate(zip(pictures, trains, strict=True), start=1):
+    for number, (entry, train) in enumerate(zip(entries, trains, strict=True), start=1):
         where = f"RELEASE.annolist({number})"
-        image = _get(path, f"{where}.image", _get(path, where, picture, "image"), "name")
-        video = items(picture.get("vididx"))
+        image = _get(path, f"{where}.image", _get(path, where, entry, "image"), "name")
+        video = items(entry.get("vididx"))
         group = f"video {int(video[0])}" if video else str(image)
-        # A picture without persons has an empty array in place of the struct.
-        rectangles = items(picture.get("annorect"))
+        # An image without persons has an empty array in place of the struct.
+        rectangles = items(entry.get("annorect"))
         for place, rectangle in enumerate(rectangles, start=1):
             if isinstance(rectangle, dict):
                 yield _person(

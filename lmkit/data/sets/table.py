@@ -1,4 +1,4 @@
-"""Pictures listed in a CSV, with points, subject and split where its columns say them."""
+"""Images listed in a CSV, with points, subject and split where its columns say them."""
 
 import csv
 import math
@@ -17,15 +17,15 @@ _SPLITS = ("train", "val", "test")
 
 
 class Table(Files):
-    """Pictures listed in a CSV with a header line.
+    """Images listed in a CSV with a header line.
 
     Its columns: ``file``; if known ``subject``; if wanted ``split``, each ``train``, ``val`` or
-    ``test``; and points in pixels of the picture, the centre of its first pixel at 0, as columns
+    ``test``; and points in pixels of the image, the centre of its first pixel at 0, as columns
     x0, y0, x1, y1, ... or nose_x, nose_y, .... An empty cell is not known, and neither is the
     point it belongs to; the row's other points are.
 
     Where a row says ``test``, the rows without a split train, and ``val`` is left alone. Where none
-    does, lmkit holds out a share of all rows. Rows whose picture is not there are left out.
+    does, lmkit holds out a share of all rows. Rows whose image is not there are left out.
 
     Args:
         path: The CSV.
@@ -35,7 +35,7 @@ class Table(Files):
             default 36,45 of 68 points (the outer eye corners in iBUG's order), else 0,1.
 
     Raises:
-        LmkitError: If the CSV is malformed, or none of its pictures is there.
+        LmkitError: If the CSV is malformed, or none of its images is there.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ def _read(path: Path) -> tuple[list[str], Rows]:
             path,
             lines[0][0] if lines else 1,
             f"the header has no column 'file' (it has: {found})",
-            "Name the column of the pictures 'file', and put commas between the columns.",
+            "Name the column of the images 'file', and put commas between the columns.",
         )
     repeated = sorted({name for name in header if name and header.count(name) > 1})
     if repeated:
@@ -109,7 +109,7 @@ def _read(path: Path) -> tuple[list[str], Rows]:
                 "Give every row a cell for each column; leave it empty where nothing is known.",
             )
     if len(lines) == 1:
-        raise malformed(path, 1, "no row follows the header", "Add a row for each picture.")
+        raise malformed(path, 1, "no row follows the header", "Add a row for each image.")
     rows = [(line, dict(zip(header, cells, strict=True))) for line, cells in lines[1:]]
     return header, rows
 
@@ -160,7 +160,7 @@ def _files(path: Path, rows: Rows) -> list[str]:
     for line, row in rows:
         file = row["file"]
         if not file:
-            raise malformed(path, line, "the cell 'file' is empty", "Name a picture, or remove it.")
+            raise malformed(path, line, "the cell 'file' is empty", "Name an image, or remove it.")
         if file in first:
             raise malformed(
                 path,

@@ -33,9 +33,9 @@ def check(
     Args:
         settings: The run's; what matters is the data, loading, the seed and the image size.
         label: What to call the data in the report.
-        quick: Whether to leave pictures unread: nothing is then said about their sizes and pixels.
+        quick: Whether to leave images unread: nothing is then said about their sizes and pixels.
         registry: Where the kind of data is looked up.
-        progress: Called with the number of pictures read, and of all.
+        progress: Called with the number of images read, and of all.
 
     Raises:
         LmkitError: If the data cannot be opened at all.
@@ -73,11 +73,11 @@ def _divide(report: Report, settings: Settings, problems: Mapping[int, str]) -> 
     split = report.split = ready.split
     report.left_out = ready.without_points
     if ready.without_points:
-        pictures = "picture has" if ready.without_points == 1 else "pictures have"
+        images = "image has" if ready.without_points == 1 else "images have"
         findings.append(
             Finding(
                 "no-crop",
-                f"{ready.without_points} {pictures} no annotated points to be cropped by, and "
+                f"{ready.without_points} {images} no annotated points to be cropped by, and "
                 "would be left out.",
             )
         )
@@ -85,7 +85,7 @@ def _divide(report: Report, settings: Settings, problems: Mapping[int, str]) -> 
         findings.append(
             Finding(
                 "few",
-                f"{len(split.train)} pictures to train on fill no batch of "
+                f"{len(split.train)} images to train on fill no batch of "
                 f"{settings.run.batch_size} (run.batch_size).",
             )
         )
@@ -97,7 +97,7 @@ def _divide(report: Report, settings: Settings, problems: Mapping[int, str]) -> 
                 "subject",
                 f"{_of(both, 'subject')} (or what else belongs together) of the test "
                 f"{'is' if len(both) == 1 else 'are'} in training too.",
-                [f"{group} ({_of(count, 'test picture')})" for group, count in both.items()],
+                [f"{group} ({_of(count, 'test image')})" for group, count in both.items()],
             )
         )
 
@@ -130,14 +130,14 @@ def _count(report: Report) -> None:
             Finding(
                 "degenerate",
                 f"The points that normalise errors, {names}, coincide on "
-                f"{_of(degenerate, 'picture')}.",
+                f"{_of(degenerate, 'image')}.",
                 degenerate,
             )
         )
 
 
 def _measure(report: Report, looks: Mapping[int, Look]) -> None:
-    """Tell the sizes of the pictures, and which points lie outside of them."""
+    """Tell the sizes of the images, and which points lie outside of them."""
     if not looks:
         return
     size = report.settings.run.image_size
@@ -151,7 +151,7 @@ def _measure(report: Report, looks: Mapping[int, Look]) -> None:
         if look.outside
     ]
     if outside:
-        text = f"Annotated points lie outside of {_of(outside, 'picture')}."
+        text = f"Annotated points lie outside of {_of(outside, 'image')}."
         report.findings.append(Finding("outside", text, outside))
 
 
@@ -160,7 +160,7 @@ def _range(lengths: Sequence[int]) -> Range:
 
 
 def _compare(report: Report, split: Split, looks: Mapping[int, Look]) -> None:
-    """Look for pictures that are in training and in testing, and for copies within a part."""
+    """Look for images that are in training and in testing, and for copies within a part."""
     training = [index for index in dict.fromkeys((*split.train, *split.fit)) if index in looks]
     testing = [index for index in split.test if index in looks]
     for part in (training, testing):
@@ -172,14 +172,14 @@ def _compare(report: Report, split: Split, looks: Mapping[int, Look]) -> None:
     key = report.dataset.key
     same = [f"{key(a)} = {key(b)}" for a, b, distance in report.alike if distance < 0]
     if same:
-        text = f"{_of(same, 'test picture')} in training too, equal in every pixel."
+        text = f"{_of(same, 'test image')} in training too, equal in every pixel."
         report.findings.append(Finding("duplicate", text, same))
     near = [
         f"{key(a)} ~ {key(b)} ({distance} bits)" for a, b, distance in report.alike if distance >= 0
     ]
     if near:
         text = (
-            f"{_of(near, 'pair')} of a training and a test picture may be one picture, saved or "
+            f"{_of(near, 'pair')} of a training and a test image may be one image, saved or "
             f"resized anew (up to {NEAR} of 256 bits of their difference hashes differ)."
         )
         report.findings.append(Finding("near-duplicate", text, near))
@@ -188,7 +188,7 @@ def _compare(report: Report, split: Split, looks: Mapping[int, Look]) -> None:
 def _same(
     training: Sequence[int], testing: Sequence[int], looks: Mapping[int, Look]
 ) -> Iterator[Alike]:
-    """Yield each test picture that equals one of training, with the first such."""
+    """Yield each test image that equals one of training, with the first such."""
     first: dict[bytes, int] = {}
     for index in training:
         first.setdefault(looks[index].mark.digest, index)
@@ -212,7 +212,7 @@ def _near(
 
 
 def _count_unreadable(report: Report, problems: Mapping[int, str]) -> None:
-    """Name the unreadable pictures, and say if there are more than training puts up with."""
+    """Name the unreadable images, and say if there are more than training puts up with."""
     if not problems:
         return
     dataset = report.dataset
@@ -220,11 +220,11 @@ def _count_unreadable(report: Report, problems: Mapping[int, str]) -> None:
     for index, reason in sorted(problems.items()):
         unreadable.add(dataset.key(index), reason)
     report.left_out += len(problems)
-    text = f"{_of(problems, 'picture')} cannot be read, and would be left out."
-    named = [f"{entry['picture']} ({entry['reason']})" for entry in unreadable.report()]
+    text = f"{_of(problems, 'image')} cannot be read, and would be left out."
+    named = [f"{entry['image']} ({entry['reason']})" for entry in unreadable.report()]
     report.findings.append(Finding("unreadable", text, named))
     if not report.usable:
-        return  # For this reason or another, as found before pictures were read.
+        return  # For this reason or another, as found before images were read.
     try:
         unreadable.check(len(dataset))
     except LmkitError as error:

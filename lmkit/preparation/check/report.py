@@ -9,7 +9,7 @@ from lmkit.data.split import Split
 from lmkit.interfaces.dataset import Dataset
 from lmkit.settings.settings import Settings
 
-_NAMED = 3  # how many pictures a line names
+_NAMED = 3  # how many images a line names
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +19,22 @@ class Finding:
     Args:
         kind: What it is, in one word that does not change: ``duplicate``, ``unreadable``, ....
         text: What it is, in a sentence.
-        pictures: The pictures it is about, by key, and what there is to say about each; all of
+        images: The images it is about, by key, and what there is to say about each; all of
             them.
         problem: Whether training would refuse the data because of it.
     """
 
     kind: str
     text: str
-    pictures: Sequence[str] = ()
+    images: Sequence[str] = ()
     problem: bool = False
 
     def __str__(self) -> str:
-        """Return it as one line, with the first few of its pictures."""
-        if not self.pictures:
+        """Return it as one line, with the first few of its images."""
+        if not self.images:
             return self.text
-        more = len(self.pictures) - _NAMED
-        named = "; ".join(self.pictures[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        more = len(self.images) - _NAMED
+        named = "; ".join(self.images[:_NAMED]) + (f"; and {more} more" if more > 0 else "")
         return f"{self.text.removesuffix('.')}: {named}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,8 +43,8 @@ class Finding:
             "kind": self.kind,
             "problem": self.problem,
             "text": self.text,
-            "count": len(self.pictures),
-            "pictures": list(self.pictures),
+            "count": len(self.images),
+            "images": list(self.images),
         }
 
 
@@ -58,7 +58,7 @@ class Range(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large the pictures are that could be read.
+    """How large the images are that could be read.
 
     Args:
         width: In pixels.
@@ -84,7 +84,7 @@ class Sizes:
 
 
 class Alike(NamedTuple):
-    """A picture to train on and one to test with that are the same, or nearly."""
+    """An image to train on and one to test with that are the same, or nearly."""
 
     training: int
     testing: int
@@ -101,15 +101,15 @@ class Report:
         dataset: The data.
         split: Its parts as training would use them; none if training would refuse.
         label: What the data is called.
-        annotated: Pictures all of whose points are known.
-        partly_annotated: Pictures some of whose points are known.
+        annotated: Images all of whose points are known.
+        partly_annotated: Images some of whose points are known.
         subjects: How many there are, where known.
-        left_out: Pictures that are in no part because they are unreadable, or cannot be cropped.
-        copies: Pictures that equal an earlier one of the same part, pixel by pixel.
-        sizes: Of the pictures; none where they were not read.
-        alike: Pictures that are in training and in testing, more or less; the likest first.
+        left_out: Images that are in no part because they are unreadable, or cannot be cropped.
+        copies: Images that equal an earlier one of the same part, pixel by pixel.
+        sizes: Of the images; none where they were not read.
+        alike: Images that are in training and in testing, more or less; the likest first.
         findings: What the user should know.
-        quick: Whether pictures were not read.
+        quick: Whether images were not read.
     """
 
     settings: Settings
@@ -139,7 +139,7 @@ class Report:
             else {}
         )
         return {
-            "pictures": len(self.dataset),
+            "images": len(self.dataset),
             "annotated": self.annotated,
             "partly_annotated": self.partly_annotated,
             "points": len(self.dataset.point_names),

@@ -1,4 +1,4 @@
-"""Draws what was found: a sample of the pictures with their points, and pairs that are alike."""
+"""Draws what was found: a sample of the images with their points, and pairs that are alike."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,9 @@ from lmkit.preparation.check.report import Alike, Report
 from lmkit.storage import storage, write_json
 
 CELL = 160
-"""Side of a picture on the sheets, in pixels."""
+"""Side of an image on the sheets, in pixels."""
 SAMPLE, COLUMNS = 32, 8
-"""How many pictures the sample shows, and how many in a row."""
+"""How many images the sample shows, and how many in a row."""
 PAIRS, PAIRS_IN_A_ROW = 24, 3
 """How many pairs are drawn at most, and how many in a row."""
 
@@ -31,8 +31,8 @@ def write(report: Report, out: Path) -> list[Path]:
         out: The folder; made if it is not there.
 
     Returns:
-        ``report.json``; ``sample.png``, unless no picture can be read; and ``alike.png``, if any
-        picture is in training and in testing.
+        ``report.json``; ``sample.png``, unless no image can be read; and ``alike.png``, if any
+        image is in training and in testing.
 
     Raises:
         LmkitError: If the folder cannot be written.
@@ -52,7 +52,7 @@ def write(report: Report, out: Path) -> list[Path]:
 
 
 def _sample(report: Report) -> Image.Image | None:
-    """Draw pictures taken evenly from all, as the networks see them, with their points."""
+    """Draw images taken evenly from all, as the networks see them, with their points."""
     dataset, framer = report.dataset, _framer(report)
     parts = _parts(report)
     pool = sorted(parts) if parts else range(len(dataset))
@@ -102,7 +102,7 @@ def _framer(report: Report) -> Framer:
 
 
 def _parts(report: Report) -> dict[int, str]:
-    """Return what each picture is for."""
+    """Return what each image is for."""
     if report.split is None:
         return {}
     names = {"fit": report.split.fit, "train": report.split.train, "test": report.split.test}
@@ -112,7 +112,7 @@ def _parts(report: Report) -> dict[int, str]:
 def _cell(
     dataset: Dataset, index: int, framer: Framer, *, points: bool = True
 ) -> NDArray[np.uint8] | None:
-    """Draw a picture as the framer shows it; none if it cannot be read."""
+    """Draw an image as the framer shows it; none if it cannot be read."""
     annotation = dataset.annotation(index)
     try:
         square, framing = framer(dataset.image(index), annotation)

@@ -4,7 +4,7 @@ from lmkit.registry.component import Recipe
 from lmkit.registry.hookspecs import hookimpl
 
 _SUMMARIES = {
-    "quickstart": "small pictures and narrow networks: minutes on two CPU cores",
+    "quickstart": "small images and narrow networks: minutes on two CPU cores",
     "paper": "Li et al. 2020 in full: 128 pixels, hourglass, inter-intra with the cycle",
     "baseline": "Table I, Baseline: one path, original to deformed",
     "sanchez": "Table I, Sanchez: baseline, started by projection from a core you name",

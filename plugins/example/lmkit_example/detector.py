@@ -8,7 +8,7 @@ from lmkit.api import HeatmapDetector, load_weights
 
 
 class Tiny(HeatmapDetector):
-    """Four convolutions; score maps are a quarter of the picture in each direction.
+    """Four convolutions; score maps are a quarter of the image in each direction.
 
     Args:
         landmarks: The number of landmarks K.

@@ -6,7 +6,7 @@ import torch
 from lmkit_example.detector import Tiny
 
 
-def test_score_maps_are_a_quarter_of_the_picture() -> None:
+def test_score_maps_are_a_quarter_of_the_image() -> None:
     """In each direction, at whatever size."""
     assert Tiny(landmarks=5).score_maps(torch.rand(2, 3, 48, 64)).shape == (2, 5, 12, 16)
 

@@ -1,4 +1,4 @@
-"""Caches of pictures: the same batches, bit for bit, whatever becomes of the files."""
+"""Caches of images: the same batches, bit for bit, whatever becomes of the files."""
 
 import json
 import multiprocessing
@@ -25,10 +25,10 @@ from lmkit.data.cache.cache_folder import (
     remove,
     take_repairs,
 )
-from lmkit.data.cache.on_disk import CachedPictures
+from lmkit.data.cache.on_disk import CachedImages
 from lmkit.data.crops import AnnotatedBox
 from lmkit.data.framing import Framer
-from lmkit.data.loading import TrainingBatches, read_pictures
+from lmkit.data.loading import TrainingBatches, read_images
 from lmkit.data.sets.folder import Folder
 from lmkit.data.sets.table import Table
 from lmkit.data.unreadable import Unreadable
@@ -46,7 +46,7 @@ def paint(path: Path, seed: int) -> None:
 
 @pytest.fixture
 def photos(tmp_path):
-    """Twelve pictures, one of them damaged."""
+    """Twelve images, one of them damaged."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(12):
@@ -61,7 +61,7 @@ def wanted(photos: Path, framer: Framer = FRAMER) -> Wanted:
     return Wanted(Folder(path=photos), framer, source, f"folder:{photos}", "lmkit 1.0")
 
 
-def build(folder: Path, what: Wanted, workers: int = 0) -> CachedPictures:
+def build(folder: Path, what: Wanted, workers: int = 0) -> CachedImages:
     def wait() -> None:
         raise AssertionError("somebody else is building")
 
@@ -86,8 +86,8 @@ def check_same(cached, plain, workers=0, **changes):
             torch.testing.assert_close(one.points, other.points, rtol=0, atol=0, equal_nan=True)
 
 
-def pictures_of(folder: Path) -> Path:
-    return folder / json.loads((folder / "cache.json").read_text())["pictures"]
+def images_of(folder: Path) -> Path:
+    return folder / json.loads((folder / "cache.json").read_text())["images"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -110,32 +110,32 @@ def test_points_and_crops_from_annotation_are_the_same(tmp_path):
     what = Wanted(Table(path=table), framer, {"name": "csv"}, "csv", "lmkit 1.0")
     cache = build(tmp_path / "cache", what)
     check_same(cache, Table(path=table), framer=framer, annotated=True)
-    # The crop is made from the points, so that another point makes another picture.
+    # The crop is made from the points, so that another point makes another image.
     table.write_text("\n".join(rows).replace("0.png,3,4", "0.png,2,4"))
     moved = Wanted(Table(path=table), framer, {"name": "csv"}, "csv", "lmkit 1.0")
-    with pytest.raises(UnusableError, match="1 of 8 pictures have changed"):
+    with pytest.raises(UnusableError, match="1 of 8 images have changed"):
         open_cache(tmp_path / "cache", moved, compare=True)
 
 
-def test_pictures_to_evaluate_come_from_it_with_their_framings(photos, tmp_path, monkeypatch):
+def test_images_to_evaluate_come_from_it_with_their_framings(photos, tmp_path, monkeypatch):
     cache, plain = build(tmp_path / "cache", wanted(photos)), Folder(path=photos)
 
     def read(data, framer=FRAMER):
         problems = Unreadable(1.0)
         given = {"framer": framer, "batch_size": 5, "unreadable": problems}
-        return list(read_pictures(data, [3, 5, 1], **given)), problems.report()
+        return list(read_images(data, [3, 5, 1], **given)), problems.report()
 
     (found,), problems = read(cache)
     (expected,), expected_problems = read(plain)
     assert torch.equal(found.images, expected.images)
     assert (found.indices, found.framings) == (expected.indices, expected.framings)
-    assert problems == expected_problems == [{"picture": "05.png", "reason": problems[0]["reason"]}]
+    assert problems == expected_problems == [{"image": "05.png", "reason": problems[0]["reason"]}]
     # Of another size they are not in it.
     (larger,), _ = read(cache, Framer(20))
     assert torch.equal(larger.images, read(plain, Framer(20))[0][0].images)
 
 
-def test_sound_pictures_are_not_decoded_again(photos, tmp_path, monkeypatch):
+def test_sound_images_are_not_decoded_again(photos, tmp_path, monkeypatch):
     cache = build(tmp_path / "cache", wanted(photos))
     read = []
     monkeypatch.setattr(Folder, "image", lambda self, index: read.append(index))
@@ -147,7 +147,7 @@ def test_sound_pictures_are_not_decoded_again(photos, tmp_path, monkeypatch):
 
 def test_numpy_can_map_the_file(photos, tmp_path):
     build(tmp_path / "cache", wanted(photos))
-    pixels = np.load(pictures_of(tmp_path / "cache"), mmap_mode="r", allow_pickle=False)
+    pixels = np.load(images_of(tmp_path / "cache"), mmap_mode="r", allow_pickle=False)
     assert pixels.shape == (12, 3, 16, 16)
     expected, _ = FRAMER(Folder(path=photos).image(2))
     np.testing.assert_array_equal(pixels[2].transpose(1, 2, 0), expected)
@@ -186,7 +186,7 @@ def mend(photos, folder):
 
 
 def cut_short(photos, folder):
-    os.truncate(pictures_of(folder), 5000)
+    os.truncate(images_of(folder), 5000)
 
 
 def empty_table(photos, folder):
@@ -194,11 +194,11 @@ def empty_table(photos, folder):
 
 
 def damage_header(photos, folder):
-    overwrite(pictures_of(folder), 20, b"x")
+    overwrite(images_of(folder), 20, b"x")
 
 
-def lose_pictures(photos, folder):
-    pictures_of(folder).unlink()
+def lose_images(photos, folder):
+    images_of(folder).unlink()
 
 
 def damage_record(photos, folder):
@@ -229,16 +229,16 @@ def overwrite(path: Path, place: int, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (change_size, "is out of date: 1 of 12 pictures have changed"),
-        (change_time, "is out of date: 1 of 12 pictures have changed"),
-        (add, "is out of date: it holds 12 pictures, and there are 13"),
-        (take_away, "is out of date: it holds 12 pictures, and there are 11"),
-        (rename, "is out of date: 1 of 12 pictures have changed"),
-        (mend, "is out of date: 1 of 12 pictures have changed"),
+        (change_size, "is out of date: 1 of 12 images have changed"),
+        (change_time, "is out of date: 1 of 12 images have changed"),
+        (add, "is out of date: it holds 12 images, and there are 13"),
+        (take_away, "is out of date: it holds 12 images, and there are 11"),
+        (rename, "is out of date: 1 of 12 images have changed"),
+        (mend, "is out of date: 1 of 12 images have changed"),
         (cut_short, "is cut short"),
         (empty_table, "is damaged"),
         (damage_header, "is damaged"),
-        (lose_pictures, "cannot be read: No such file"),
+        (lose_images, "cannot be read: No such file"),
         (damage_record, "is damaged"),
         (other_record, "is damaged"),
         (other_format, "is of form 0, and here is 1"),
@@ -263,12 +263,12 @@ def test_what_is_cut_short_damaged_or_out_of_date_is_noticed_and_rebuilt(
 def test_damaged_pixels_are_noticed_and_put_right(photos, tmp_path, workers):
     folder = tmp_path / "cache"
     cache = build(folder, wanted(photos))
-    sound = pictures_of(folder).read_bytes()
+    sound = images_of(folder).read_bytes()
     for index in (2, 7):
-        overwrite(pictures_of(folder), 128 + index * 768 + 100, b"damage")
-    assert pictures_of(folder).read_bytes() != sound
+        overwrite(images_of(folder), 128 + index * 768 + 100, b"damage")
+    assert images_of(folder).read_bytes() != sound
     check_same(cache, Folder(path=photos), workers)
-    assert pictures_of(folder).read_bytes() == sound
+    assert images_of(folder).read_bytes() == sound
     assert take_repairs(cache) == 2
     assert take_repairs(cache) == 0
 
@@ -276,9 +276,9 @@ def test_damaged_pixels_are_noticed_and_put_right(photos, tmp_path, workers):
 def test_a_file_that_is_cut_short_in_use_spoils_nothing(photos, tmp_path):
     folder = tmp_path / "cache"
     cache = build(folder, wanted(photos))
-    os.truncate(pictures_of(folder), 3000)
+    os.truncate(images_of(folder), 3000)
     check_same(cache, Folder(path=photos))
-    pictures_of(folder).unlink()
+    images_of(folder).unlink()
     check_same(pickle.loads(pickle.dumps(cache)), Folder(path=photos))
 
 
@@ -291,7 +291,7 @@ def test_who_reads_the_former_one_goes_on_when_it_is_rebuilt(photos, tmp_path):
     assert torch.equal(cache.framed(3, FRAMER)[0], before[0])
 
 
-def test_without_looking_beforehand_each_picture_is_compared_as_it_is_read(photos, tmp_path):
+def test_without_looking_beforehand_each_image_is_compared_as_it_is_read(photos, tmp_path):
     folder = tmp_path / "cache"
     build(folder, wanted(photos))
     change_size(photos, folder)
@@ -346,7 +346,7 @@ def test_without_locks_nothing_is_taken_from_another_build(photos, tmp_path, mon
     monkeypatch.setattr(fcntl, "flock", refuse)
     folder = tmp_path / "cache"
     folder.mkdir()
-    others = folder / "pictures-0a1b2c3d.npy"
+    others = folder / "images-0a1b2c3d.npy"
     others.write_bytes(b"half of it")
     cache = build(folder, wanted(photos))
     assert others.exists()
@@ -357,7 +357,7 @@ def test_without_locks_nothing_is_taken_from_another_build(photos, tmp_path, mon
     assert not others.exists()
 
 
-def test_progress_comes_to_its_end_where_the_last_picture_cannot_be_read(photos, tmp_path):
+def test_progress_comes_to_its_end_where_the_last_image_cannot_be_read(photos, tmp_path):
     (photos / "11.png").write_bytes(b"torn")
     told = []
     build_cache(
@@ -386,7 +386,7 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_a_cache(photos,
     process = in_a_process(work)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    assert list(folder.glob("pictures-*"))
+    assert list(folder.glob("images-*"))
     with pytest.raises(UnusableError):
         open_cache(folder, wanted(photos), compare=True)
     check_same(build(folder, wanted(photos)), Folder(path=photos))
@@ -453,7 +453,7 @@ def test_one_that_is_being_built_is_not_removed(photos, tmp_path):
 
 
 class Shades(Dataset):
-    """As many pictures as one likes, in no memory."""
+    """As many images as one likes, in no memory."""
 
     def __init__(self, count):
         self.count = count
@@ -495,7 +495,7 @@ def test_memory_stays_flat(tmp_path):
 
     process = in_a_process(work)
     process.join(120)
-    # The pictures take 72 MiB; of each, the table and the stamps have some tens of bytes.
+    # The images take 72 MiB; of each, the table and the stamps have some tens of bytes.
     assert int((tmp_path / "growth").read_text()) < 8 * 1024
 
 

@@ -1,4 +1,4 @@
-"""Data that keeps squares of its pictures says of them what the data itself says."""
+"""Data that keeps squares of its images says of them what the data itself says."""
 
 import inspect
 from typing import Any

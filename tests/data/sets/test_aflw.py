@@ -25,7 +25,7 @@ POINTS = {  # as (x, y), within 12 x 10 pixels
 
 @pytest.fixture
 def lay_out(draw):
-    def write(root: Path, *, pictures=True, lists=None, **variables) -> Path:
+    def write(root: Path, *, images=True, lists=None, **variables) -> Path:
         for part, names in NAMES.items():
             (root / f"aflw_{part}_images.txt").write_text("".join(f"{n}\n" for n in names))
             gt = np.repeat(POINTS[part][None, :, ::-1], len(names), axis=0)
@@ -33,7 +33,7 @@ def lay_out(draw):
             if part == "test":
                 content |= variables
             savemat(root / f"aflw_{part}_keypoints.mat", content)
-            for name in names if pictures else ():
+            for name in names if images else ():
                 draw(root / "output" / name, (12, 10), POINTS[part])
         for name, text in (lists or {}).items():
             (root / f"aflw_{name}_images.txt").write_text(text)
@@ -58,7 +58,7 @@ def test_points_are_read_exactly_and_parts_are_the_lists(lay_out, seen, tmp_path
     assert data.notes == ()
 
 
-def test_one_picture_a_list_is_enough(lay_out, seen, tmp_path):
+def test_one_image_a_list_is_enough(lay_out, seen, tmp_path):
     lists = {"test": f"{NAMES['test'][0]}\n"}
     one = {"gt": POINTS["test"][None, :, ::-1], "hw": [[10, 12]]}
     data = AFLW(path=lay_out(tmp_path, lists=lists, **one))
@@ -66,17 +66,17 @@ def test_one_picture_a_list_is_enough(lay_out, seen, tmp_path):
     assert len(data) == 4
 
 
-def test_absent_pictures_are_left_out_with_a_note(lay_out, seen, tmp_path):
+def test_absent_images_are_left_out_with_a_note(lay_out, seen, tmp_path):
     root = lay_out(tmp_path)
     (root / "output" / NAMES["train"][0]).unlink()
     data = AFLW(path=root)
-    assert "1 of the 5 pictures" in data.notes[0]
+    assert "1 of the 5 images" in data.notes[0]
     assert NAMES["train"][0] in data.notes[0]
     assert (data.indices("train"), data.indices("test")) == ([0, 1], [2, 3])
     assert seen(data, 2) == [0, 1, 2, 3, 4]
 
 
-def test_a_picture_of_another_size_is_not_read(lay_out, draw, tmp_path):
+def test_an_image_of_another_size_is_not_read(lay_out, draw, tmp_path):
     root = lay_out(tmp_path)
     draw(root / "output" / NAMES["train"][0], (24, 20))
     with pytest.raises(OSError, match="it has 24 x 20 pixels, but was annotated with 12 x 10"):
@@ -93,8 +93,8 @@ def test_missing_parts_of_the_layout_are_refused(lay_out, tmp_path):
         with pytest.raises(LmkitError, match=f"has no {name}"):
             AFLW(path=root)
     (tmp_path / "bare").mkdir()
-    bare = lay_out(tmp_path / "bare", pictures=False)
-    with pytest.raises(LmkitError, match="holds none of the 5 pictures") as caught:
+    bare = lay_out(tmp_path / "bare", images=False)
+    with pytest.raises(LmkitError, match="holds none of the 5 images") as caught:
         AFLW(path=bare)
     assert "output" in caught.value.remedy
 
@@ -111,7 +111,7 @@ GT = np.repeat(POINTS["test"][None, :, ::-1].astype(float), 2, axis=0)
         ({}, {"hw": [[1, 2, 3]] * 2}, "variable hw: it is 2 x 3", "each row of hw"),
         ({"test": "a.jpg\n\nb.jpg\n"}, {}, "test_images.txt, line 2: it names no", "Remove"),
         ({"test": "a.jpg\na.jpg\n"}, {}, "line 2: a.jpg is listed already, on line 1", "Remove"),
-        ({"test": ""}, {}, "line 1: it lists no picture", "Download"),
+        ({"test": ""}, {}, "line 1: it lists no image", "Download"),
         ({"test": f"a.jpg\n{NAMES['train'][0]}\n"}, {}, "line 2: .* is in aflw_train_i", "Take it"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ LISTS = {
     + "".join(f"{name}   {i} 1 2 3 4 5  6 7 8 9\n" for i, name in enumerate(NAMES)),
     "list_eval_partition.txt": "".join(f"{n} {p}\n" for n, p in zip(NAMES, "000112", strict=True)),
     "identity_CelebA.txt": "".join(f"{n} {p}\n" for n, p in zip(NAMES, "775531", strict=True)),
-    # As in CelebA itself, where MAFL's test pictures are in the training partition.
+    # As in CelebA itself, where MAFL's test images are in the training partition.
     "MAFL/training.txt": f"{NAMES[0]}\n{NAMES[2]}\n",
     "MAFL/testing.txt": f"{NAMES[1]}\n",
 }
@@ -84,7 +84,7 @@ def test_the_folders_of_the_download_are_found(tmp_path: Path) -> None:
     assert data.image(5).shape == (4, 6, 3)
 
 
-def test_absent_pictures_are_left_out_with_a_note(tmp_path: Path) -> None:
+def test_absent_images_are_left_out_with_a_note(tmp_path: Path) -> None:
     root = lay_out(tmp_path)
     for name in NAMES[1:3]:
         (root / "img_align_celeba" / name).unlink()
@@ -93,7 +93,7 @@ def test_absent_pictures_are_left_out_with_a_note(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.annotation(1).points[0], [3, 1])  # type: ignore[index]
     assert data.indices("fit") == [0]
     assert data.indices("test") == []
-    assert "2 of the 6 pictures" in data.notes[0]
+    assert "2 of the 6 images" in data.notes[0]
     assert NAMES[1] in data.notes[0]
 
 
@@ -111,7 +111,7 @@ def test_missing_parts_of_the_layout_are_refused(tmp_path: Path) -> None:
     root = lay_out(tmp_path / "c")
     for name in NAMES:
         (root / "img_align_celeba" / name).unlink()
-    with pytest.raises(LmkitError, match="holds none of the 6 pictures"):
+    with pytest.raises(LmkitError, match="holds none of the 6 images"):
         CelebA(path=root)
 
 
@@ -121,17 +121,17 @@ LANDMARKS = "list_landmarks_align_celeba"
 @pytest.mark.parametrize(
     ("stem", "text", "where"),
     [
-        (LANDMARKS, "", "line 1: the number of pictures"),
-        (LANDMARKS, "000001.jpg 1 2 3\n", "line 1: the number of pictures"),
-        (LANDMARKS, LISTS[f"{LANDMARKS}.txt"][:-30], "line 8: .* is not a picture and 10 numbers"),
+        (LANDMARKS, "", "line 1: the number of images"),
+        (LANDMARKS, "000001.jpg 1 2 3\n", "line 1: the number of images"),
+        (LANDMARKS, LISTS[f"{LANDMARKS}.txt"][:-30], "line 8: .* is not an image and 10 numbers"),
         (LANDMARKS, LISTS[f"{LANDMARKS}.txt"].replace("6\n", "7\n", 1), "line 1: 7 .* 6 follow"),
-        (LANDMARKS, "1\nheader\na.jpg 1 2 3 4 5 6 7 8 9 x\n", "line 3: .* is not a picture and 10"),
-        ("list_eval_partition", "000001.jpg 3\n", "line 1: .* is not a picture and 0, 1 or 2"),
+        (LANDMARKS, "1\nheader\na.jpg 1 2 3 4 5 6 7 8 9 x\n", "line 3: .* is not an image and 10"),
+        ("list_eval_partition", "000001.jpg 3\n", "line 1: .* is not an image and 0, 1 or 2"),
         ("list_eval_partition", "000001.jpg 0\n\n000002.jpg 1\n", "line 2"),
-        ("identity_CelebA", "000001.jpg 3\n000002.jpg\n", "line 2: .* picture and a subject"),
+        ("identity_CelebA", "000001.jpg 3\n000002.jpg\n", "line 2: .* image and a subject"),
         ("testing", "000001.jpg\n000009.jpg\n", "line 2: 000009.jpg is not in list_landmarks"),
         ("training", "000001.jpg\n000001.jpg\n", "line 2: 000001.jpg is listed already"),
-        ("training", "000001.jpg 4\n", "line 1: .* is not the name of a picture alone"),
+        ("training", "000001.jpg 4\n", "line 1: .* is not the name of an image alone"),
     ],
 )  # fmt: skip
 def test_malformed_lists_name_file_line_and_remedy(
@@ -145,7 +145,7 @@ def test_malformed_lists_name_file_line_and_remedy(
     assert caught.value.code == ExitCode.DATA
 
 
-def test_picture_that_fits_and_tests_is_refused(tmp_path: Path) -> None:
+def test_image_that_fits_and_tests_is_refused(tmp_path: Path) -> None:
     data = CelebA(path=lay_out(tmp_path, training="\n".join(NAMES[:3])))
     with pytest.raises(LmkitError, match=r"used for fitting and for testing: 000002.jpg"):
         make_split(data, held_out=0.1, seed=0)

@@ -12,7 +12,7 @@ from lmkit.errors import ExitCode, LmkitError
 
 NAMES = ["nose", "left_eye", "right_eye"]
 POINTS = {1: [(10, 12), (14, 9), (6, 9)], 2: [(40, 30), (45, 25), (35, 25)]}
-"""In two boxes of one picture of 60 x 50 pixels."""
+"""In two boxes of one image of 60 x 50 pixels."""
 
 
 def entry(number, image, points, box, visible=(2, 2, 2), **fields):
@@ -57,10 +57,10 @@ def change(content, *path, to):
 
 @pytest.fixture
 def lay_out(draw):
-    def write(folder, content=CONTENT, *, name="keypoints.json", pictures="", files=("a", "b")):
+    def write(folder, content=CONTENT, *, name="keypoints.json", images="", files=("a", "b")):
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
-            draw(folder / pictures / f"{file}.png", (60, 50), *POINTS.values())
+            draw(folder / images / f"{file}.png", (60, 50), *POINTS.values())
         path = folder / name
         path.write_text(json.dumps(content))
         return path
@@ -94,7 +94,7 @@ def test_squares_of_any_margin_keep_points_on_their_pixels(lay_out, seen, tmp_pa
     assert len(np.unique(data.image(0))) <= 4
 
 
-def test_persons_of_one_picture_are_held_out_together(lay_out, tmp_path):
+def test_persons_of_one_image_are_held_out_together(lay_out, tmp_path):
     content = copy.deepcopy(CONTENT)
     content["images"] = [{"id": n, "file_name": f"{n}.png"} for n in range(8)]
     content["annotations"] = [entry(100 + n, n % 8, POINTS[1], [4, 6, 12, 9]) for n in range(24)]
@@ -118,7 +118,7 @@ def test_a_second_file_tests(lay_out, seen, tmp_path):
     assert data.key(3) == "test/a.png#11"
     assert seen(data, 4) == [0, 2]
     make_split(data, held_out=0.1, seed=0)
-    with pytest.raises(LmkitError, match=r"2 pictures are in .* and in") as caught:
+    with pytest.raises(LmkitError, match=r"2 images are in .* and in") as caught:
         Coco(path=train, test=test, root=tmp_path / "val2017", test_root=tmp_path / "val2017")
     assert "train and test" in caught.value.remedy
     other = change(CONTENT, "categories", 0, "keypoints", to=["a", "b", "c"])
@@ -126,8 +126,8 @@ def test_a_second_file_tests(lay_out, seen, tmp_path):
         Coco(path=train, test=lay_out(tmp_path / "val2017", other))
 
 
-def test_whole_pictures_have_one_object_or_none(lay_out, seen, tmp_path):
-    with pytest.raises(LmkitError, match=r"a.png: the picture has 2 objects") as caught:
+def test_whole_images_have_one_object_or_none(lay_out, seen, tmp_path):
+    with pytest.raises(LmkitError, match=r"a.png: the image has 2 objects") as caught:
         Coco(path=lay_out(tmp_path), whole=True)
     assert "data.whole" in caught.value.remedy
     only = entry(12, 6, POINTS[2], [], visible=(1, 0, 2))
@@ -161,16 +161,16 @@ def test_the_torso_normalises_persons(lay_out, tmp_path):
     assert Coco(path=path).normalising_pair == (2, 0)
 
 
-def test_absent_pictures_are_left_out_with_a_note(lay_out, tmp_path):
-    data = Coco(path=lay_out(tmp_path, files="b", pictures="images"))
+def test_absent_images_are_left_out_with_a_note(lay_out, tmp_path):
+    data = Coco(path=lay_out(tmp_path, files="b", images="images"))
     assert [data.key(index) for index in range(len(data))] == ["b.png#13"]
-    assert "1 of the 2 pictures" in data.notes[1]
-    with pytest.raises(LmkitError, match="holds none of the 2 pictures") as caught:
+    assert "1 of the 2 images" in data.notes[1]
+    with pytest.raises(LmkitError, match="holds none of the 2 images") as caught:
         Coco(path=lay_out(tmp_path / "far" / "away", files=""))
     assert "data.root" in caught.value.remedy
 
 
-def test_a_picture_of_another_size_is_not_read(lay_out, tmp_path):
+def test_an_image_of_another_size_is_not_read(lay_out, tmp_path):
     data = Coco(path=lay_out(tmp_path, change(CONTENT, "images", 0, "width", to=120)))
     with pytest.raises(OSError, match="it has 60 x 50 pixels, but was annotated with 120 x 50"):
         data.image(0)

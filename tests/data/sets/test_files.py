@@ -1,4 +1,4 @@
-"""What the data sets of picture files share."""
+"""What the data sets of image files share."""
 
 import pickle
 import subprocess
@@ -95,12 +95,12 @@ def test_presence_is_looked_up_in_every_folder(draw, tmp_path):
     there, notes = present(tmp_path, files, listed_by="the list", remedy="Look.")
     assert there.tolist() == [True, True, False, True, False, False, True, True]
     assert notes == (
-        f"3 of the 8 pictures that the list lists are not in {tmp_path} and are left out: "
+        f"3 of the 8 images that the list lists are not in {tmp_path} and are left out: "
         "c.png, e.png, none/f.png.",
     )
     assert choose_root([tmp_path / "none", tmp_path / "deep", tmp_path], ["b.png"]).name == "deep"
     assert choose_root([tmp_path / "none", tmp_path], ["z.png"]).name == "none"
-    for listed, problem in (([], "the list lists no picture"), (["z.png"], "such as z.png")):
+    for listed, problem in (([], "the list lists no image"), (["z.png"], "such as z.png")):
         with pytest.raises(LmkitError, match=problem) as caught:
             present(tmp_path, listed, listed_by="the list", remedy="Look.")
         assert caught.value.remedy == "Look."

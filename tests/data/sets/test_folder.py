@@ -1,4 +1,4 @@
-"""A folder of plain pictures."""
+"""A folder of plain images."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ def draw(path: Path, shade: int = 0) -> None:
     Image.fromarray(np.full((4, 6, 3), shade, np.uint8)).save(path)
 
 
-def test_every_picture_below_is_found_sorted(tmp_path: Path) -> None:
+def test_every_image_below_is_found_sorted(tmp_path: Path) -> None:
     for shade, name in enumerate(["b.png", "sub/deep/a.PNG", "sub/c.Jpeg", "a.webp", "d.TIF"]):
         draw(tmp_path / name, shade)
     for name in (".hidden.png", ".thumbnails/x.png", "sub/._a.png"):
         draw(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "folder.jpg").mkdir()
     data = Folder(path=tmp_path)
     keys = [data.key(index) for index in range(len(data))]
@@ -51,7 +51,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
 def test_problem_names_text_in_disguise(tmp_path: Path) -> None:
     draw(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_text("words")
-    assert "not a picture" in (Folder(path=tmp_path).problem(1) or "")
+    assert "not an image" in (Folder(path=tmp_path).problem(1) or "")
 
 
 def test_unusable_folders_are_refused(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_unusable_folders_are_refused(tmp_path: Path) -> None:
     for name, problem, remedy in [
         ("missing", "does not exist", "--data"),
         ("file", "is a file", "--data"),
-        ("empty", "holds no picture", ".jpeg"),
+        ("empty", "holds no image", ".jpeg"),
     ]:
         with pytest.raises(LmkitError, match=problem) as caught:
             Folder(path=tmp_path / name)

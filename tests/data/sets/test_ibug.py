@@ -1,4 +1,4 @@
-"""Pictures with a .pts file beside each."""
+"""Images with a .pts file beside each."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_the_common_split_is_found_at_any_depth(place, tmp_path):
     keys = {part: {data.key(i) for i in data.indices(part)} for part in ("train", "fit", "test")}
     assert keys["train"] == keys["fit"] == {f for f in files if "train" in f or "afw" in f}
     assert keys["test"] == {f for f in files if "test" in f or "ibug" in f}
-    assert data.notes == ("1 pictures are outside of 300-W's folders, and in no part.",)
+    assert data.notes == ("1 images are outside of 300-W's folders, and in no part.",)
     one = IBug(path=tmp_path / "x/300W/Helen")
     assert (one.indices("train"), one.indices("test")) == ([1], [0])
 
@@ -70,8 +70,8 @@ def test_what_stands_alone_is_noted(place, draw, tmp_path):
     (tmp_path / "c.pts").write_text("not even read")
     data = IBug(path=tmp_path)
     assert data.notes == (
-        "1 .pts files have no picture beside them: c.pts.",
-        "1 pictures have no .pts file beside them.",
+        "1 .pts files have no image beside them: c.pts.",
+        "1 images have no .pts file beside them.",
     )
     assert data.annotation(1).points is None
     assert make_split(data, held_out=0, seed=0).fit == [0]
@@ -112,7 +112,7 @@ def test_malformed_files_are_named_with_line_and_remedy(place, tmp_path, text, p
 
 def test_no_annotation_at_all_is_refused(draw, tmp_path):
     draw(tmp_path / "a.jpg", (4, 4))
-    with pytest.raises(LmkitError, match=r"No picture in .* has a .pts file") as caught:
+    with pytest.raises(LmkitError, match=r"No image in .* has a .pts file") as caught:
         IBug(path=tmp_path)
     assert ".pts file beside each" in caught.value.remedy
     with pytest.raises(LmkitError, match="does not exist"):

@@ -48,17 +48,17 @@ def rectangle(joints=JOINTS, labelled=range(16), *, scale=SCALE, centre=CENTRE):
     return found
 
 
-def picture(name, *rectangles, video=EMPTY):
+def image(name, *rectangles, video=EMPTY):
     rects = struct(*rectangles) if rectangles else EMPTY
     return {"image": {"name": name}, "annorect": rects, "frame_sec": 3, "vididx": video}
 
 
-PICTURES = (
-    picture("a.jpg", rectangle(), rectangle(SECOND, range(2, 16)), video=4),
-    picture("b.jpg", rectangle(labelled=[6]), {"x1": 1}, video=5),
-    picture("c.jpg", rectangle(labelled=()), video=4),
-    picture("d.jpg", {"scale": SCALE, "objpos": {"x": 50, "y": 60}}),
-    picture("e.jpg"),
+IMAGES = (
+    image("a.jpg", rectangle(), rectangle(SECOND, range(2, 16)), video=4),
+    image("b.jpg", rectangle(labelled=[6]), {"x1": 1}, video=5),
+    image("c.jpg", rectangle(labelled=()), video=4),
+    image("d.jpg", {"scale": SCALE, "objpos": {"x": 50, "y": 60}}),
+    image("e.jpg"),
 )
 
 
@@ -84,8 +84,8 @@ JSON = {
 
 @pytest.fixture
 def lay_out(draw):
-    def write(root, *, matlab=None, jsons=None, under="annot", pictures="abcde"):
-        for name in pictures:
+    def write(root, *, matlab=None, jsons=None, under="annot", images="abcde"):
+        for name in images:
             both = (SECOND, JOINTS) if name == "a" else (JOINTS,)
             draw(root / "images" / f"{name}.jpg", SIZE, *both)
         (root / under).mkdir(parents=True, exist_ok=True)
@@ -98,11 +98,11 @@ def lay_out(draw):
     return write
 
 
-def release(*pictures, train=(1, 1, 1, 0, 0)):
+def release(*images, train=(1, 1, 1, 0, 0)):
     return {
         "RELEASE": {
-            "annolist": struct(*pictures),
-            "img_train": np.array([train[: len(pictures)]], dtype=np.uint8),
+            "annolist": struct(*images),
+            "img_train": np.array([train[: len(images)]], dtype=np.uint8),
             "version": "12",
         }
     }
@@ -110,7 +110,7 @@ def release(*pictures, train=(1, 1, 1, 0, 0)):
 
 @pytest.mark.parametrize("under", [".", "mpii_human_pose_v1_u12_2"])
 def test_the_download_is_read_exactly(lay_out, seen, tmp_path, under):
-    data = MPII(path=lay_out(tmp_path, matlab=release(*PICTURES), under=under))
+    data = MPII(path=lay_out(tmp_path, matlab=release(*IMAGES), under=under))
     keys = ["a.jpg#1", "a.jpg#2", "b.jpg#1", "c.jpg#1"]
     assert [data.key(index) for index in range(len(data))] == keys
     assert [seen(data, index) for index in range(3)] == [[*range(16)], [*range(2, 16)], [6]]
@@ -126,7 +126,7 @@ def test_the_download_is_read_exactly(lay_out, seen, tmp_path, under):
 
 
 def test_crops_follow_the_convention(lay_out, tmp_path):
-    data = MPII(path=lay_out(tmp_path, matlab=release(*PICTURES)))
+    data = MPII(path=lay_out(tmp_path, matlab=release(*IMAGES)))
     side = round(200 * 1.25 * SCALE)
     assert data.image(0).shape == (side, side, 3)
     offset = JOINTS - data.annotation(0).points
@@ -138,7 +138,7 @@ def test_crops_follow_the_convention(lay_out, tmp_path):
 
 
 def test_persons_of_one_video_are_held_out_together(lay_out, tmp_path):
-    data = MPII(path=lay_out(tmp_path, matlab=release(*PICTURES)))
+    data = MPII(path=lay_out(tmp_path, matlab=release(*IMAGES)))
     assert data.indices("test") is None
     split = make_split(data, held_out=0.4, seed=0)
     assert {frozenset(split.train), frozenset(split.test)} == {frozenset((0, 1, 3)), frozenset([2])}
@@ -146,7 +146,7 @@ def test_persons_of_one_video_are_held_out_together(lay_out, tmp_path):
 
 
 def test_test_persons_with_joints_test(lay_out, seen, tmp_path):
-    labelled = (*PICTURES[:3], picture("d.jpg", rectangle(labelled=range(4))))
+    labelled = (*IMAGES[:3], image("d.jpg", rectangle(labelled=range(4))))
     data = MPII(path=lay_out(tmp_path, matlab=release(*labelled)))
     assert (data.indices("train"), data.indices("test")) == ([0, 1, 2, 3], [4])
     assert data.indices("fit") == [0, 1, 2]
@@ -154,14 +154,14 @@ def test_test_persons_with_joints_test(lay_out, seen, tmp_path):
 
 
 def test_arrays_of_one_are_read(lay_out, seen, tmp_path):
-    one = release(picture("b.jpg", rectangle(labelled=[6]), video=5))
+    one = release(image("b.jpg", rectangle(labelled=[6]), video=5))
     data = MPII(path=lay_out(tmp_path, matlab=one))
     assert len(data) == 1
     assert seen(data, 0) == [6]
 
 
 def test_the_json_is_read_exactly_and_preferred(lay_out, seen, tmp_path):
-    data = MPII(path=lay_out(tmp_path, jsons=JSON, matlab=release(*PICTURES)))
+    data = MPII(path=lay_out(tmp_path, jsons=JSON, matlab=release(*IMAGES)))
     assert [data.key(i) for i in range(4)] == ["a.jpg#1", "a.jpg#2", "b.jpg#1", "c.jpg#1"]
     known = [[*range(16)], [*range(2, 16)], [6], [*range(16)]]
     assert [seen(data, index) for index in range(4)] == known
@@ -173,20 +173,20 @@ def test_the_json_is_read_exactly_and_preferred(lay_out, seen, tmp_path):
     assert [data.group(index) for index in range(3)] == ["a.jpg", "a.jpg", "b.jpg"]
 
 
-def test_both_forms_give_the_same_pictures(lay_out, tmp_path):
+def test_both_forms_give_the_same_images(lay_out, tmp_path):
     one = MPII(path=lay_out(tmp_path / "json", jsons=JSON))
-    other = MPII(path=lay_out(tmp_path / "matlab", matlab=release(*PICTURES)))
+    other = MPII(path=lay_out(tmp_path / "matlab", matlab=release(*IMAGES)))
     for index in range(3):
         np.testing.assert_array_equal(one.annotation(index).points, other.annotation(index).points)
         np.testing.assert_array_equal(one.image(index), other.image(index))
 
 
-def test_absent_pictures_are_left_out_with_a_note(lay_out, tmp_path):
-    data = MPII(path=lay_out(tmp_path, jsons=JSON, pictures="bc"))
+def test_absent_images_are_left_out_with_a_note(lay_out, tmp_path):
+    data = MPII(path=lay_out(tmp_path, jsons=JSON, images="bc"))
     assert [data.key(i) for i in range(len(data))] == ["b.jpg#1", "c.jpg#1"]
-    assert "1 of the 3 pictures" in data.notes[-1]
-    with pytest.raises(LmkitError, match="holds none of the 3 pictures"):
-        MPII(path=lay_out(tmp_path / "bare", jsons=JSON, pictures=""))
+    assert "1 of the 3 images" in data.notes[-1]
+    with pytest.raises(LmkitError, match="holds none of the 3 images"):
+        MPII(path=lay_out(tmp_path / "bare", jsons=JSON, images=""))
 
 
 def damaged(**changes):
@@ -198,7 +198,7 @@ def damaged(**changes):
             first[name] = value
         else:
             point[0, 3][name] = value
-    return release(picture("a.jpg", first))
+    return release(image("a.jpg", first))
 
 
 NAN = float("nan")
@@ -212,7 +212,7 @@ PERSON = r"RELEASE.annolist(1).annorect(1)"
         ({"other": 1}, "has no variable 'RELEASE'"),
         ({"RELEASE": {"img_train": [1]}}, "RELEASE: it has no field 'annolist'"),
         ({"RELEASE": 7}, "RELEASE: it has no field 'annolist'"),
-        (release(*PICTURES, train=(1, 1)), "annolist has 5 pictures, but img_train has 2"),
+        (release(*IMAGES, train=(1, 1)), "annolist has 5 images, but img_train has 2"),
         (release({"annorect": EMPTY}), "RELEASE.annolist(1): it has no field 'image'"),
         (damaged(id=16), f"{PERSON}: the id 16 of a point is no joint's, 0 to 15"),
         (damaged(x=NAN), f"{PERSON}: its 'x' is not a finite number"),

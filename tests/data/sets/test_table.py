@@ -1,4 +1,4 @@
-"""Pictures listed in a CSV."""
+"""Images listed in a CSV."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from lmkit.data.split import make_split
 from lmkit.errors import ExitCode, LmkitError
 
 
-def write(folder: Path, text: str, *, pictures: str = "", names: str = "abcd") -> Path:
-    (folder / pictures).mkdir(parents=True, exist_ok=True)
+def write(folder: Path, text: str, *, images: str = "", names: str = "abcd") -> Path:
+    (folder / images).mkdir(parents=True, exist_ok=True)
     for name in names:
-        Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(folder / pictures / f"{name}.png")
+        Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(folder / images / f"{name}.png")
     path = folder / "list.csv"
     path.write_text(text, encoding="utf-8")
     return path
@@ -66,11 +66,11 @@ def test_points_can_have_names_and_unused_columns_are_noted(tmp_path: Path) -> N
     assert "age" in data.notes[0]
 
 
-def test_pictures_may_lie_beside_in_images_or_below_a_root(tmp_path: Path) -> None:
+def test_images_may_lie_beside_in_images_or_below_a_root(tmp_path: Path) -> None:
     text = "file\na.png\nb.png\n"
-    data = Table(path=write(tmp_path / "beside", text, pictures="images"))
+    data = Table(path=write(tmp_path / "beside", text, images="images"))
     assert data.image(1).shape == (4, 6, 3)
-    write(tmp_path / "other", "", pictures="deep")
+    write(tmp_path / "other", "", images="deep")
     path = write(tmp_path / "alone", text, names="")
     assert Table(path=path, root=tmp_path / "other" / "deep").image(0).shape == (4, 6, 3)
 
@@ -89,7 +89,7 @@ def test_normalising_pair_follows_the_points(tmp_path: Path) -> None:
     [
         ("name,x0,y0\na.png,1,2\n", r"line 1: .* no column 'file' \(it has: name", "column"),
         ("", "line 1: the header has no column 'file'", "'file'"),
-        ("file\n", "line 1: no row", "row for each picture"),
+        ("file\n", "line 1: no row", "row for each image"),
         ("file,file\na.png,b.png\n", "two columns are called 'file'", "Rename"),
         ("file,x0,y0\na.png,1,2\nb.png,1,two\n", "line 3: y0 is 'two', which is not a n", "pixels"),
         ("file,x0,y0\na.png,1,inf\n", "line 2: y0 is 'inf'", "pixels"),
@@ -98,7 +98,7 @@ def test_normalising_pair_follows_the_points(tmp_path: Path) -> None:
         ("file\na.png\nb.png\na.png\n", "line 4: a.png is listed already, on line 2", "Remove"),
         ("file,subject\na.png,1\nb.png\n", "line 3: 1 cells where the header has 2", "empty"),
         ("file,split\na.png,train\nb.png,dev\n", "line 3: 'dev' is not a split", "val, test"),
-        ("file,subject\n,ann\n", "line 2: the cell 'file' is empty", "Name a picture"),
+        ("file,subject\n,ann\n", "line 2: the cell 'file' is empty", "Name an image"),
         ('file\n"a.png', "cannot be read as a CSV", "UTF-8"),
     ],
 )  # fmt: skip
@@ -113,20 +113,20 @@ def test_malformed_tables_name_line_and_remedy(
     assert caught.value.code == ExitCode.DATA
 
 
-def test_absent_pictures_are_left_out_with_a_note(tmp_path: Path) -> None:
+def test_absent_images_are_left_out_with_a_note(tmp_path: Path) -> None:
     rows = "0.png,,9,9\na.png,test,1,2\n1.png,test,9,9\nb.png,,3,4\n2.png,,,\n3.png,,,\n"
     data = Table(path=write(tmp_path, f"file,split,x0,y0\n{rows}"))
     assert [data.key(i) for i in range(len(data))] == ["a.png", "b.png"]
     np.testing.assert_array_equal(data.annotation(1).points, [[3, 4]])
     assert (data.indices("train"), data.indices("test")) == ([1], [0])
     assert len(data.notes) == 1
-    assert "4 of the 6 pictures" in data.notes[0]
+    assert "4 of the 6 images" in data.notes[0]
     assert "0.png, 1.png, 2.png and 1 more" in data.notes[0]
 
 
-def test_no_picture_at_all_is_refused(tmp_path: Path) -> None:
+def test_no_image_at_all_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "file\n1.png\n")
-    with pytest.raises(LmkitError, match=r"holds none of the 1 pictures that .*list.csv") as caught:
+    with pytest.raises(LmkitError, match=r"holds none of the 1 images that .*list.csv") as caught:
         Table(path=path)
     assert "data.root" in caught.value.remedy
     assert caught.value.code == ExitCode.DATA

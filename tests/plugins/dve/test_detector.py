@@ -65,7 +65,7 @@ def test_detached_landmarks_train_the_filters_alone(detached: bool) -> None:
     assert detector.filters.grad is None
 
 
-def test_an_even_picture_tells_no_position_from_another_where_the_edge_is_repeated() -> None:
+def test_an_even_image_tells_no_position_from_another_where_the_edge_is_repeated() -> None:
     even = torch.full((1, 3, 16, 16), 0.3)
     for padding, flat in (("replicate", True), ("zeros", False)):
         features = small(padding=padding).eval()(even).features
@@ -99,7 +99,7 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], problem: str) -
         small(**options)
 
 
-def test_pictures_it_cannot_halve_are_refused_with_the_sizes_that_fit() -> None:
+def test_images_it_cannot_halve_are_refused_with_the_sizes_that_fit() -> None:
     with pytest.raises(LmkitError, match="20 x 18 pixels") as caught:
         small()(torch.rand(1, 3, 18, 20))
     assert "a multiple of 4" in caught.value.remedy

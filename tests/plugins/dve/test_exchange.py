@@ -34,12 +34,12 @@ def random_features(batch: int = 2, channels: int = 4, height: int = 3, width: i
 
 
 def own_directions(side: int = 4) -> Tensor:
-    """Return descriptors of one picture that have nothing in common with one another."""
+    """Return descriptors of one image that have nothing in common with one another."""
     return torch.eye(side * side).view(1, side * side, side, side)
 
 
 def explicit(step: Step, *, scale: float, power: float, exchange: bool) -> float:
-    """Return the loss as the paper writes it: sums over single pixels of single pictures."""
+    """Return the loss as the paper writes it: sums over single pixels of single images."""
     total, count = 0.0, 0
     batch, _, height, width = step.landmarks["original"].features.shape
     cells = list(itertools.product(range(height), range(width)))
@@ -92,7 +92,7 @@ def test_pixels_found_where_they_are_cost_nothing() -> None:
 
 def test_pixels_that_follow_the_warp_cost_nothing() -> None:
     features = own_directions()
-    # The deformed view shows the picture half a side, two cells, further right.
+    # The deformed view shows the image half a side, two cells, further right.
     moved = features.roll(2, dims=3)
     step = make_step(features, moved, features, (warp(1), warp(1, shift=(1.0, 0.0))))
     cost = Exchange()(step).item()
@@ -103,16 +103,16 @@ def test_pixels_that_follow_the_warp_cost_nothing() -> None:
     assert Exchange()(inside).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_where_the_other_picture_has_its_descriptors_makes_no_difference() -> None:
+def test_where_the_other_image_has_its_descriptors_makes_no_difference() -> None:
     features = own_directions()
     mixed = features.flatten(2)[:, :, torch.randperm(16)].view_as(features)
     step = make_step(features, features, mixed)
     assert Exchange()(step).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_what_another_picture_cannot_say_is_lost() -> None:
+def test_what_another_image_cannot_say_is_lost() -> None:
     features = own_directions()
-    # The other picture has descriptors of a kind of its own, as those of another person would be.
+    # The other image has descriptors of a kind of its own, as those of another person would be.
     turned = torch.linalg.qr(torch.randn(16, 16)).Q
     strange = torch.einsum("cd,bdhw->bchw", turned, features)
     step = make_step(features, features, strange)
@@ -136,7 +136,7 @@ def test_the_length_of_descriptors_is_nothing() -> None:
     )
 
 
-def test_the_pairings_auxiliary_is_preferred_to_the_next_picture() -> None:
+def test_the_pairings_auxiliary_is_preferred_to_the_next_image() -> None:
     features, others = random_features(3), random_features(3)
     loss = Exchange(scale=3.0)
     alone = loss(make_step(features, others))
@@ -160,7 +160,7 @@ def test_features_in_half_precision_are_compared_in_float32() -> None:
     assert torch.equal(found, Exchange()(make_step(features.float(), features.float())))
 
 
-def test_a_view_that_shows_nothing_of_the_picture_costs_nothing() -> None:
+def test_a_view_that_shows_nothing_of_the_image_costs_nothing() -> None:
     features = random_features(2)
     away = warp(2, shift=(9.0, 0.0))
     assert Exchange()(make_step(features, features, warps=(away, away))).item() == 0
@@ -173,7 +173,7 @@ def test_a_detector_without_features_is_refused() -> None:
         Exchange()(step)
 
 
-def test_a_picture_alone_is_refused_unless_nothing_is_exchanged() -> None:
+def test_an_image_alone_is_refused_unless_nothing_is_exchanged() -> None:
     features = random_features(1)
     with pytest.raises(LmkitError, match="no other one to exchange") as caught:
         Exchange()(make_step(features, features))

@@ -10,7 +10,7 @@ NARROW = (4, 4, 4, 4, 4)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (40, 24), (33, 35)])
-def test_score_maps_are_half_of_the_picture(height, width):
+def test_score_maps_are_half_of_the_image(height, width):
     scores = Factorized(landmarks=3, widths=NARROW).score_maps(torch.rand(2, 3, height, width))
     assert scores.shape == (2, 3, height // 2, width // 2)
 
@@ -26,7 +26,7 @@ def test_a_cell_sees_54_pixels_and_no_more():
     for layer in detector.layers:
         torch.nn.init.ones_(layer[0].weight)  # Nothing is negative, so that no ReLU hides anything.
     images = torch.rand(1, 3, 96, 96, requires_grad=True)
-    # The pooling hands on one of two pixels: summed over shifts of the picture, all are met.
+    # The pooling hands on one of two pixels: summed over shifts of the image, all are met.
     seen = torch.zeros(96, dtype=torch.bool)
     for _ in range(12):
         (slope,) = torch.autograd.grad(detector.score_maps(images)[0, 0, 24, 24], images)
@@ -43,7 +43,7 @@ def test_the_softmax_is_of_the_scores_themselves():
     torch.testing.assert_close(found.points, mean_position(expected))
 
 
-def test_an_even_picture_tells_no_cell_from_another_where_the_edge_is_repeated():
+def test_an_even_image_tells_no_cell_from_another_where_the_edge_is_repeated():
     even = torch.full((1, 3, 32, 32), 0.3)
     for padding, flat in (("replicate", True), ("zeros", False)):
         detector = Factorized(landmarks=2, widths=NARROW, padding=padding).train()

@@ -31,7 +31,7 @@ def make_step(original: Tensor, deformed: Tensor, *, warps=None) -> Step:
 
 
 def one_hot(*cells: tuple[int, int], side=6) -> Tensor:
-    """Return maps of one picture, each landmark certainly in its (x, y) cell."""
+    """Return maps of one image, each landmark certainly in its (x, y) cell."""
     maps = torch.zeros(1, len(cells), side, side)
     for k, (x, y) in enumerate(cells):
         maps[0, k, y, x] = 1
@@ -39,7 +39,7 @@ def one_hot(*cells: tuple[int, int], side=6) -> Tensor:
 
 
 def test_equivariance_is_the_papers_double_sum():
-    # x is the loaded picture and x' is warped, as in the paper: g is where x' samples.
+    # x is the loaded image and x' is warped, as in the paper: g is where x' samples.
     maps, others, g = random_maps(), random_maps(), warp(angle=0.3, scale=1.2, shift=(0.2, -0.1))
     u = warp().sample_grid(6, 6).flatten(1, 2)
     gv = g.sample_points(u)

@@ -65,7 +65,7 @@ def test_the_layers_are_the_paper_s() -> None:
 
 
 @pytest.mark.parametrize(("image_size", "blocks"), [(128, 4), (64, 3)])
-def test_score_maps_are_16_x_16_with_one_block_less_for_half_the_picture(
+def test_score_maps_are_16_x_16_with_one_block_less_for_half_the_image(
     image_size: int, blocks: int
 ) -> None:
     detector = MarginalDetector(landmarks=2, image_size=image_size, width=2, blocks=blocks)

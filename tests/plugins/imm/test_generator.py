@@ -50,7 +50,7 @@ def test_heatmaps_are_the_paper_s() -> None:
     assert heatmap[8, 9].item() == pytest.approx(math.exp(-((2 / 16) ** 2) / (2 * 0.1**2)))
 
 
-def test_the_picture_depends_on_the_source_and_on_the_target() -> None:
+def test_the_image_depends_on_the_source_and_on_the_target() -> None:
     torch.manual_seed(0)
     generator = ConditionalGenerator(landmarks=2, image_size=16, width=4, blocks=3).train()
     images = torch.rand(2, 3, 16, 16)

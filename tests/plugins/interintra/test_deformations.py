@@ -1,4 +1,4 @@
-"""Similarity and TPS move the picture exactly as they say they move points."""
+"""Similarity and TPS move the image exactly as they say they move points."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def dots(points: Tensor) -> Tensor:
-    """Draw a bright dot at one point of each of B black pictures, (B, 3, SIZE, SIZE)."""
+    """Draw a bright dot at one point of each of B black images, (B, 3, SIZE, SIZE)."""
     x, y = to_pixels(points, SIZE, SIZE).unbind(-1)
     line = torch.arange(SIZE, dtype=torch.float32)
     across = torch.exp(-((line - x[:, None]) ** 2) / 2)
@@ -28,9 +28,9 @@ def dots(points: Tensor) -> Tensor:
     return (down[:, :, None] * across[:, None, :])[:, None].expand(-1, 3, -1, -1)
 
 
-def centroids(pictures: Tensor) -> Tensor:
-    """Return the centre of light of each picture, (B, 2), (x, y) in pixels."""
-    light = pictures[:, 0]
+def centroids(images: Tensor) -> Tensor:
+    """Return the centre of light of each image, (B, 2), (x, y) in pixels."""
+    light = images[:, 0]
     line = torch.arange(SIZE, dtype=torch.float32)
     total = light.sum(dim=(1, 2))
     x, y = (light.sum(dim=1) * line).sum(dim=1), (light.sum(dim=2) * line).sum(dim=1)
@@ -42,17 +42,17 @@ def test_a_dot_is_found_where_its_point_goes_in_both_views(deformation: Deformat
     for seed in range(30):
         points = torch.rand(24, 2, generator=seeded(100 + seed)) * 1.4 - 0.7
         views = deformation(dots(points), seeded(seed))
-        for pictures, warp in (
+        for images, warp in (
             (views.original, views.original_warp),
             (views.deformed, views.deformed_warp),
         ):
             said = to_pixels(warp.map_points(points[:, None])[:, 0], SIZE, SIZE)
             # Only dots that are in the view as a whole have their centre of light there.
-            edges = (pictures[:, 0, [0, -1], :], pictures[:, 0, :, [0, -1]].transpose(1, 2))
+            edges = (images[:, 0, [0, -1], :], images[:, 0, :, [0, -1]].transpose(1, 2))
             whole = torch.cat(edges, dim=1).amax(dim=(1, 2)) < 1e-4
-            whole &= (pictures[:, 0].sum(dim=(1, 2)) > 0.1) & (said - 63.5).abs().lt(63).all(dim=1)
+            whole &= (images[:, 0].sum(dim=(1, 2)) > 0.1) & (said - 63.5).abs().lt(63).all(dim=1)
             assert whole.sum() >= 18
-            error = (centroids(pictures) - said).norm(dim=1)[whole]
+            error = (centroids(images) - said).norm(dim=1)[whole]
             assert error.max() < 0.5, (seed, error)
 
 
@@ -112,7 +112,7 @@ def test_tps_bends_by_its_noise() -> None:
         assert torch.allclose(moved, sd * expected, rtol=0.08)
 
 
-def test_tps_never_folds_the_picture_however_strong_its_noise() -> None:
+def test_tps_never_folds_the_image_however_strong_its_noise() -> None:
     deformation = ThinPlateSpline(extra_noise=(0.005, 0.05))
     for warp in deformation.warps(200, seeded(0)):
         grid = warp.sample_grid(48, 48)

@@ -23,7 +23,7 @@ def trainable(module: nn.Module) -> int:
 
 
 def trained_core(path: Path, **options: Any) -> Hourglass:
-    """Save a hourglass whose BatchNorm has seen pictures, so that nothing in it is a default."""
+    """Save a hourglass whose BatchNorm has seen images, so that nothing in it is a default."""
     torch.manual_seed(0)
     core = small(**options)
     core.train()
@@ -55,7 +55,7 @@ def test_projection_trains_as_many_parameters_as_the_paper_s() -> None:
 
 @pytest.mark.parametrize("depth", [3, 4])
 @pytest.mark.parametrize("stacks", [1, 2])
-def test_small_pictures_give_maps_of_a_quarter_and_gradients_everywhere(
+def test_small_images_give_maps_of_a_quarter_and_gradients_everywhere(
     depth: int, stacks: int
 ) -> None:
     detector = Hourglass(landmarks=4, image_size=64, depth=depth, features=16, stacks=stacks)
@@ -68,8 +68,8 @@ def test_small_pictures_give_maps_of_a_quarter_and_gradients_everywhere(
 
 
 @pytest.mark.parametrize("shape", [(36, 32), (32, 36), (40, 40)])
-def test_pictures_that_cannot_be_halved_so_often_are_refused(shape: tuple[int, int]) -> None:
-    with pytest.raises(LmkitError, match=f"Pictures of {shape[1]} x {shape[0]}") as caught:
+def test_images_that_cannot_be_halved_so_often_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(LmkitError, match=f"Images of {shape[1]} x {shape[0]}") as caught:
         small()(torch.rand(1, 3, *shape))
     assert "multiples of 16" in caught.value.remedy
 

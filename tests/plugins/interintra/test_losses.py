@@ -27,7 +27,7 @@ def test_it_is_the_sum_of_the_routes_means() -> None:
     assert loss.item() == pytest.approx(0.5**2 + 0.1**2, rel=1e-5)
 
 
-def test_the_picture_in_between_is_compared_with_nothing() -> None:
+def test_the_image_in_between_is_compared_with_nothing() -> None:
     original, deformed = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
     assert MeanSquaredError()(make_step((deformed,), original, deformed)) == 0
 

@@ -78,7 +78,7 @@ def test_it_sums_the_mean_squared_differences_of_layers_and_routes(
     assert loss(make_step(ends, targets)).item() == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_it_is_a_constant_that_only_pictures_learn_from(shallow: Path) -> None:
+def test_it_is_a_constant_that_only_images_learn_from(shallow: Path) -> None:
     loss = Perceptual(layers=SHALLOW, weights=str(shallow)).train()
     end = torch.rand(1, 3, 16, 16, requires_grad=True)
     target = torch.rand(1, 3, 16, 16, requires_grad=True)
@@ -138,10 +138,10 @@ def test_running_means_stay_in_eval_mode_and_where_a_step_is_not_finite(shallow:
     assert torch.equal(first.running_means, means[:1])
 
 
-def test_equal_pictures_cost_nothing_balanced_too(shallow: Path) -> None:
+def test_equal_images_cost_nothing_balanced_too(shallow: Path) -> None:
     loss = Perceptual(layers=SHALLOW, weights=str(shallow), balance="running-mean").train()
-    picture = torch.rand(1, 3, 16, 16)
-    assert loss(make_step([picture], [picture])).item() == 0
+    image = torch.rand(1, 3, 16, 16)
+    assert loss(make_step([image], [image])).item() == 0
 
 
 BALANCED = {"loss perceptual": {"weights": "random", "layers": ["input", "relu1_1"]}}

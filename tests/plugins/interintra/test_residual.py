@@ -37,7 +37,7 @@ def test_both_widths_have_their_published_size(width: int, parameters: float, fl
 
 
 @pytest.mark.parametrize(("size", "width"), [(64, 8), (64, 16), (128, 8)])
-def test_it_draws_pictures_of_any_size_in_range(size: int, width: int) -> None:
+def test_it_draws_images_of_any_size_in_range(size: int, width: int) -> None:
     generator = small(image_size=size, width=width)
     with torch.no_grad():
         # However strong the last layer, colours stay colours.
@@ -49,7 +49,7 @@ def test_it_draws_pictures_of_any_size_in_range(size: int, width: int) -> None:
     assert 0.9 < drawn.max() <= 1
 
 
-def test_pictures_are_float32_under_autocast() -> None:
+def test_images_are_float32_under_autocast() -> None:
     generator = small()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         drawn = generator.redraw(torch.rand(2, 3, 32, 32), torch.rand(2, 4, 8, 8))
@@ -76,10 +76,10 @@ def test_the_detector_learns_through_every_view_of_a_step() -> None:
     routes = InterIntra().routes()
     stages = []
     for route in routes:
-        picture, hops = original if route.source == "original" else deformed, []
+        image, hops = original if route.source == "original" else deformed, []
         for here, there in zip(route.stops[:-1], route.stops[1:], strict=True):
-            picture = generator(picture, found[here], found[there])
-            hops.append(picture)
+            image = generator(image, found[here], found[there])
+            hops.append(image)
         stages.append(tuple(hops))
     views = {"original": original, "deformed": deformed}
     step = Step(0, views, found, {}, routes, tuple(stages))

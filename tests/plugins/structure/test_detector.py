@@ -42,7 +42,7 @@ def test_a_landmark_is_the_mean_position_weighted_by_its_share() -> None:
 def test_a_raw_map_that_wins_at_one_pixel_puts_its_landmark_there() -> None:
     detector = small().eval()
     raw = torch.zeros(1, 4, 16, 16)
-    raw[:, -1] = 30.0  # The background owns the picture ...
+    raw[:, -1] = 30.0  # The background owns the image ...
     raw[0, 1, 5, 9] = 60.0  # ... but for one pixel.
     detector.hourglass = torch.nn.Identity()
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], problem: 
         small(**options)
 
 
-def test_pictures_it_cannot_halve_are_refused_with_the_sizes_that_fit() -> None:
+def test_images_it_cannot_halve_are_refused_with_the_sizes_that_fit() -> None:
     with pytest.raises(LmkitError, match="20 x 18 pixels") as caught:
         small()(torch.rand(1, 3, 18, 20))
     assert "a multiple of 4" in caught.value.remedy

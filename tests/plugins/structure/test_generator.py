@@ -1,4 +1,4 @@
-"""The picture is drawn from landmarks and descriptors alone, and descriptors are local means."""
+"""The image is drawn from landmarks and descriptors alone, and descriptors are local means."""
 
 import math
 from typing import Any
@@ -22,7 +22,7 @@ def points(batch: int = 2, count: int = 3) -> Tensor:
 
 
 def test_at_a_landmark_its_share_is_the_ratio_of_the_densities() -> None:
-    # A landmark on the centre of pixel (4, 7) of a 16 x 16 picture.
+    # A landmark on the centre of pixel (4, 7) of a 16 x 16 image.
     point = from_pixels(torch.tensor([[[4.0, 7.0]]]), 16, 16)
     found = shares(point, 16, 16, sigma=0.125)
     peak = 1 / (2 * math.pi * 0.125**2)
@@ -74,7 +74,7 @@ def test_the_decoder_sees_descriptors_and_landmarks_alone() -> None:
     with torch.no_grad():
         whole = generator(images, Landmarks(source), Landmarks(target))
         drawn = generator.draw(generator.describe(images, source), target, 16, 16)
-        # With nothing described, pictures differ in nothing.
+        # With nothing described, images differ in nothing.
         generator.compress.zero_()
         blind = generator(images, Landmarks(source), Landmarks(target[:1].expand(2, 3, 2)))
     assert torch.equal(whole, drawn)

@@ -118,7 +118,7 @@ def similarity(angle: float, scale: float, shift: tuple[float, float]) -> Affine
     )
 
 
-def test_landmarks_that_move_as_the_picture_does_cost_nothing() -> None:
+def test_landmarks_that_move_as_the_image_does_cost_nothing() -> None:
     loaded = torch.rand(1, 5, 2) - 0.5
     warps = similarity(0.2, 0.9, (0.1, 0.0)), similarity(-0.4, 1.1, (0.0, 0.2))
     found = [Landmarks(warp.map_points(loaded)) for warp in warps]

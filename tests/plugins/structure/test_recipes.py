@@ -37,7 +37,7 @@ def test_the_recipe_depends_on_no_other(registry: Registry) -> None:
     assert "based_on" not in recipe.read()
 
 
-def test_every_picture_is_redrawn_into_itself() -> None:
+def test_every_image_is_redrawn_into_itself() -> None:
     assert [str(route) for route in Itself().routes()] == ["original -> original"]
 
 

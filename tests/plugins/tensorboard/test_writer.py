@@ -17,7 +17,7 @@ from lmkit.settings.settings import resolve
 from lmkit.training.session import resume, start
 from lmkit_tensorboard.writer import TensorBoard
 
-SHORT = ("run.steps=4", "run.log_every=1", "run.checkpoint_every=2", "run.picture_every=2")
+SHORT = ("run.steps=4", "run.log_every=1", "run.checkpoint_every=2", "run.sheet_every=2")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_the_events_hold_what_the_run_folder_holds(settings, tmp_path):
         assert [each.step for each in shown] == [2, 4]
         for each in shown:
             there = Image.open(io.BytesIO(each.encoded_image_string))
-            drawn = Image.open(out / "pictures" / f"{name}-{each.step:06d}.png")
+            drawn = Image.open(out / "sheets" / f"{name}-{each.step:06d}.png")
             assert np.array_equal(
                 np.asarray(there.convert("RGB")), np.asarray(drawn.convert("RGB"))
             )

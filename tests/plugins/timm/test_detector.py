@@ -58,20 +58,20 @@ def test_every_family_writes_score_maps_of_a_quarter_and_learns_everywhere(backb
     assert silent == []
 
 
-def test_score_maps_lie_where_the_picture_says():
-    """With filters that are their own mirror images, a mirrored picture has mirrored score maps."""
+def test_score_maps_lie_where_the_image_says():
+    """With filters that are their own mirror images, a mirrored image has mirrored score maps."""
     torch.manual_seed(0)
     detector = make("convnext_atto", 128).eval()
     for module in detector.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.weight.data = (module.weight + module.weight.flip(3)) / 2
-    picture = torch.rand(1, 3, 128, 128)
+    image = torch.rand(1, 3, 128, 128)
     with torch.inference_mode():
-        here, there = (detector.score_maps(each) for each in (picture, picture.flip(3)))
+        here, there = (detector.score_maps(each) for each in (image, image.flip(3)))
     torch.testing.assert_close(there.flip(3), here, atol=1e-4, rtol=1e-3)
 
 
-def test_pictures_are_normalised_as_timm_says():
+def test_images_are_normalised_as_timm_says():
     for backbone in ("resnet10t", "vit_tiny_patch16_224"):
         detector = make(backbone)
         seen = []
@@ -197,7 +197,7 @@ def test_what_cannot_work_is_refused(options, said, remedy):
 
 
 def test_a_size_that_a_backbone_cannot_take_is_refused_before_training():
-    with pytest.raises(LmkitError, match="does not give feature maps of pictures of 40 pixels"):
+    with pytest.raises(LmkitError, match="does not give feature maps of images of 40 pixels"):
         make("levit_128s", 40).initialise()
 
 

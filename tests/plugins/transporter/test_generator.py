@@ -90,7 +90,7 @@ def test_of_the_target_it_sees_what_its_landmarks_point_at() -> None:
 
 
 def gradients(generator: Transporter) -> tuple[bool, bool, bool]:
-    """Return whether gradients reach the source's points, the target's points and the picture."""
+    """Return whether gradients reach the source's points, the target's points and the image."""
     images, source, target = scene()
     images.requires_grad_()
     (generator.train()(images, source, target) * torch.rand(2, 3, 16, 16)).sum().backward()
@@ -98,7 +98,7 @@ def gradients(generator: Transporter) -> tuple[bool, bool, bool]:
     return tuple(slope is not None and bool(slope.any()) for slope in slopes)  # type: ignore[return-value]
 
 
-def test_gradients_stop_at_the_source_s_landmarks_and_pass_its_picture() -> None:
+def test_gradients_stop_at_the_source_s_landmarks_and_pass_its_image() -> None:
     assert gradients(build()) == (False, True, True)
     assert gradients(build(stop_source=False)) == (True, True, True)
 
@@ -119,7 +119,7 @@ def test_the_feature_network_learns_from_the_target_alone() -> None:
 
 def test_it_says_what_it_needs() -> None:
     images, source, target = scene()
-    with pytest.raises(LmkitError, match="features of the target's pictures"):
+    with pytest.raises(LmkitError, match="features of the target's images"):
         build()(images, source, Landmarks(target.points))
 
 

@@ -25,13 +25,13 @@ def test_the_recipe_trains_and_its_run_can_be_opened(recipe: str, tmp_path: Path
     assert run.predict(torch.rand(3, 40, 60)).shape == (3, 2)
 
 
-def test_the_method_pairs_pictures_of_one_subject(tmp_path: Path) -> None:
-    alone = {**SMALL, "data": {"count": 24, "pictures_per_subject": 1}}
+def test_the_method_pairs_images_of_one_subject(tmp_path: Path) -> None:
+    alone = {**SMALL, "data": {"count": 24, "images_per_subject": 1}}
     with pytest.raises(LmkitError, match=r"loading\.partner=subject"):
         lmkit.train(recipe="transporter", out=tmp_path / "run", settings=alone)
 
 
-def test_it_trains_on_pairs_of_one_picture_and_on_longer_routes(tmp_path: Path) -> None:
+def test_it_trains_on_pairs_of_one_image_and_on_longer_routes(tmp_path: Path) -> None:
     settings = {
         **SMALL,
         "detector": {"name": "hourglass", "features": 8, "depth": 1},

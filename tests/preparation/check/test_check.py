@@ -36,7 +36,7 @@ def settings_for(spec, *assignments):
 
 
 class Table:
-    """A CSV of 16 sound pictures, two a subject, the last four to test with; faults are added."""
+    """A CSV of 16 sound images, two a subject, the last four to test with; faults are added."""
 
     def __init__(self, root):
         self.root = root
@@ -87,7 +87,7 @@ def test_sound_data_has_no_findings(table):
     assert report.usable
     assert told == [(16, 16)]
     assert report.counts() == {
-        "pictures": 16, "annotated": 16, "partly_annotated": 0, "points": 3, "subjects": 8,
+        "images": 16, "annotated": 16, "partly_annotated": 0, "points": 3, "subjects": 8,
         "train": 12, "fit": 12, "test": 4, "left_out": 0, "copies_within_a_part": 0,
     }  # fmt: skip
     assert report.sizes.width == (60, 60, 60)
@@ -95,7 +95,7 @@ def test_sound_data_has_no_findings(table):
     assert (report.sizes.smaller, report.sizes.image_size) == (0, 40)
 
 
-def test_pictures_that_are_too_small_and_what_a_crop_leaves_of_them(table):
+def test_images_that_are_too_small_and_what_a_crop_leaves_of_them(table):
     scene(3, 30, 80).save(table.root / "3.png")
     scene(4, 90, 70).save(table.root / "4.png")
     sizes = table.check().sizes
@@ -104,18 +104,18 @@ def test_pictures_that_are_too_small_and_what_a_crop_leaves_of_them(table):
     assert table.check("loading.crop=centre", "loading.crop_share=0.7").sizes.smaller == 15
 
 
-def test_a_picture_in_training_and_in_testing(table):
+def test_an_image_in_training_and_in_testing(table):
     # Stored in another way: every pixel is the same.
     Image.open(table.root / "2.png").save(table.root / "13.bmp")
     table.rows[13]["file"] = "13.bmp"
     report = table.check()
     assert only(report).kind == "duplicate"
-    assert list(only(report).pictures) == ["2.png = 13.bmp"]
+    assert list(only(report).images) == ["2.png = 13.bmp"]
     assert report.alike == [(2, 13, -1)]
     assert report.usable
 
 
-def test_a_picture_saved_anew_in_testing(table):
+def test_an_image_saved_anew_in_testing(table):
     Image.open(table.root / "2.png").resize((66, 55)).save(table.root / "13.jpg", quality=70)
     table.rows[13]["file"] = "13.jpg"
     report = table.check()
@@ -138,7 +138,7 @@ def test_a_subject_in_training_and_in_testing(table):
     table.rows[14]["subject"] = ""
     report = table.check()
     assert only(report).kind == "subject"
-    assert list(only(report).pictures) == ["s1 (2 test pictures)"]
+    assert list(only(report).images) == ["s1 (2 test images)"]
 
 
 def test_points_outside_and_points_that_coincide(table):
@@ -146,7 +146,7 @@ def test_points_outside_and_points_that_coincide(table):
     table.rows[4]["points"][0] = (59.5, 49.5)
     table.rows[5]["points"][1] = table.rows[5]["points"][0]
     table.rows[5]["points"][2] = (-1, -1)
-    found = {finding.kind: list(finding.pictures) for finding in table.check().findings}
+    found = {finding.kind: list(finding.images) for finding in table.check().findings}
     assert found == {
         "outside": ["3.png (1 point)", "5.png (1 point)"],
         "degenerate": ["5.png"],
@@ -168,12 +168,12 @@ def test_files_that_cannot_be_read(table):
     report = table.check("loading.max_unreadable=0.2")
     assert only(report).kind == "unreadable"
     assert (
-        list(only(report).pictures)
+        list(only(report).images)
         == [
             "3.png (it is empty)",
             "4.png (image file is truncated)",
         ]
-        or "truncated" in only(report).pictures[1]
+        or "truncated" in only(report).images[1]
     )
     assert report.left_out == 2
     assert report.usable
@@ -200,12 +200,12 @@ def test_data_with_nothing_to_train_on_is_refused(table):
         row["split"] = "test"
     report = table.check()
     assert kinds(report) == ["refused"]
-    assert "No picture is left to train on" in str(only(report))
+    assert "No image is left to train on" in str(only(report))
     assert "train" not in report.counts()
 
 
 def test_data_that_cannot_be_opened_is_an_error(tmp_path):
-    with pytest.raises(LmkitError, match="holds no picture"):
+    with pytest.raises(LmkitError, match="holds no image"):
         check(settings_for(tmp_path), "empty")
 
 
@@ -216,7 +216,7 @@ def test_crops_are_judged_as_training_would(table):
     found = {finding.kind: finding for finding in report.findings}
     assert found.keys() == {"leak", "no-crop", "unreadable"}
     assert "annotated-box (margin 0.5): it is made from annotated points" in str(found["leak"])
-    assert list(found["unreadable"].pictures) == [
+    assert list(found["unreadable"].images) == [
         "4.png (its annotated points lie far outside of it)"
     ]
     assert report.left_out == 2
@@ -225,16 +225,16 @@ def test_crops_are_judged_as_training_would(table):
     assert "60x50 pixels" in str(report.findings[0])
 
 
-def test_fewer_pictures_than_a_batch(table):
+def test_fewer_images_than_a_batch(table):
     assert only(table.check("run.batch_size=13")).kind == "few"
 
 
-def test_pictures_that_are_not_there_are_told(table):
+def test_images_that_are_not_there_are_told(table):
     (table.root / "3.png").unlink()
     report = table.check()
     assert only(report).kind == "note"
     assert "3.png" in str(only(report))
-    assert report.counts()["pictures"] == 15
+    assert report.counts()["images"] == 15
 
 
 def test_quick_reads_nothing(table, monkeypatch):
@@ -273,9 +273,9 @@ def test_the_json_form(table):
     assert finding == {
         "kind": "duplicate",
         "problem": False,
-        "text": "1 test picture in training too, equal in every pixel.",
+        "text": "1 test image in training too, equal in every pixel.",
         "count": 1,
-        "pictures": ["2.png = 13.png"],
+        "images": ["2.png = 13.png"],
     }
 
 

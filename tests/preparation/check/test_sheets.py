@@ -1,4 +1,4 @@
-"""The sheets show the pictures, their points, and the pairs that are alike."""
+"""The sheets show the images, their points, and the pairs that are alike."""
 
 import csv
 
@@ -17,7 +17,7 @@ from lmkit.settings.settings import settle
 
 
 def report_on(root, *assignments, copies=True):
-    """Check six grey pictures of 40x40, one of them in both parts."""
+    """Check six grey images of 40x40, one of them in both parts."""
     with (root / "t.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "split", "x0", "y0", "x1", "y1"])
@@ -35,7 +35,7 @@ def report_on(root, *assignments, copies=True):
         Layer("small", {"run": {"batch_size": 2}}),
         read_assignments(assignments),
     ]
-    return check(settle(layers, registry), "six pictures")
+    return check(settle(layers, registry), "six images")
 
 
 def test_the_sample_marks_the_points(tmp_path):

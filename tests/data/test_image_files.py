@@ -1,4 +1,4 @@
-"""Reading pictures of every kind, and framing them exactly."""
+"""Reading images of every kind, and framing them exactly."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lmkit.data.framing import Fit, Framing, frame
-from lmkit.data.pictures import load_image, quick_problem
+from lmkit.data.image_files import load_image, quick_problem
 
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 SIZES = [(64, 64), (200, 120), (121, 200), (50, 33), (7, 300), (1, 1)]
@@ -28,7 +28,7 @@ def test_points_return_to_their_pixels(fit: Fit, width: int, height: int) -> Non
 
 @pytest.mark.parametrize("fit", ["pad", "stretch"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_whole_picture_stays_inside(fit: Fit, width: int, height: int) -> None:
+def test_whole_image_stays_inside(fit: Fit, width: int, height: int) -> None:
     corners = Framing.of(width, height, 64, fit).to_normalised(
         [(-0.5, -0.5), (width - 0.5, height - 0.5)]
     )
@@ -109,7 +109,7 @@ def save(path: Path, array: np.ndarray, mode: str, **options: object) -> Path:
         ("a.bmp", "RGB"), ("a.webp", "RGB"), ("a.ppm", "RGB"), ("a.pgm", "L"),
     ],
 )  # fmt: skip
-def test_every_kind_of_picture_is_read_as_rgb(tmp_path: Path, name: str, mode: str) -> None:
+def test_every_kind_of_image_is_read_as_rgb(tmp_path: Path, name: str, mode: str) -> None:
     array = np.full((10, 14, 3), 255, np.uint8)
     array[:, :7] = 0
     image = load_image(save(tmp_path / name, array, mode))
@@ -156,12 +156,12 @@ def test_floating_point_is_scaled_by_its_range(tmp_path: Path, brightest: float)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(tmp_path: Path, orientation: int) -> None:
+def test_images_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     upright = np.zeros((16, 24, 3), np.uint8)
     upright[:8, :8] = (255, 0, 0)
     upright[8:, :8] = (0, 255, 0)
     upright[:8, 8:] = (0, 0, 255)
-    # How a camera stores the picture so that a viewer who obeys the tag sees it upright.
+    # How a camera stores the image so that a viewer who obeys the tag sees it upright.
     stored = {
         1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
         5: upright.transpose(1, 0, 2), 6: np.rot90(upright),
@@ -173,12 +173,12 @@ def test_pictures_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), upright)
 
 
-def test_damaged_metadata_does_not_cost_the_picture(tmp_path: Path) -> None:
+def test_damaged_metadata_does_not_cost_the_image(tmp_path: Path) -> None:
     Image.fromarray(noise(8, 8)).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\xff\xff\xff")
     assert load_image(tmp_path / "a.jpg").shape == (8, 8, 3)
 
 
-def test_truncated_picture_is_refused(tmp_path: Path) -> None:
+def test_truncated_image_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", noise(64, 64), "RGB")
     path.write_bytes(path.read_bytes()[:-900])
     assert quick_problem(path) is None
@@ -197,12 +197,12 @@ def test_damaged_png_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"these are words, not pixels", "not a picture of a known format"), (b"", "it is empty")],
+    [(b"these are words, not pixels", "not an image of a known format"), (b"", "it is empty")],
 )
 def test_other_files_are_refused_quickly_too(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(content)
-    with pytest.raises(OSError, match="not a picture of a known format"):
+    with pytest.raises(OSError, match="not an image of a known format"):
         load_image(path)
     assert reason in (quick_problem(path) or "none")
 

@@ -1,6 +1,6 @@
-"""Pictures: reading any file as RGB, and framing any size into the square the networks see.
+"""Images: reading any file as RGB, and framing any size into the square the networks see.
 
-A [Framing][lmkit.data.framing.Framing] remembers how a picture was framed, so that points travel
+A [Framing][lmkit.data.framing.Framing] remembers how an image was framed, so that points travel
 between pixels of the original and normalised points of the square exactly, in both directions.
 """
 
@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 )
-"""What the names of picture files end in, in lower case."""
+"""What the names of image files end in, in lower case."""
 
 _FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -33,9 +33,9 @@ _TURNS = {
 
 
 def load_image(path: Path) -> NDArray[np.uint8]:
-    """Read a picture of any kind as RGB, turned upright as its EXIF orientation says.
+    """Read an image of any kind as RGB, turned upright as its EXIF orientation says.
 
-    Of an animation, the first picture is read; see [to_rgb][lmkit.data.pictures.to_rgb].
+    Of an animation, the first image is read; see [to_rgb][lmkit.data.image_files.to_rgb].
 
     Args:
         path: The file.
@@ -44,7 +44,7 @@ def load_image(path: Path) -> NDArray[np.uint8]:
         (H, W, 3), RGB.
 
     Raises:
-        OSError: If the file cannot be read as a picture, whatever the reason; the text says it.
+        OSError: If the file cannot be read as an image, whatever the reason; the text says it.
     """
     with _reasons(), Image.open(path) as image:
         image.load()
@@ -52,7 +52,7 @@ def load_image(path: Path) -> NDArray[np.uint8]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return a decoded picture of any mode as RGB.
+    """Return a decoded image of any mode as RGB.
 
     Transparent parts are shown on white. Grey of 16 bits is divided by 257; floating point is taken
     as [0, 1], or as [0, 255] where it goes beyond 1.
@@ -66,7 +66,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def quick_problem(path: Path) -> str | None:
-    """Say why a file cannot be a picture, from its first bytes and without decoding it; or none."""
+    """Say why a file cannot be an image, from its first bytes and without decoding it; or none."""
     try:
         with _reasons():
             with path.open("rb") as file:
@@ -86,13 +86,13 @@ def _reasons() -> Iterator[None]:
     """Turn all that PIL raises about a bad file into an OSError whose text is the reason."""
     try:
         with warnings.catch_warnings():
-            # Remarks about odd metadata would appear once for each of thousands of pictures ...
+            # Remarks about odd metadata would appear once for each of thousands of images ...
             warnings.simplefilter("ignore")
-            # ... but a picture that is suspiciously large is refused before memory runs out.
+            # ... but an image that is suspiciously large is refused before memory runs out.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except UnidentifiedImageError as error:
-        raise OSError("it is not a picture of a known format") from error
+        raise OSError("it is not an image of a known format") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
         raise OSError(f"it has more than {limit} million pixels") from error
