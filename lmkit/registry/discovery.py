@@ -1,5 +1,8 @@
 """Finds plugins one by one, so that a broken one is reported and never ends the command.
 
+Every plugin is an entry point of the group ``lmkit``. Those of lmkit's own distribution are the
+built-in ones; they are declared in its pyproject.toml and nowhere else.
+
 pluggy's own loader imports every entry point in one go and lets the first exception through; and
 pluggy is silent about a misspelled hook until it is asked. Both are dealt with here, per plugin.
 """
@@ -9,9 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -22,21 +25,16 @@ from lmkit.registry.component import Command, Component, Listing, Recipe
 from lmkit.registry.version import API_VERSION, check_api
 
 GROUP = "lmkit"
-"""The entry-point group of third-party plugins."""
+"""The entry-point group of plugins."""
 
-BUILT_IN = (
-    "lmkit.data.plugin",
-    "lmkit.settings.recipes",
-    "lmkit_dve",
-    "lmkit_factorized",
-    "lmkit_imm",
-    "lmkit_interintra",
-    "lmkit_structure",
-    "lmkit_tensorboard",
-    "lmkit_timm",
-    "lmkit_transporter",
-)
-"""The modules of the plugins that lmkit's own distribution ships."""
+DISTRIBUTION = "lmkit"
+"""The distribution whose entry points are the built-in plugins."""
+
+OF_CORE = ("lmkit.data.plugin", "lmkit.settings.recipes")
+"""The core's own modules with hooks, which come before all plugins."""
+
+ROOT = Path(__file__).parents[2]
+"""The folder that the package lmkit is in: a checkout's, or the one that pip installed it to."""
 
 HOOKS: dict[str, tuple[str, type[Command | Component | Listing | Recipe]]] = {
     "lmkit_components": ("components", Component),
@@ -133,16 +131,60 @@ def describe(error: BaseException) -> str:
 def _candidates() -> Iterable[tuple[Plugin, Callable[[], object]]]:
     from lmkit import __version__
 
-    for module in BUILT_IN:
-        name = module.removesuffix(".plugin")
-        plugin = Plugin(name=name, package="lmkit", version=__version__, built_in=True)
-        yield plugin, partial(import_module, module)
+    own, others = declared()
+    core = [EntryPoint(module.removesuffix(".plugin"), module, GROUP) for module in OF_CORE]
+    for entry in core + (own or []):
+        yield Plugin(entry.name, DISTRIBUTION, __version__, built_in=True), entry.load
+    if own is None:
+        yield Plugin(DISTRIBUTION, DISTRIBUTION, __version__, built_in=True), _none_declared
     # A dictionary, since one package may say the same twice.
-    found = {
-        (entry.name, *_package(entry), entry.value): entry for entry in entry_points(group=GROUP)
-    }
+    found = {(entry.name, *_package(entry), entry.value): entry for entry in others}
     for (name, package, version, _), entry in sorted(found.items(), key=lambda item: item[0]):
-        yield Plugin(name=name, package=package, version=version, built_in=False), entry.load
+        if package != DISTRIBUTION:  # Of another lmkit, most likely half removed.
+            yield Plugin(name=name, package=package, version=version, built_in=False), entry.load
+
+
+def declared() -> tuple[list[EntryPoint] | None, list[EntryPoint]]:
+    """Return the entry points of lmkit's own distribution, by name, and those of all others.
+
+    In a checkout, its pyproject.toml is the truth, installed or not: an lmkit that is installed
+    beside it may be of another version. Elsewhere it is what pip wrote down.
+
+    Returns:
+        Both lists; None for the first if there is neither a checkout nor what pip wrote.
+    """
+    installed: tuple[EntryPoint, ...] = ()
+    with suppress(PackageNotFoundError):
+        installed = tuple(distribution(DISTRIBUTION).entry_points.select(group=GROUP))
+    found = list(entry_points(group=GROUP))
+    # One that somebody else declares in the very same words is kept, to be remarked upon.
+    others = [entry for entry in found if entry not in installed or found.count(entry) > 1]
+    table = _table_of_checkout(ROOT / "pyproject.toml")
+    if table is not None:
+        return [EntryPoint(name, table[name], GROUP) for name in sorted(table)], others
+    return sorted(installed, key=attrgetter("name")) or None, others
+
+
+def _table_of_checkout(file: Path) -> dict[str, str] | None:
+    """Return the plugins that lmkit's pyproject.toml declares; None if this is no such file."""
+    # Other packages have left theirs in site-packages, and a checkout's may be half merged.
+    with suppress(OSError, ValueError):
+        text = file.read_text(encoding="utf-8")
+        import tomllib  # Only now, since an lmkit that pip installed does without.
+
+        project = tomllib.loads(text).get("project", {})
+        if project.get("name") == DISTRIBUTION:
+            return dict(project.get("entry-points", {}).get(GROUP, {}))
+    return None
+
+
+def _none_declared() -> object:
+    raise LmkitError(
+        "Nothing says which plugins it ships: neither a pyproject.toml of lmkit that can be read "
+        f"in {ROOT}, nor an installed lmkit.",
+        remedy="Install lmkit with pip, or take a whole checkout of it.",
+        code=ExitCode.PLUGIN,
+    )
 
 
 def _package(entry: EntryPoint) -> tuple[str, str]:

@@ -45,7 +45,7 @@ def compile_networks(assembly: Assembly, mode: str, device: torch.device) -> Ite
 
 def why_not(device: torch.device) -> str | None:
     """Return why networks cannot be compiled on a device; none if they can."""
-    probe = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).to(device)
+    probe = _Probe().to(device)
     probe.compile(backend=BACKEND)
     try:
         probe(torch.zeros(2, 3, 8, 8, device=device)).sum().backward()
@@ -55,6 +55,18 @@ def why_not(device: torch.device) -> str | None:
     finally:
         torch.compiler.reset()
     return None
+
+
+class _Probe(nn.Module):
+    """A small network with a forward of its own: older torch compiles none that is all torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layers(images)
+        return found
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from types import ModuleType
 
 import pytest
 
+from lmkit import __version__
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.registry import discovery
 from lmkit.registry.component import Component
 from lmkit.registry.discovery import discover, examine
 
@@ -30,8 +30,8 @@ ANSWERS = (
 
 
 @pytest.fixture(autouse=True)
-def third_parties_alone(monkeypatch):
-    monkeypatch.setattr(discovery, "BUILT_IN", ())
+def third_parties_alone(ship):
+    ship()
 
 
 def by_name(**environment):
@@ -50,12 +50,13 @@ def test_an_installed_plugin_is_found_with_its_records_and_whereabouts(install):
     assert (plugin.problem, plugin.remedy, plugin.disabled) == ("", "", False)
 
 
-def test_built_in_plugins_come_first_and_belong_to_lmkit(install, monkeypatch):
+def test_built_in_plugins_come_first_and_belong_to_lmkit(install, ship):
     install("probe-plugin", WORKING)
-    install("a-core", WORKING, entries=["zzz = nowhere"])
-    monkeypatch.setattr(discovery, "BUILT_IN", ("a_core",))
+    install("z-own", WORKING, entries=["zzz = nowhere"])
+    ship("z_own")
     first, *_ = discover({})
-    assert (first.name, first.package, first.built_in) == ("a_core", "lmkit", True)
+    assert (first.name, first.package, first.built_in) == ("z_own", "lmkit", True)
+    assert (first.version, first.problem) == (__version__, "")
 
 
 BROKEN = {
@@ -193,9 +194,9 @@ def test_a_disabled_plugin_is_not_imported(install, switch):
     assert "probe_plugin" not in sys.modules
 
 
-def test_a_star_spares_the_built_in_plugins_and_a_name_does_not(install, monkeypatch):
+def test_a_star_spares_the_built_in_plugins_and_a_name_does_not(install, ship):
     install("core-one", WORKING, entries=["zzz = nowhere"])
-    monkeypatch.setattr(discovery, "BUILT_IN", ("core_one",))
+    ship("core_one")
     assert not by_name(LMKIT_DISABLE_PLUGINS="*")["core_one"].disabled
     assert by_name(LMKIT_DISABLE_PLUGINS="core_one")["core_one"].disabled
 

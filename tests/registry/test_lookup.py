@@ -3,7 +3,6 @@ import sys
 import pytest
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.registry import discovery
 from lmkit.registry.component import Component, Recipe
 from lmkit.registry.discovery import Plugin, discover
 from lmkit.registry.lookup import Registry
@@ -194,8 +193,8 @@ def test_recipes_are_sorted_and_found_by_name(clash):
     assert caught.value.code is ExitCode.PLUGIN
 
 
-def test_two_installed_packages_may_bring_one_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(discovery, "BUILT_IN", ())
+def test_two_installed_packages_may_bring_one_name(tmp_path, monkeypatch, ship):
+    ship()
     for package in ("one", "two"):
         module = f"{package}_of_a_clash"
         (tmp_path / f"{module}.py").write_text(

@@ -217,7 +217,7 @@ BAD = [
     ("annotation", Disagreeing, "subject() to say '0' as well"),
     ("parts", Leaking, "for training and for testing"),
     ("parts", Beyond, "test from 0 to 19"),
-    ("pickle", Unpicklable, "pickle"),
+    ("pickle", Unpicklable, "local object"),
     ("any order", Streaming, "whenever it is read"),
     ("argument", Mistyped, "one of count, got 'path'"),
 ]
