@@ -112,12 +112,9 @@ class FastWay(Way):
     ) -> Tensor:
         """See [Way][lmkit.bench.ways.Way]."""
         assembly = assembly or self.assembly
-        partners = batch.partners
         step = run_step(
             assembly,
-            batch.images.to(self.device, non_blocking=True),
-            batch.subjects,
-            partners=None if partners is None else partners.to(self.device, non_blocking=True),
+            batch.to(self.device),
             number=number,
             seed=self.settings.run.seed,
             autocast=self._autocast,

@@ -4,10 +4,10 @@ A batch of training does not depend on which were read before, on the number of 
 on any global state, so that a resumed run sees exactly the images it would have seen.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,14 +26,14 @@ from lmkit.seeds import derive
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The images of one step, as one process trains on them.
+    """The images of one step: those that one process has read, or all that train together.
 
     Args:
         images: (B, 3, S, S), RGB, uint8; on the device where the images are kept there.
         subjects: (B,) int64, equal where the subject is; on the CPU. None if no subject is known.
         points: (B, P, 2), the annotated points in [-1, 1] of the squares, float32; NaN where not
             known. None unless asked for.
-        indices: The B images' numbers.
+        indices: The B images' numbers; empty where nobody asks for them.
         unreadable: Images of this step that could not be read, and why; others stand in.
         partners: (B, 3, S, S), for each image another one of its subject, or the image itself
             where there is no other; none unless asked for.
@@ -42,20 +42,27 @@ class Batch:
     """
 
     images: Tensor
-    subjects: Tensor | None
-    points: Tensor | None
-    indices: list[int]
-    unreadable: Mapping[int, str]
+    subjects: Tensor | None = None
+    points: Tensor | None = None
+    indices: Sequence[int] = ()
+    unreadable: Mapping[int, str] = field(default_factory=dict)
     partners: Tensor | None = None
     partner_points: Tensor | None = None
     partner_indices: Sequence[int] = ()
 
     def pin_memory(self) -> "Batch":
         """Return the batch with its images and points where the GPU fetches them from."""
-        moved = ("images", "points", "partners", "partner_points")
-        tensors = {name: getattr(self, name) for name in moved}
-        here = {k: v for k, v in tensors.items() if v is not None and v.device.type == "cpu"}
-        return replace(self, **{name: tensor.pin_memory() for name, tensor in here.items()})
+        return self.each(lambda own: own.pin_memory() if own.device.type == "cpu" else own)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch with its images and points on a device."""
+        return self.each(lambda own: own.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with something done to its images and points, where it has them."""
+        names = ("images", "points", "partners", "partner_points")
+        own: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return replace(self, **{k: change(v) for k, v in own.items() if v is not None})
 
 
 class TrainingBatches:

@@ -5,7 +5,6 @@ Batches are the same with and without a cache, so that nothing here decides what
 
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,15 +21,12 @@ from lmkit.data.cache.cache_folder import (
 from lmkit.data.cache.cached import Kept
 from lmkit.data.cache.on_device import ResidentImages
 from lmkit.data.cache.on_disk import CachedImages
-from lmkit.data.framing import build_framer
 from lmkit.data.workers import workers_to_read_all
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation.prepared import Prepared
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import wanted_from_run
 from lmkit.runtime.observer import Observer
-from lmkit.settings.settings import Settings
 from lmkit.storage import storage
 
 PAYS = 2
@@ -121,7 +117,7 @@ def _place(ready: Prepared, registry: Registry) -> tuple[Path, Wanted] | None:
     given = {name: getattr(settings.run, name) for name in wanted_from_run(entry.load())}
     wanted = Wanted(
         dataset,
-        build_framer(settings),
+        ready.framer,
         source={**settings.to_dict()["data"], **given},
         label=settings.data_label,
         package=f"{entry.plugin.package} {entry.plugin.version}",
@@ -184,42 +180,35 @@ PAYS = 2
 """How often a run has to read each image, on average, before ``auto`` puts them on the device."""
 
 
-def keep_on_device(
-    dataset: Dataset,
-    indices: Sequence[int],
-    settings: Settings,
-    device: torch.device,
-    tell: Observer,
-) -> Dataset:
+def keep_on_device(ready: Prepared, device: torch.device, tell: Observer) -> Prepared:
     """Return data whose training images lie on the device, if they fit there and it pays.
 
     Args:
-        dataset: The data.
-        indices: The images that train.
-        settings: The run's.
+        ready: The data, as it is to train.
         device: Where it trains, with the networks there already.
         tell: Hears how far it is, and why they are not there if they were to be.
     """
+    settings, indices = ready.settings, ready.split.train
     run, asked = settings.run, settings.loading.resident
     if asked == "never":
-        return dataset
+        return ready
     if asked == "auto":
         # On the CPU a cache is as near.
         few = run.steps * run.batch_size < PAYS * len(indices)
         if device.type != "cuda" or few:
-            return dataset
+            return ready
     needed, free = len(indices) * 3 * run.image_size**2, free_memory(device)
     if free is not None and needed > free * SHARE:
         tell.note(
             f"The {len(indices):,} images that train take {needed / 2**30:.1f} GiB, more than "
             f"{SHARE:.0%} of the {free / 2**30:.1f} GiB free on {device}: they are not kept there."
         )
-        return dataset
+        return ready
     try:
-        return ResidentImages(
-            dataset,
+        images = ResidentImages(
+            ready.dataset,
             indices,
-            framer=build_framer(settings),
+            framer=ready.framer,
             device=device,
             workers=workers_to_read_all(settings.loading.workers, len(indices)),
             progress=lambda done, total: tell.prepared("to the device", done, total),
@@ -227,7 +216,8 @@ def keep_on_device(
     except torch.OutOfMemoryError:
         # What others take of the device may grow while images are read.
         tell.note(f"{device} has no room for the images that train: they are not kept there.")
-        return dataset
+        return ready
+    return replace(ready, dataset=images)
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lmkit.data.framing import build_framer
 from lmkit.data.split import Split, trained_keys
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
@@ -52,7 +53,8 @@ def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) 
     """
     dataset = build_dataset(settings, registry)
     split = Split.from_json(read_json(folder.split), dataset)
-    return Prepared(settings, dataset, split, Unreadable(settings.loading.max_unreadable))
+    unreadable = Unreadable(settings.loading.max_unreadable)
+    return Prepared(settings, dataset, split, build_framer(settings), unreadable)
 
 
 OF_DATA = ("loading.held_out", "loading.split_seed", "loading.max_unreadable")

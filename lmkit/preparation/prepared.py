@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lmkit.data.crops import LEAK
-from lmkit.data.framing import build_framer
+from lmkit.data.framing import Framer, build_framer
 from lmkit.data.loading import TrainingBatches
 from lmkit.data.split import Split, make_split
 from lmkit.data.subjects import Partners
@@ -28,6 +28,7 @@ class Prepared:
         settings: What it was opened with.
         dataset: The data.
         split: Its parts.
+        framer: How its images become squares.
         unreadable: Its images that are known to be unreadable, and are in no part.
         without_points: How many more are in no part, because they have no annotated points that
             they could be cropped by.
@@ -38,6 +39,7 @@ class Prepared:
     settings: Settings
     dataset: Dataset
     split: Split
+    framer: Framer
     unreadable: Unreadable
     without_points: int = 0
     trained: int = 0
@@ -50,7 +52,7 @@ class Prepared:
         if left_out:
             images = "image is" if left_out == 1 else "images are"
             notes.append(f"{left_out} unreadable {images} left out.")
-        crop = build_framer(self.settings).crop
+        crop = self.framer.crop
         if crop is not None and crop.from_annotation:
             notes.append(f"The crop is {crop}: {LEAK}.")
         if self.without_points:
@@ -70,6 +72,48 @@ class Prepared:
                 f"{self.partners.alone} of {len(self.split.train)} images."
             )
         return notes
+
+    def batches(
+        self,
+        start: int,
+        stop: int,
+        *,
+        annotated: bool,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> TrainingBatches:
+        """Return the batches of a stretch of steps.
+
+        Args:
+            start: The first step, counted from 0.
+            stop: The step before which to stop.
+            annotated: Whether batches carry annotated points.
+            rank: This process among those that train together.
+            world: How many train together.
+            workers: The number of processes that read for this one.
+            pin_memory: Whether to put images where the GPU fetches them from.
+
+        Raises:
+            LmkitError: If the data cannot fill a batch, or has no points to carry.
+        """
+        run = self.settings.run
+        return TrainingBatches(
+            self.dataset,
+            self.split.train,
+            framer=self.framer,
+            batch_size=run.batch_size // world,
+            seed=run.seed,
+            start=start,
+            stop=stop,
+            rank=rank,
+            world=world,
+            workers=workers,
+            annotated=annotated,
+            partners=self.partners,
+            pin_memory=pin_memory,
+        )
 
 
 def settle_on_points(
@@ -142,20 +186,20 @@ def divide(dataset: Dataset, settings: Settings, problems: Mapping[int, str]) ->
     for index, reason in problems.items():
         unreadable.add(dataset.key(index), reason)
     unreadable.check(len(dataset))
-    without_points = _without_points(dataset, settings) - problems.keys()
+    framer = build_framer(settings)
+    without_points = _without_points(dataset, framer, settings) - problems.keys()
     split = make_split(
         dataset,
         held_out=settings.loading.held_out,
         seed=settings.loading.split_seed,
         unreadable=problems.keys() | without_points,
     )
-    _check_crop(dataset, settings, split.train[0])
-    return Prepared(settings, dataset, split, unreadable, len(without_points))
+    _check_crop(dataset, framer, split.train[0])
+    return Prepared(settings, dataset, split, framer, unreadable, len(without_points))
 
 
-def _check_crop(dataset: Dataset, settings: Settings, index: int) -> None:
+def _check_crop(dataset: Dataset, framer: Framer, index: int) -> None:
     """Refuse a crop that is for images of another kind, going by one that trains."""
-    framer = build_framer(settings)
     if framer.crop is None or framer.crop.from_annotation:
         return
     try:
@@ -172,9 +216,8 @@ def _check_crop(dataset: Dataset, settings: Settings, index: int) -> None:
         ) from None
 
 
-def _without_points(dataset: Dataset, settings: Settings) -> set[int]:
+def _without_points(dataset: Dataset, framer: Framer, settings: Settings) -> set[int]:
     """Return the images without the annotated points that the crop is made from."""
-    framer = build_framer(settings)
     if framer.crop is None or not framer.crop.from_annotation:
         return set()
     found = {i for i in range(len(dataset)) if not framer.accepts(dataset.annotation(i))}
@@ -213,14 +256,5 @@ def make_ready(settings: Settings, registry: Registry | None = None) -> tuple[Pr
     assembly = assemble(settings, registry)
     ready = find_partners(ready)
     # Asked for no step: it refuses a batch that the data cannot fill, as training would.
-    TrainingBatches(
-        ready.dataset,
-        ready.split.train,
-        framer=build_framer(settings),
-        batch_size=settings.run.batch_size,
-        seed=settings.run.seed,
-        start=0,
-        stop=0,
-        annotated=assembly.needs_truth,
-    )
+    ready.batches(0, 0, annotated=assembly.needs_truth)
     return ready, assembly

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -28,25 +28,6 @@ _BUFFERS = next(
 )
 """The option, renamed in torch 2.14, by which buffers are left alone. Frozen networks are buffers
 and never change; running means are averaged here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """The whole batch of a step, which every process knows.
-
-    Args:
-        images: (B, 3, S, S), uint8, on the device.
-        subjects: (B,) who is on each image, on the CPU; or none.
-        truth: (B, P, 2), annotated points, on the device; or none.
-        partners: (B, 3, S, S), other images of the same subjects, on the device; or none.
-        partner_truth: (B, P, 2), their annotated points, on the device; or none.
-    """
-
-    images: Tensor
-    subjects: Tensor | None
-    truth: Tensor | None
-    partners: Tensor | None
-    partner_truth: Tensor | None
 
 
 class Learned(NamedTuple):
@@ -82,16 +63,12 @@ class Objective(nn.Module):
         self._autocast = autocast
 
     def forward(
-        self, whole: Whole, number: int, part: Part | None
+        self, batch: Batch, number: int, part: Part | None
     ) -> tuple[Tensor, dict[str, Tensor], Step]:
         """Return the loss of a part, its terms, and the record they were read from."""
         step = run_step(
             self._assembly,
-            whole.images,
-            whole.subjects,
-            whole.truth,
-            whole.partners,
-            whole.partner_truth,
+            batch,
             number=number,
             seed=self._seed,
             autocast=self._autocast,
@@ -137,28 +114,25 @@ class Learner:
         # The same already, but for rounding where the machines are not alike.
         processes.copy_from_first(objective.state_dict().values())
 
-    def take_in(self, batch: Batch, dataset: Dataset, device: torch.device) -> Whole:
-        """Return the whole batch from what each process has read of it."""
-        subjects = batch.subjects
-        if self._processes.world > 1:
-            indices = self._processes.gather(torch.tensor(batch.indices)).tolist()
-            numbers = number_subjects(dataset, indices)
-            subjects = None if numbers is None else torch.from_numpy(numbers)
-        images, truth, partners, partner_truth = (
-            None if own is None else self._processes.gather(own.to(device, non_blocking=True))
-            for own in (batch.images, batch.points, batch.partners, batch.partner_points)
-        )
-        assert images is not None
-        return Whole(images, subjects, truth, partners, partner_truth)
+    def take_in(self, batch: Batch, dataset: Dataset, device: torch.device) -> Batch:
+        """Return the whole batch, on the device, from what each process has read of it."""
+        batch = batch.to(device)
+        if self._processes.world == 1:
+            return batch
+        indices = self._processes.gather(torch.tensor(batch.indices)).tolist()
+        numbers = number_subjects(dataset, indices)
+        subjects = None if numbers is None else torch.from_numpy(numbers)
+        whole = batch.each(self._processes.gather)
+        return replace(whole, subjects=subjects, indices=indices)
 
-    def learn(self, whole: Whole, number: int) -> Learned:
+    def learn(self, batch: Batch, number: int) -> Learned:
         """Collect the gradient of a step's loss: its mean over processes and passes."""
         losses, terms, points = [], [], []
         module = self._replica or self._objective
         for place, part in enumerate(self._parts):
             last = place == len(self._parts) - 1
             with nullcontext() if last or self._replica is None else self._replica.no_sync():
-                loss, found, step = module(whole, number, part)
+                loss, found, step = module(batch, number, part)
                 with self._processes.watching():
                     self._updater.backward(
                         loss / len(self._parts) if len(self._parts) > 1 else loss

@@ -1,22 +1,19 @@
 """The training loop, to be read from top to bottom."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from lmkit.data.framing import build_framer
-from lmkit.data.loading import TrainingBatches
-from lmkit.data.split import Split
-from lmkit.data.subjects import Partners
-from lmkit.data.unreadable import Unreadable
+from lmkit.data.loading import Batch, TrainingBatches
 from lmkit.data.workers import workers_for
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.geometry.collapse import summary
-from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation.keeping import keep_on_device
-from lmkit.run.checkpoint import load_checkpoint, remove_leftovers, save_checkpoint
+from lmkit.preparation.prepared import Prepared
+from lmkit.run.checkpoint import load_checkpoint, save_checkpoint
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
 from lmkit.runtime.device import autocast_for, choose_device, describe_device, tuned
@@ -24,7 +21,6 @@ from lmkit.runtime.observer import Observer
 from lmkit.runtime.signals import Stop, stop_on_signals
 from lmkit.seeds import derive
 from lmkit.settings.optimizer import for_batch, learning_rate
-from lmkit.settings.settings import Settings
 from lmkit.training.collapse import CollapseWatch
 from lmkit.training.compiling import compile_networks, forgiving
 from lmkit.training.learner import Learner, Objective
@@ -45,152 +41,201 @@ class Outcome:
     stop: Stop
 
 
-def train(
-    settings: Settings,
+def run(
+    ready: Prepared,
     assembly: Assembly,
-    dataset: Dataset,
-    split: Split,
     folder: RunFolder,
     observer: Observer,
-    *,
-    unreadable: Unreadable,
-    checkpoint: Path | None = None,
-    partners: Partners | None = None,
     processes: Processes = ALONE,
+    checkpoint: Path | None = None,
 ) -> Outcome:
-    """Train until ``settings.run.steps``, from the start or from a checkpoint.
+    """Train until ``run.steps``, from the start or from a checkpoint.
 
     Args:
-        settings: Everything that decides the run.
-        assembly: Its components, on the CPU.
-        dataset: Its images.
-        split: Which of them train.
+        ready: The settings and the data; images that prove unreadable are added to its count.
+        assembly: The components, on the CPU.
         folder: Where the run is written.
         observer: Hears of progress.
-        unreadable: Collects the images that cannot be read.
-        checkpoint: Where to go on; from the start if not given.
-        partners: Whose other images the deformed views are made of; of each image itself if
-            not given.
         processes: Those that train together, of which the first one writes.
+        checkpoint: Where to go on; from the start if not given.
 
     Raises:
         LmkitError: If a component breaks, values stop being finite, or a file cannot be written.
             What was saved stays.
     """
-    run = settings.run
-    device = choose_device(run.device)
-    device_name = describe_device(device, processes.world)
-    autocast = autocast_for(device, run.precision)
-    assembly.to(device)
-    optimizer = for_batch(settings.optimizer, run.batch_size)
-    updater = Updater(assembly, optimizer)
-    done = 0
-    if checkpoint is not None:
-        done = load_checkpoint(checkpoint, assembly, updater.optimizer, device=device)
-    folder.cut_metrics(done)
-    if processes.write:
-        remove_leftovers(folder)
-    assembly.train()
-    objective = Objective(assembly, run.seed, autocast)
-    learner = Learner(
-        objective, updater, processes, batch_size=run.batch_size, accumulate=run.accumulate
-    )
-    if run.sync_batch_norm and processes.world > 1:
-        for kind in synchronise(objective, processes):
-            observer.note(f"{kind} is no plain BatchNorm, and not synchronised between processes.")
-    images = keep_on_device(dataset, split.train, settings, device, observer)
-    for text in compile_networks(assembly, run.compile, device):
-        observer.note(text)
-    meter = Meter(device)
-    watch = CollapseWatch(run.batch_size)
-    saved = done if checkpoint is not None else -1
-    batches = TrainingBatches(
-        images,
-        split.train,
-        framer=build_framer(settings),
-        batch_size=run.batch_size // processes.world,
-        seed=run.seed,
-        start=done,
-        stop=run.steps,
-        rank=processes.rank,
-        world=processes.world,
-        workers=workers_for(settings.loading.workers, device, processes.place.local_world),
-        annotated=assembly.needs_truth,
-        partners=partners,
-        pin_memory=device.type == "cuda",
-    )
-
+    now = _Training(ready, assembly, folder, observer, processes, checkpoint)
+    settings, device = ready.settings.run, now.device
     state = "failed"
-    folder.write_status("running", done, run.steps, processes=processes.world)
+    now.write_status("running", now.done)
     forked = [device] if device.type == "cuda" else []
     try:
-        observer.started(step=done, steps=run.steps)
+        observer.started(step=now.done, steps=settings.steps)
         if objection := observer.objection():
             raise objection
         with (
             stop_on_signals(sent_on=processes.world > 1) as stop,
             torch.random.fork_rng(devices=forked),
             tuned(device),
-            forgiving(run.compile),
+            forgiving(settings.compile) if settings.compile != "none" else nullcontext(),
         ):
-            for batch in meter.waiting.over(batches):
-                # Dropout and the like draw from the global generator: tie it to the step as well.
-                torch.manual_seed(derive(run.seed, done, processes.rank, "network"))
-                whole = learner.take_in(batch, dataset, device)
-                loss, terms, points = learner.learn(whole, done)
-                norms, skipped = updater.apply(loss, done)
-                meter.add(loss, terms, norms, skipped, summary(points))
-                done += 1
-                observer.progressed(done)
-
+            for batch in now.meter.waiting.over(now.batches()):
+                now.learn(batch)
                 objection = observer.objection()
                 news = processes.tell(stop.signal, objection is not None, batch.unreadable)
                 # A signal from here on is for the next step: all have to take the same one.
                 ending = news.signal is not None or news.objection
-                last = done == run.steps or ending
+                last = now.done == settings.steps or ending
                 if news.unreadable:
-                    for index, reason in news.unreadable.items():
-                        unreadable.add(dataset.key(index), reason)
-                    folder.write_unreadable(unreadable.report())
-                    unreadable.check(len(split.train))
-                if last or done % run.log_every == 0:
-                    metrics = meter.read(run.batch_size, processes)
-                    metrics["learning_rate"] = learning_rate(optimizer, done - 1)
-                    folder.append_metrics({"step": done, "device": device_name, **metrics})
-                    observer.logged(done, metrics)
-                    if advice := watch.hear(done, metrics):
-                        observer.note(advice)
-                    _check_finite(metrics, done, folder)
-                if last or done % run.checkpoint_every == 0:
-                    learner.settle()
-                    if processes.write:
-                        path = save_checkpoint(
-                            folder, done, assembly, updater.optimizer, keep=run.keep
-                        )
-                        observer.saved(done, path)
-                    folder.write_status("running", done, run.steps, processes=processes.world)
-                    saved = done
-                if last or (run.sheet_every and done % run.sheet_every == 0):
-                    learner.settle()
-                    observer.sheets(done, assembly)
-                    assembly.train()
-                    meter.restart_clock()
+                    now.count_unreadable(news.unreadable)
+                if last or now.done % settings.log_every == 0:
+                    now.log()
+                if last or now.done % settings.checkpoint_every == 0:
+                    now.save(settings.keep)
+                if last or (settings.sheet_every and now.done % settings.sheet_every == 0):
+                    now.draw()
                 if objection is not None:
                     raise objection
                 if ending:
                     stop.signal = news.signal or stop.signal
                     break
-        state = "stopped" if stop and done < run.steps else "finished"
+        state = "stopped" if stop and now.done < settings.steps else "finished"
     except Exception as error:
         note = error.problem if isinstance(error, LmkitError) else repr(error)
-        _try_write_status(folder, max(saved, 0), run.steps, note, processes.world)
+        # The disk may be what failed; the error being raised is the one that matters.
+        with suppress(LmkitError):
+            now.write_status("failed", max(now.saved, 0), note)
         raise
     finally:
-        observer.ended(done, state)
-    folder.write_status(state, done, run.steps, processes=processes.world)
+        observer.ended(now.done, state)
+    now.write_status(state, now.done)
     if objection := observer.objection():
         raise objection
-    return Outcome(done, stop)
+    return Outcome(now.done, stop)
+
+
+class _Training:
+    """What the steps of a call of [run][lmkit.training.loop.run] share, and what they do.
+
+    Args: as there.
+
+    Attributes:
+        device: Where the steps run.
+        meter: Averages what they report, and times the fetching of batches.
+        done: Steps done.
+        saved: The step of the newest checkpoint; -1 without one.
+    """
+
+    def __init__(
+        self,
+        ready: Prepared,
+        assembly: Assembly,
+        folder: RunFolder,
+        observer: Observer,
+        processes: Processes,
+        checkpoint: Path | None,
+    ) -> None:
+        run = ready.settings.run
+        self._assembly, self._folder = assembly, folder
+        self._observer, self._processes = observer, processes
+        self.device = device = choose_device(run.device)
+        self._autocast = autocast_for(device, run.precision)
+        assembly.to(device)
+        self._optimizer = for_batch(ready.settings.optimizer, run.batch_size)
+        self._updater = Updater(assembly, self._optimizer)
+        self.done = 0
+        if checkpoint is not None:
+            self.done = load_checkpoint(
+                checkpoint, assembly, self._updater.optimizer, device=device
+            )
+        folder.cut_metrics(self.done)
+        assembly.train()
+        objective = Objective(assembly, run.seed, self._autocast)
+        self._learner = Learner(
+            objective,
+            self._updater,
+            processes,
+            batch_size=run.batch_size,
+            accumulate=run.accumulate,
+        )
+        if run.sync_batch_norm and processes.world > 1:
+            for kind in synchronise(objective, processes):
+                observer.note(
+                    f"{kind} is no plain BatchNorm, and not synchronised between processes."
+                )
+        self._ready = keep_on_device(ready, device, observer)
+        if run.compile != "none":
+            for text in compile_networks(assembly, run.compile, device):
+                observer.note(text)
+        self.meter = Meter(device)
+        self._watch = CollapseWatch(run.batch_size)
+        self.saved = self.done if checkpoint is not None else -1
+
+    def batches(self) -> TrainingBatches:
+        """Return the batches of the steps that are left."""
+        settings, processes = self._ready.settings, self._processes
+        return self._ready.batches(
+            self.done,
+            settings.run.steps,
+            annotated=self._assembly.needs_truth,
+            rank=processes.rank,
+            world=processes.world,
+            workers=workers_for(settings.loading.workers, self.device, processes.place.local_world),
+            pin_memory=self.device.type == "cuda",
+        )
+
+    def learn(self, batch: Batch) -> None:
+        """Take a step."""
+        seed = self._ready.settings.run.seed
+        # Dropout and the like draw from the global generator: tie it to the step as well.
+        torch.manual_seed(derive(seed, self.done, self._processes.rank, "network"))
+        whole = self._learner.take_in(batch, self._ready.dataset, self.device)
+        loss, terms, points = self._learner.learn(whole, self.done)
+        norms, skipped = self._updater.apply(loss, self.done)
+        self.meter.add(loss, terms, norms, skipped, summary(points))
+        self.done += 1
+        self._observer.progressed(self.done)
+
+    def count_unreadable(self, found: Mapping[int, str]) -> None:
+        """Write down images that could not be read; refuse to go on with too many."""
+        unreadable = self._ready.unreadable
+        for index, reason in found.items():
+            unreadable.add(self._ready.dataset.key(index), reason)
+        self._folder.write_unreadable(unreadable.report())
+        unreadable.check(len(self._ready.split.train))
+
+    def log(self) -> None:
+        """Write a line of metrics, and end a run that no longer learns."""
+        metrics = self.meter.read(self._ready.settings.run.batch_size, self._processes)
+        metrics["learning_rate"] = learning_rate(self._optimizer, self.done - 1)
+        device = describe_device(self.device, self._processes.world)
+        self._folder.append_metrics({"step": self.done, "device": device, **metrics})
+        self._observer.logged(self.done, metrics)
+        if advice := self._watch.hear(self.done, metrics):
+            self._observer.note(advice)
+        _check_finite(metrics, self.done, self._folder)
+
+    def save(self, keep: int) -> None:
+        """Write a checkpoint."""
+        self._learner.settle()
+        if self._processes.write:
+            path = save_checkpoint(
+                self._folder, self.done, self._assembly, self._updater.optimizer, keep=keep
+            )
+            self._observer.saved(self.done, path)
+        self.write_status("running", self.done)
+        self.saved = self.done
+
+    def draw(self) -> None:
+        """Let sheets be drawn, which counts for no speed."""
+        self._learner.settle()
+        self._observer.sheets(self.done, self._assembly)
+        self._assembly.train()
+        self.meter.restart_clock()
+
+    def write_status(self, state: str, step: int, note: str = "") -> None:
+        """Write how the run stands."""
+        steps, together = self._ready.settings.run.steps, self._processes.world
+        self._folder.write_status(state, step, steps, note, processes=together)
 
 
 def _check_finite(metrics: Mapping[str, float], step: int, folder: RunFolder) -> None:
@@ -204,11 +249,3 @@ def _check_finite(metrics: Mapping[str, float], step: int, folder: RunFolder) ->
         f"--resume {folder.path} goes on from the last checkpoint, which is sound.",
         code=ExitCode.DIVERGED,
     )
-
-
-def _try_write_status(folder: RunFolder, step: int, steps: int, note: str, processes: int) -> None:
-    try:
-        folder.write_status("failed", step, steps, note, processes=processes)
-    except LmkitError:
-        # The disk may be what failed; the error being raised is the one that matters.
-        return

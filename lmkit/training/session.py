@@ -30,9 +30,9 @@ from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
 from lmkit.settings.settings import Settings, settle
 from lmkit.storage import write_json
+from lmkit.training import loop
 from lmkit.training.learner import divide
 from lmkit.training.loop import Outcome
-from lmkit.training.loop import train as run_training
 from lmkit.training.processes import Processes, together
 from lmkit.training.sheets import SheetWriter
 from lmkit.training.writers import WriterObserver
@@ -103,6 +103,8 @@ def resume(
         settings = settle(_with_writers(run, layers), registry)
         refuse_changes(former, settings, path)
         divide(settings.run.batch_size, settings.run.accumulate, processes)
+        if processes.write:
+            checkpoints.remove_leftovers(run.folder)
         found = checkpoints.list_checkpoints(run.folder)
         done = max(found, default=0)
         if done >= settings.run.steps:
@@ -220,18 +222,7 @@ def _train(
     if processes.write:
         everyone = _audience(ready, assembly, folder, observers)
     try:
-        return run_training(
-            ready.settings,
-            assembly,
-            ready.dataset,
-            ready.split,
-            folder,
-            everyone,
-            unreadable=ready.unreadable,
-            checkpoint=checkpoint,
-            partners=ready.partners,
-            processes=processes,
-        )
+        return loop.run(ready, assembly, folder, everyone, processes, checkpoint)
     finally:
         tell_repairs(ready, everyone)
 

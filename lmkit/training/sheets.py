@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lmkit import drawing
 from lmkit.data.framing import build_framer
-from lmkit.data.loading import read_images
+from lmkit.data.loading import Batch, read_images
 from lmkit.data.split import Split
 from lmkit.data.subjects import Partners
 from lmkit.data.unreadable import Unreadable
@@ -117,9 +117,7 @@ class SheetWriter(Observer):
         others = self._others
         record = run_step(
             assembly,
-            images[:ROUTES],
-            None,
-            partners=None if others is None else others.to(images.device),
+            Batch(images[:ROUTES], partners=None if others is None else others.to(images.device)),
             number=0,
             seed=self._settings.run.seed,
             autocast=autocast_for(images.device, self._settings.run.precision),

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
+from lmkit.data.loading import Batch
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
@@ -19,11 +20,7 @@ from lmkit.training.routes import travel
 
 def run_step(
     assembly: Assembly,
-    images: Tensor,
-    subjects: Tensor | None,
-    truth: Tensor | None = None,
-    partners: Tensor | None = None,
-    partner_truth: Tensor | None = None,
+    batch: Batch,
     *,
     number: int,
     seed: int,
@@ -37,18 +34,15 @@ def run_step(
 
     Args:
         assembly: The components.
-        images: (B, 3, H, W), uint8, on the device of the networks.
-        subjects: (B,) who is on each image, on the CPU; or none.
-        truth: (B, P, 2), annotated points in [-1, 1] of the images, NaN where not known, on the
-            device of the networks; or none.
-        partners: (B, 3, H, W), as ``images``: another image of each subject, of which the
-            deformed view is made; or none, where both views are of one image.
-        partner_truth: (B, P, 2), as ``truth``, of the partners.
+        batch: The whole batch, its images and points on the device of the networks. The deformed
+            views are made of the partners, where there are any, and of the images themselves
+            where not.
         number: The step, from 0.
         seed: The run's seed.
         autocast: Makes the context in which the networks run.
         part: Which images the record is to be of; all if not given.
     """
+    images, partners, truth = batch.images, batch.partners, batch.points
     # Drawn for the whole batch, whoever computes it: the 0 would be the number of a process.
     draws = derive(seed, number, 0, "deformation")
     with blame(assembly.names["deformation"]):
@@ -60,7 +54,7 @@ def run_step(
     with blame(assembly.names["pairing"]):
         chosen = assembly.pairing.auxiliary(
             len(images),
-            subjects,
+            batch.subjects,
             torch.Generator().manual_seed(derive(seed, number, 0, "auxiliary")),
         )
         _check_auxiliary(chosen, len(images), assembly)
@@ -96,7 +90,7 @@ def run_step(
         warps = {"original": pair.original_warp, "deformed": pair.deformed_warp}
     known: dict[View, Tensor] = {}
     if truth is not None:
-        moved = truth if partner_truth is None else partner_truth
+        moved = truth if batch.partner_points is None else batch.partner_points
         rows = slice(None) if part is None else part.rows
         known["original"] = _shown(truth[rows], pair.original_warp)
         known["deformed"] = _shown(moved[rows], pair.deformed_warp)

@@ -17,7 +17,7 @@ def prepared(train, fit, test):
             return letters[index]
 
     split = Split(*(list(map(letters.index, part)) for part in (train, fit, test)))
-    return Prepared(None, Letters(), split, None)
+    return Prepared(None, Letters(), split, None, None)
 
 
 def test_images_in_common_fit_in_all_and_test_in_all():

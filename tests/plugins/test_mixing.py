@@ -55,8 +55,7 @@ def train_two_steps(**parts: str) -> None:
     for number, batch in enumerate(batches):
         step = run_step(
             assembly,
-            batch.images,
-            batch.subjects,
+            batch,
             number=number,
             seed=0,
             autocast=contextlib.nullcontext,

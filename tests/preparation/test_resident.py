@@ -1,12 +1,14 @@
 """When images lie on the device, and that training is the same where they do."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from lmkit.data.cache.on_device import ResidentImages
 from lmkit.preparation import keeping as module
-from lmkit.runtime.assemble import build_dataset
+from lmkit.preparation.prepared import prepare
 from lmkit.runtime.observer import Observer
 from lmkit.settings.layers import read_assignments
 from lmkit.training.session import resume, start
@@ -46,9 +48,10 @@ def test_training_is_the_same_and_may_go_on_either_way(tiny, tmp_path):
 
 def keep(settings, registry, device, count=8, **changes):
     listener = Listener()
-    data = build_dataset(settings, registry)
-    found = module.keep_on_device(data, range(count), settings, device, listener)
-    return found is not data, listener.notes
+    ready = prepare(settings, registry)
+    ready = replace(ready, split=replace(ready.split, train=list(range(count))))
+    found = module.keep_on_device(ready, device, listener)
+    return found.dataset is not ready.dataset, listener.notes
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from lmkit.data.loading import Batch
 from lmkit.errors import LmkitError
 from lmkit.interfaces.deformation import Deformation
 from lmkit.runtime.assemble import assemble
 from lmkit.runtime.launch import Place
-from lmkit.training.learner import Learner, Objective, Whole, divide
+from lmkit.training.learner import Learner, Objective, divide
 from lmkit.training.parts import Part
 from lmkit.training.processes import ALONE, Processes
 from lmkit.training.step import run_step
@@ -50,7 +51,7 @@ def learn(assembly, optimizer, images, accumulate):
     updater = Updater(assembly, optimizer)
     objective = Objective(assembly, 0, contextlib.nullcontext)
     learner = Learner(objective, updater, ALONE, batch_size=8, accumulate=accumulate)
-    learned = learner.learn(Whole(images, subjects, None, None, None), 3)
+    learned = learner.learn(Batch(images, subjects), 3)
     found = [p.grad.flatten() for each in updater.networks.values() for p in each]
     return learned, torch.cat(found)
 
@@ -80,8 +81,8 @@ def test_a_part_has_the_record_of_its_own_rows(tiny, registry, images, join):
     assembly = fixed(assemble(settings, registry))
     truth = torch.rand(8, 5, 2, generator=torch.Generator().manual_seed(3)) * 2 - 1
     common = {"number": 1, "seed": 0, "autocast": contextlib.nullcontext}
-    partners = images.flip(0)
-    whole = run_step(assembly, images, None, truth, partners, truth.flip(0), **common)
+    batch = Batch(images, points=truth, partners=images.flip(0), partner_points=truth.flip(0))
+    whole = run_step(assembly, batch, **common)
     rows = slice(2, 4)
 
     def joined(own):
@@ -92,7 +93,7 @@ def test_a_part_has_the_record_of_its_own_rows(tiny, registry, images, join):
         return whole.landmarks["original"].probability_maps
 
     part = Part(rows, joined if join else None)
-    step = run_step(assembly, images, None, truth, partners, truth.flip(0), **common, part=part)
+    step = run_step(assembly, batch, **common, part=part)
     for view in ("original", "deformed", "auxiliary"):
         close = {"rtol": 0, "atol": 1e-4, "equal_nan": True}
         torch.testing.assert_close(step.views[view], whole.views[view][rows], **close)

@@ -3,6 +3,7 @@ import contextlib
 import pytest
 import torch
 
+from lmkit.data.loading import Batch
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.geometry.warps import AffineWarp
 from lmkit.interfaces.deformation import Views
@@ -14,10 +15,7 @@ from lmkit.training.step import run_step, weigh
 def take(assembly, images, number=0, seed=0, subjects=None, truth=None, others=(None, None)):
     return run_step(
         assembly,
-        images,
-        subjects,
-        truth,
-        *others,
+        Batch(images, subjects, truth, partners=others[0], partner_points=others[1]),
         number=number,
         seed=seed,
         autocast=contextlib.nullcontext,
@@ -245,7 +243,7 @@ def test_the_step_runs_on_cuda_in_half_precision_with_points_in_float32(tiny, re
     assembly = assemble(tiny(), registry)
     assembly.to(device)
     autocast = autocast_for(device, "auto")
-    step = run_step(assembly, images.to(device), None, number=0, seed=0, autocast=autocast)
+    step = run_step(assembly, Batch(images.to(device)), number=0, seed=0, autocast=autocast)
     loss, _ = weigh(assembly, step, autocast)
     assert step.landmarks["original"].points.dtype == torch.float32
     assert loss.dtype == torch.float32

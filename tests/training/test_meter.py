@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lmkit.data.sets.faces import Faces
-from lmkit.training import waiting as module
+from lmkit.training import meter as module
+from lmkit.training.meter import Waiting
 from lmkit.training.session import start
-from lmkit.training.waiting import Waiting
 
 
 @pytest.fixture
