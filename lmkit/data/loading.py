@@ -61,8 +61,9 @@ class Batch:
     def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         """Return the batch with something done to its images and points, where it has them."""
         names = ("images", "points", "partners", "partner_points")
-        own: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return replace(self, **{k: change(v) for k, v in own.items() if v is not None})
+        own = {name: getattr(self, name) for name in names}
+        changed: dict[str, Any] = {k: change(v) for k, v in own.items() if v is not None}
+        return replace(self, **changed)
 
 
 class TrainingBatches:
