@@ -46,9 +46,12 @@ def _errors(report: "Report") -> list[tuple[str, str, str]]:
 
 
 def _others(report: "Report") -> list[tuple[str, str]]:
+    from lmkit.evaluation.measures import MEASURES
+
     curve, health = report.curve, report.health
     limit = f"{curve.threshold:g} %"
     rows = [
+        *((MEASURES[name].title, f"{value:.2f} %") for name, value in report.measures.items()),
         (f"failures, images with an error above {limit}", f"{100 * curve.failure_rate:.1f} %"),
         (f"area under the error curve up to {limit}", f"{100 * curve.area:.1f} %"),
         ("spread of the landmarks, mean", f"{health.mean_spread:.1f} % of the side"),

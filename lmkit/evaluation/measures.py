@@ -1,6 +1,6 @@
 """What errors come to: distances, their normalisation, curve, area, failures and interval."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,25 @@ RESAMPLES = 1_000
 """How often test images are drawn anew for a confidence interval."""
 LEVEL = 0.95
 """The share of resamples that a confidence interval holds."""
+
+
+class Measure(NamedTuple):
+    """A figure of the errors of images, beside their mean."""
+
+    title: str
+    """What it is called in a table."""
+    of: Callable[[Array], float]
+    """From (N,) errors of images, in percent, to the figure, in percent."""
+
+
+MEASURES: dict[str, Measure] = {
+    "median": Measure("median over images", lambda errors: float(np.median(errors))),
+    "percentile_90": Measure(
+        "90 % of the images are at or below", lambda errors: float(np.percentile(errors, 90))
+    ),
+}
+"""The figures that every evaluation reports, by their names in its JSON; an entry is all that
+another one takes."""
 
 _POINTS_OF_CURVE = 100
 _NAMED = 10  # up to so many points, a message names each

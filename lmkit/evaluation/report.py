@@ -15,7 +15,7 @@ from lmkit.data.framing import Framer
 from lmkit.evaluation.conventions import Convention
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
-from lmkit.evaluation.measures import LEVEL, RESAMPLES, Curve, Interval, mean_known
+from lmkit.evaluation.measures import LEVEL, MEASURES, RESAMPLES, Curve, Interval, mean_known
 from lmkit.evaluation.regression import Array
 from lmkit.evaluation.stability import Stability
 from lmkit.storage import storage, write_json, write_text
@@ -108,6 +108,11 @@ class Report:
         return float(self.per_image.mean())
 
     @property
+    def measures(self) -> dict[str, float]:
+        """The figures of [MEASURES][lmkit.evaluation.measures.MEASURES], in percent."""
+        return {name: measure.of(self.per_image) for name, measure in MEASURES.items()}
+
+    @property
     def fit(self) -> str:
         """How what was shown of the images became square."""
         return self.framer.fit
@@ -162,6 +167,7 @@ class Report:
                 "by_convention": self.by_convention,
                 "backward": {"nme": self.backward, "per_landmark": self.backward_per_landmark},
                 "mean_shape": {"nme": self.mean_shape},
+                "measures": self.measures,
                 "curve": self.curve.to_dict(),
                 "stability": None if self.stability is None else self.stability.to_dict(),
                 "labelled": [row.to_dict() for row in self.labelled],
