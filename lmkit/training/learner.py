@@ -111,6 +111,7 @@ class Learner:
         self._parts = divide(batch_size, accumulate, processes)
         self._replica: DistributedDataParallel | None = None
         self._may_be_unused = False
+        self._before: list[Tensor] = []
         # The same already, but for rounding where the machines are not alike.
         processes.copy_from_first(objective.state_dict().values())
 
@@ -127,6 +128,7 @@ class Learner:
 
     def learn(self, batch: Batch, number: int) -> Learned:
         """Collect the gradient of a step's loss: its mean over processes and passes."""
+        self._before = [torch.cat([each.flatten() for each in kind]) for kind in self._states()]
         losses, terms, points = [], [], []
         module = self._replica or self._objective
         for place, part in enumerate(self._parts):
@@ -147,6 +149,24 @@ class Learner:
             self._agree(number)
         mean = {label: _mean([each[label] for each in terms]) for label in terms[0]}
         return self._of_all(_mean(losses), mean, torch.cat(points))
+
+    def undo(self, skipped: Tensor) -> None:
+        """Put running statistics back to where they were before the step, if it was skipped.
+
+        One value that is not finite in a forward pass would otherwise stay in BatchNorm's running
+        mean for good. Nothing waits for the device.
+
+        Args:
+            skipped: A scalar on the device, 0 or 1.
+        """
+        for tensors, before in zip(self._states(), self._before, strict=True):
+            after = torch.cat([each.flatten() for each in tensors])
+            right = torch.where(skipped.bool().to(before.device), before, after)
+            parts = right.split([each.numel() for each in tensors])
+            shaped = [part.view(each.shape) for part, each in zip(parts, tensors, strict=True)]
+            with torch.no_grad():
+                torch._foreach_copy_(tensors, shaped)
+        self._before = []
 
     def settle(self) -> None:
         """Let the processes agree on running means, as before they are saved or drawn with.
@@ -200,10 +220,14 @@ class Learner:
         self._replica = DistributedDataParallel(self._objective, **options)
 
     def _average_buffers(self, module: nn.Module) -> None:
-        # By name: what a network saves of a parameter may be a part of it, and no Parameter.
-        learned = dict(module.named_parameters(remove_duplicate=False))
-        saved = module.state_dict().items()
-        self._processes.average(each for name, each in saved if name not in learned)
+        self._processes.average(_saved_buffers(module))
+
+    def _states(self) -> list[list[Tensor]]:
+        """Return what changes in a step beside what learns, alike in type and device."""
+        kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+        for each in _saved_buffers(self._objective):
+            kinds.setdefault((each.dtype, each.device), []).append(each)
+        return list(kinds.values())
 
 
 def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part | None]:
@@ -233,6 +257,17 @@ def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part 
     first = processes.rank * accumulate * size
     starts = range(first, first + accumulate * size, size)
     return [Part(slice(start, start + size), join) for start in starts]
+
+
+def _saved_buffers(module: nn.Module) -> list[Tensor]:
+    """Return what a module saves beside its parameters: running means, and no frozen network."""
+    # By name: what a network saves of a parameter may be a part of it, and no Parameter.
+    learned = dict(module.named_parameters(remove_duplicate=False))
+    return [
+        each
+        for name, each in module.state_dict().items()
+        if name not in learned and isinstance(each, Tensor)
+    ]
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

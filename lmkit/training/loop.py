@@ -191,6 +191,7 @@ class _Training:
         whole = self._learner.take_in(batch, self._ready.dataset, self.device)
         loss, terms, points = self._learner.learn(whole, self.done)
         norms, skipped = self._updater.apply(loss, self.done)
+        self._learner.undo(skipped)
         self.meter.add(loss, terms, norms, skipped, summary(points))
         self.done += 1
         self._observer.progressed(self.done)
