@@ -33,8 +33,12 @@ class ExitCode(IntEnum):
     """A file could not be written: disk full, no permission."""
     LOST = 8
     """One of the processes that train together was killed, cut off, or never reached."""
+    HANGUP = 129
+    """Stopped by SIGHUP (the terminal went away) after saving."""
     INTERRUPTED = 130
     """Stopped by SIGINT (Ctrl-C) after saving."""
+    NOTICE = 138
+    """Stopped by SIGUSR1 (a scheduler's notice that time is up) after saving."""
     TERMINATED = 143
     """Stopped by SIGTERM after saving."""
 

@@ -31,7 +31,9 @@ def test_exit_codes_are_those_that_are_documented():
         "DIVERGED": 6,
         "STORAGE": 7,
         "LOST": 8,
+        "HANGUP": 129,
         "INTERRUPTED": 130,
+        "NOTICE": 138,
         "TERMINATED": 143,
     }
 

@@ -7,7 +7,7 @@ Commands are imported when they are called, and import torch inside their functi
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
@@ -167,6 +167,8 @@ def _wants_traceback() -> bool:
 
 
 def _explain(error: LmkitError) -> None:
-    click.secho("Error: ", fg="red", nl=False, err=True)
-    click.echo(error.problem, err=True)
-    click.echo(f"  {error.remedy}", err=True)
+    # Where nobody can be told, the exit status still says it.
+    with suppress(OSError, ValueError):
+        click.secho("Error: ", fg="red", nl=False, err=True)
+        click.echo(error.problem, err=True)
+        click.echo(f"  {error.remedy}", err=True)

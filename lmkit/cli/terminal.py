@@ -3,12 +3,15 @@
 On a terminal, progress is one live line; elsewhere (a log file, CI) it is plain lines.
 """
 
+import io
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TextIO, cast
 
 import click
 from rich import box
@@ -20,7 +23,55 @@ from lmkit.runtime.observer import Observer
 
 _WORTH_TELLING = 0.02  # of the time
 
-NOTES = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Stderr(io.TextIOBase):
+    """Whatever ``sys.stderr`` is at the moment; where it is gone or full, what is said is lost.
+
+    What is told about work must not end the work: a reader that has left (``2>&1 | tee log`` and
+    Ctrl-C), a log on a full disk or a closed terminal would otherwise raise in the middle of a run.
+    """
+
+    def write(self, text: str) -> int:
+        """Write, or lose what cannot be written."""
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):  # gone, closed, or None as under pythonw
+            _lose_stderr()
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: each write is flushed."""
+
+    def isatty(self) -> bool:
+        """Whether a person looks at it."""
+        try:
+            return sys.stderr.isatty()
+        except (OSError, ValueError, AttributeError):
+            return False
+
+    def fileno(self) -> int:
+        """Return the file's number."""
+        return sys.stderr.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """What text is written in."""
+        return getattr(sys.stderr, "encoding", None) or "utf-8"
+
+
+def _lose_stderr() -> None:
+    """Let what is buffered, and what is written from now on, go nowhere.
+
+    Python flushes stderr once more as it ends, and would change the exit status if that failed.
+    """
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
+
+
+NOTES = Console(file=cast(TextIO, _Stderr()), highlight=False, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:

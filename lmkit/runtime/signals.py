@@ -8,6 +8,14 @@ from types import FrameType
 
 from lmkit.errors import ExitCode
 
+CODES = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGTERM": ExitCode.TERMINATED,
+    "SIGHUP": ExitCode.HANGUP,
+    "SIGUSR1": ExitCode.NOTICE,
+}
+"""The signals that stop a run in order, where the system has them, and the exit status of each."""
+
 
 class Stop:
     """Whether a run was asked to stop, and by which signal."""
@@ -21,12 +29,15 @@ class Stop:
     @property
     def code(self) -> ExitCode:
         """The exit status that tells of the signal."""
-        return ExitCode.TERMINATED if self.signal == signal.SIGTERM else ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED if self.signal is None else CODES[self.signal.name]
 
 
 @contextmanager
 def stop_on_signals(*, sent_on: bool = False) -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; a second one ends the process as ever.
+    """Turn the signals of [CODES][lmkit.runtime.signals.CODES] into a request.
+
+    A second one ends the process as ever. One that the process was told to ignore, as nohup does
+    with SIGHUP, stays ignored.
 
     Outside the main thread, where Python cannot handle signals, nothing changes.
 
@@ -45,7 +56,9 @@ def stop_on_signals(*, sent_on: bool = False) -> Iterator[Stop]:
             for each, handler in former.items():
                 signal.signal(each, handler)
 
-    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    known = [each for each in signal.Signals if each.name in CODES]
+    former = {each: signal.getsignal(each) for each in known}
+    former = {each: handler for each, handler in former.items() if handler != signal.SIG_IGN}
     try:
         for each in former:
             signal.signal(each, ask)

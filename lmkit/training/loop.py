@@ -99,7 +99,7 @@ def run(
                     stop.signal = news.signal or stop.signal
                     break
         state = "stopped" if stop and now.done < settings.steps else "finished"
-    except Exception as error:
+    except BaseException as error:  # KeyboardInterrupt and SystemExit leave a mark as well
         note = error.problem if isinstance(error, LmkitError) else repr(error)
         # The disk may be what failed; the error being raised is the one that matters.
         with suppress(LmkitError):

@@ -203,7 +203,10 @@ def test_without_a_recipe_it_says_which_it_takes(here, tmp_path, monkeypatch):
     assert "--recipe paper" in err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)],
+)
 def test_a_signal_saves_and_the_run_goes_on(tmp_path, here, number, code):
     out = tmp_path / "run"
     process = begin("train", *TINY, "--steps=100000", "--out", out)
