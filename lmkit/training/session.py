@@ -26,10 +26,11 @@ from lmkit.run.run import Run
 from lmkit.runtime.assemble import Assembly, assemble, blame
 from lmkit.runtime.device import choose_device
 from lmkit.runtime.observer import Observer, Observers
+from lmkit.runtime.signals import Stop
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
 from lmkit.settings.settings import Settings, settle
-from lmkit.storage import write_json
+from lmkit.storage import read_json, write_json
 from lmkit.training import loop
 from lmkit.training.learner import divide
 from lmkit.training.loop import Outcome
@@ -107,6 +108,12 @@ def resume(
             checkpoints.remove_leftovers(run.folder)
         found = checkpoints.list_checkpoints(run.folder)
         done = max(found, default=0)
+        if done == settings.run.steps and not _says_finished(run.folder):
+            # It was killed after its last checkpoint: nothing is missing but the word for it.
+            if processes.write:
+                run.folder.write_status("finished", done, done, processes=processes.world)
+                Observers(observers).note(f"All {done} steps were done and saved already.")
+            return run, loop.Outcome(done, Stop())
         if done >= settings.run.steps:
             raise LmkitError(
                 f"{path} is at step {done} already, of {settings.run.steps}.",
@@ -191,6 +198,15 @@ def default_recipe(full: str = "paper", quick: str = "quickstart") -> str:
 def default_out() -> Path:
     """Return a folder for whoever names none."""
     return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+
+
+def _says_finished(folder: RunFolder) -> bool:
+    """Return whether a run's status says that it ended as it should."""
+    try:
+        status = read_json(folder.status)
+    except LmkitError:
+        return False
+    return isinstance(status, dict) and status.get("state") == "finished"
 
 
 def _initialise(assembly: Assembly) -> None:

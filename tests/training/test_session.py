@@ -1,5 +1,6 @@
 """Training in one line from Python, and what a run that cannot start or go on says."""
 
+import json
 import shutil
 
 import numpy as np
@@ -138,3 +139,17 @@ def test_frames_of_a_folder_each_are_paired_and_those_alone_are_told_of(tmp_path
     with pytest.raises(LmkitError, match="does not say who is on its images"):
         start(settings(**{**data, "subjects": "none"}), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("status", ['{"state": "running", "step": 4}', "", None])
+def test_a_run_killed_after_its_last_checkpoint_is_finished_by_resuming(tiny, tmp_path, status):
+    _, whole = start(tiny(), tmp_path / "run")
+    file = tmp_path / "run" / "status.json"
+    file.unlink()
+    if status is not None:
+        file.write_text(status)
+    run, outcome = resume(tmp_path / "run")
+    assert (outcome.step, bool(outcome.stop)) == (whole.step, False)
+    assert json.loads(file.read_text())["state"] == "finished"
+    with pytest.raises(LmkitError, match="is at step 4 already, of 4"):
+        resume(run.path)
