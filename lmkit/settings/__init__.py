@@ -1,10 +1,4 @@
-"""One run's settings, free of torch: layers in, checked and complete settings out.
-
-What code outside of this package needs as a rule::
-
-    settings = settle([*read_recipe("quickstart", installed()), read_assignments(["run.steps=9"])])
-    settings.run.steps, settings.detector["name"], settings.flat()["optimizer.schedule"]
-"""
+"""One run's settings, free of torch: layers in, checked and complete settings out."""
 
 from lmkit.settings.effects import Effect
 from lmkit.settings.layers import (

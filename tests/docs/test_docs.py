@@ -8,6 +8,7 @@ import sys
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -248,6 +249,16 @@ def settings_of_the_core() -> dict[str, Effect]:
         for section, cls in CORE_SECTIONS.items()
         for name, effect in effects_of(cls).items()
     }
+
+
+def test_settings_are_put_together_from_python_as_told():
+    (source,) = re.findall(r"^```python\n(.*?)^```$", read("docs/settings.md"), re.S | re.M)
+    found: dict[str, Any] = {}
+    exec(source, found)
+    settings = found["settings"].flat()
+    assert (settings["run.steps"], settings["detector.depth"]) == (500, 3)
+    assert settings["optimizer.schedule"] == "constant"
+    assert settings["run.image_size"] == 40  # the recipe's
 
 
 def test_every_setting_is_told_with_what_a_change_of_it_means():
