@@ -58,6 +58,7 @@ GROUPS = {
     "Writer": ("Writer",),
     "Tensor functions": (
         "soft_argmax",
+        "DEFAULT_BETA",
         "spatial_softmax",
         "mean_position",
         "gaussian_heatmaps",

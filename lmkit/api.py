@@ -14,6 +14,7 @@ from lmkit.registry.version import API_VERSION
 
 __all__ = [
     "API_VERSION",
+    "DEFAULT_BETA",
     "AffineWarp",
     "Annotation",
     "Command",
@@ -55,7 +56,12 @@ __all__ = [
 if TYPE_CHECKING:
     from lmkit.geometry.coordinates import from_pixels, to_pixels
     from lmkit.geometry.heatmaps import gaussian_heatmaps
-    from lmkit.geometry.soft_argmax import mean_position, soft_argmax, spatial_softmax
+    from lmkit.geometry.soft_argmax import (
+        DEFAULT_BETA,
+        mean_position,
+        soft_argmax,
+        spatial_softmax,
+    )
     from lmkit.geometry.warps import AffineWarp, ThinPlateWarp, Warp
     from lmkit.interfaces.dataset import Annotation, Dataset, Part
     from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
     from lmkit.interfaces.writer import Writer
 
 _HOMES = {
+    "DEFAULT_BETA": "geometry.soft_argmax",
     "AffineWarp": "geometry.warps",
     "Annotation": "interfaces.dataset",
     "Dataset": "interfaces.dataset",

@@ -250,7 +250,7 @@ def test_only_the_command_line_prints():
     "statement",
     [
         "import lmkit, lmkit.api, lmkit.registry.lookup, lmkit.errors, lmkit.seeds",
-        "import lmkit.settings.settings",
+        "from lmkit.settings import Settings, read_recipe, settle; import lmkit.settings.changes",
         "from lmkit.registry.lookup import installed; list(installed().components())",
         "import lmkit.cli.main",
     ],

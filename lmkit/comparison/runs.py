@@ -14,7 +14,7 @@ from lmkit.evaluation.protocol import QUICK, evaluate
 from lmkit.evaluation.report import Report
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run.run import Run, open_run
-from lmkit.settings.changes import NO_EFFECT
+from lmkit.settings.changes import separates_experiments
 from lmkit.settings.layers import Layer
 
 Progress = Callable[[int, int], None]
@@ -213,7 +213,7 @@ def _group_by_seed(entries: Sequence[Entry]) -> list[Seeds]:
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         settings = entry.settings
-        same = {k: v for k, v in settings.items() if k != "run.seed" and k not in NO_EFFECT}
+        same = {k: v for k, v in settings.items() if separates_experiments(k)}
         groups.setdefault(repr((sorted(same.items()), entry.run.step)), []).append(entry)
     return [
         Seeds.of(

@@ -5,8 +5,11 @@ from torch import Tensor
 
 from lmkit.geometry.coordinates import at_least_float32, pixel_centres
 
+DEFAULT_BETA = 10.0
+"""The smoothness of the soft-argmax where a detector has no reason for another."""
 
-def spatial_softmax(scores: Tensor, beta: float = 10.0) -> Tensor:
+
+def spatial_softmax(scores: Tensor, beta: float = DEFAULT_BETA) -> Tensor:
     """Return the softmax of each score map over all its cells.
 
     Always computed in float32 or wider, also under autocast: in bfloat16 the softmax of
@@ -43,7 +46,7 @@ def mean_position(probability_maps: Tensor) -> Tensor:
     return torch.stack((mean_x, mean_y), dim=-1)
 
 
-def soft_argmax(scores: Tensor, beta: float = 10.0) -> Tensor:
+def soft_argmax(scores: Tensor, beta: float = DEFAULT_BETA) -> Tensor:
     """Return the mean position under the softmax of each score map.
 
     Li et al. 2020, equation (1). Always computed in float32 or wider, also under autocast.

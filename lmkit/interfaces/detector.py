@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from lmkit.geometry.soft_argmax import mean_position, spatial_softmax
+from lmkit.geometry.soft_argmax import DEFAULT_BETA, mean_position, spatial_softmax
 from lmkit.interfaces.landmarks import Landmarks
 
 
@@ -50,7 +50,7 @@ class HeatmapDetector(Detector):
         beta: Smoothness of the soft-argmax, see [soft_argmax][lmkit.api.soft_argmax].
     """
 
-    def __init__(self, *, landmarks: int, beta: float = 10.0) -> None:
+    def __init__(self, *, landmarks: int, beta: float = DEFAULT_BETA) -> None:
         super().__init__(landmarks=landmarks)
         self.beta = beta
 

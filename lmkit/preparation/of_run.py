@@ -13,6 +13,7 @@ from lmkit.registry.lookup import Registry
 from lmkit.run.folder import RunFolder
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_dataset
+from lmkit.settings.changes import is_of_the_data, settings_of_the_data
 from lmkit.settings.layers import Layer
 from lmkit.settings.settings import Settings, settle
 from lmkit.storage import read_json
@@ -57,10 +58,6 @@ def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) 
     return Prepared(settings, dataset, split, build_framer(settings), unreadable)
 
 
-OF_DATA = ("loading.held_out", "loading.split_seed", "loading.max_unreadable")
-"""The settings beside ``data.*`` that may differ when a run is measured on other data."""
-
-
 def own_data(run: Run) -> Prepared:
     """Open the data that a run was trained on, divided as it was then.
 
@@ -82,8 +79,7 @@ def other_data(run: Run, layers: Sequence[Layer]) -> Prepared:
 
     Args:
         run: The run.
-        layers: Settings of the data: its section, and those of
-            [OF_DATA][lmkit.preparation.of_run.OF_DATA].
+        layers: Settings [of the data][lmkit.settings.changes.is_of_the_data].
 
     Raises:
         LmkitError: If the data cannot be used, or other settings would differ.
@@ -91,11 +87,11 @@ def other_data(run: Run, layers: Sequence[Layer]) -> Prepared:
     before = run.settings.flat()
     settings = settle([Layer("run.json", run.stored), *layers], run.registry)
     for key, value in settings.flat().items():
-        if not key.startswith("data.") and key not in OF_DATA and value != before.get(key):
-            free = f"data.*, {', '.join(OF_DATA[:-1])} and {OF_DATA[-1]}"
+        if not is_of_the_data(key) and value != before.get(key):
+            *free, last = settings_of_the_data()
             raise LmkitError(
                 f"{key}={value} would change the run, which was trained with {before.get(key)}.",
-                remedy=f"Leave it out; {free} may be set here.",
+                remedy=f"Leave it out; {', '.join(free)} and {last} may be set here.",
             )
     if settings.data == run.settings.data:
         return use_cache(divide_as_before(run.folder, settings, run.registry), run.registry)

@@ -14,7 +14,7 @@ from lmkit.registry.lookup import Registry
 from lmkit.registry.values import as_typed
 from lmkit.reproduction.published import SPLITS, TRAINING_IMAGES, Row
 from lmkit.reproduction.rows import overlay
-from lmkit.settings.changes import WITHOUT_EFFECT
+from lmkit.settings.changes import is_of_the_method
 from lmkit.settings.layers import CORE_SECTIONS, merge, read_recipe
 from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json
@@ -23,6 +23,8 @@ TOLD_APART = (
     "run.seed",
     "run.precision",
     "loading.crop",
+    "loading.crop_margin",
+    "loading.crop_share",
     "loading.fit",
     "detector.init",
     "detector.core",
@@ -167,7 +169,8 @@ def _settings(result: Result, row: Row, registry: Registry) -> Iterator[str]:
         else:
             for key, value in ours.items():
                 name = f"{section}.{key}"
-                if name not in (*WITHOUT_EFFECT, *TOLD_APART) and value != theirs[key]:
+                said = name in TOLD_APART or not is_of_the_method(name)
+                if not said and value != theirs[key]:
                     yield f"`{name}`: {as_typed(value)} instead of {as_typed(theirs[key])}."
 
 

@@ -1,1 +1,33 @@
-"""One run's settings, free of torch."""
+"""One run's settings, free of torch: layers in, checked and complete settings out."""
+
+from lmkit.settings.effects import Effect
+from lmkit.settings.layers import (
+    Layer,
+    merge,
+    parse_data,
+    read_assignments,
+    read_config_file,
+    read_recipe,
+    read_toml,
+)
+from lmkit.settings.loading import LoadingSettings
+from lmkit.settings.optimizer import OptimizerSettings
+from lmkit.settings.run import RunSettings
+from lmkit.settings.settings import Settings, resolve, settle
+
+__all__ = [
+    "Effect",
+    "Layer",
+    "LoadingSettings",
+    "OptimizerSettings",
+    "RunSettings",
+    "Settings",
+    "merge",
+    "parse_data",
+    "read_assignments",
+    "read_config_file",
+    "read_recipe",
+    "read_toml",
+    "resolve",
+    "settle",
+]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from lmkit.errors import LmkitError
 from lmkit.settings.checks import check_at_least
+from lmkit.settings.effects import Effect, setting
 
 _STRETCHED = ("sanchez2019", "jakab2018")
 
@@ -35,17 +36,19 @@ class LoadingSettings:
             where they take at most a quarter of its free memory and it pays.
     """
 
-    partner: Literal["none", "subject"] = "none"
-    crop: Literal["none", "centre", "annotated-box", "sanchez2019", "jakab2018", "dve2019"] = "none"
-    crop_share: float = 0.8
-    crop_margin: float = 0.5
-    fit: Literal["crop", "pad", "stretch"] = "crop"
-    held_out: float = 0.1
-    split_seed: int = 0
-    max_unreadable: float = 0.05
-    workers: int | None = None
-    cache: str = "auto"
-    resident: Literal["auto", "always", "never"] = "auto"
+    partner: Literal["none", "subject"] = setting("none", Effect.RESULT)
+    crop: Literal["none", "centre", "annotated-box", "sanchez2019", "jakab2018", "dve2019"] = (
+        setting("none", Effect.RESULT)
+    )
+    crop_share: float = setting(0.8, Effect.RESULT)
+    crop_margin: float = setting(0.5, Effect.RESULT)
+    fit: Literal["crop", "pad", "stretch"] = setting("crop", Effect.RESULT)
+    held_out: float = setting(0.1, Effect.DATA)
+    split_seed: int = setting(0, Effect.DATA)
+    max_unreadable: float = setting(0.05, Effect.TOLERANCE)
+    workers: int | None = setting(None, Effect.SPEED)
+    cache: str = setting("auto", Effect.SPEED)
+    resident: Literal["auto", "always", "never"] = setting("auto", Effect.SPEED)
 
     def __post_init__(self) -> None:
         if self.cache not in ("auto", "none"):

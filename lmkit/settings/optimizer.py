@@ -1,11 +1,56 @@
-"""How the networks learn: the optimiser's settings and its learning rate over the steps."""
+"""How the networks learn: the optimiser's settings and its learning rate over the steps.
+
+A new schedule is an entry of [SCHEDULES][lmkit.settings.optimizer.SCHEDULES]: what
+``optimizer.schedule`` accepts, and what a refusal proposes, are its names.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lmkit.errors import LmkitError
+from lmkit.registry.values import convert
 from lmkit.settings.checks import check_at_least
+from lmkit.settings.effects import Effect, setting
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A course of the learning rate over the steps, apart from warm-up.
+
+    Args:
+        meaning: What it does, in the words of the documentation.
+        factor: What the rate of a step, counted from 0, is multiplied with. It depends on the step
+            and the settings alone, so that a run can be resumed to more steps and be the same run.
+    """
+
+    meaning: str
+    factor: Callable[[int, "OptimizerSettings"], float]
+
+
+def _step(step: int, settings: "OptimizerSettings") -> float:
+    return settings.decay_factor ** (step // settings.decay_every)
+
+
+def _cosine(step: int, settings: "OptimizerSettings") -> float:
+    done = min(1.0, step / settings.decay_every)
+    low = settings.decay_factor
+    return low + (1 - low) * (1 + math.cos(math.pi * done)) / 2
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Schedule("as it is", lambda step, settings: 1.0),
+    "step": Schedule("times `decay_factor` every `decay_every` steps", _step),
+    "cosine": Schedule("down to `decay_factor` over `decay_every` steps, constant after", _cosine),
+}
+"""The schedules by the names that ``optimizer.schedule`` takes."""
+
+if TYPE_CHECKING:
+    ScheduleName = str
+else:
+    # The choices are the table's; to a type checker they would have to be written out once more.
+    ScheduleName = Literal[tuple(SCHEDULES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,25 +67,25 @@ class OptimizerSettings:
         betas: Decay rates of the running means of gradient and squared gradient.
         weight_decay: Added to the gradient by ``adam``, apart from it by ``adamw``.
         clip_norm: The gradient norm that each network is clipped to; none for no clipping.
-        schedule: ``constant``; ``step``: times ``decay_factor`` every ``decay_every`` steps;
-            ``cosine``: down to ``decay_factor`` over ``decay_every`` steps, constant after.
-        decay_every: See ``schedule``. It does not depend on ``run.steps``, so that a run can be
-            resumed to more steps and be the same run.
-        decay_factor: See ``schedule``.
+        schedule: The course of the rate over the steps: one of
+            [SCHEDULES][lmkit.settings.optimizer.SCHEDULES].
+        decay_every: See there. It does not depend on ``run.steps``, so that a run can be resumed
+            to more steps and be the same run.
+        decay_factor: See there.
         warmup: Steps over which the rate first rises from 0.
     """
 
-    name: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1e-3
-    batch_rule: Literal["none", "linear", "sqrt"] = "none"
-    reference_batch: int = 32
-    betas: tuple[float, float] = (0.0, 0.9)
-    weight_decay: float = 5e-4
-    clip_norm: float | None = 1.0
-    schedule: Literal["constant", "step", "cosine"] = "step"
-    decay_every: int = 75_000
-    decay_factor: float = 0.1
-    warmup: int = 0
+    name: Literal["adam", "adamw"] = setting("adam", Effect.RESULT)
+    learning_rate: float = setting(1e-3, Effect.RESULT)
+    batch_rule: Literal["none", "linear", "sqrt"] = setting("none", Effect.RESULT)
+    reference_batch: int = setting(32, Effect.RESULT)
+    betas: tuple[float, float] = setting((0.0, 0.9), Effect.RESULT)
+    weight_decay: float = setting(5e-4, Effect.RESULT)
+    clip_norm: float | None = setting(1.0, Effect.RESULT)
+    schedule: ScheduleName = setting("step", Effect.RESULT)
+    decay_every: int = setting(75_000, Effect.RESULT)
+    decay_factor: float = setting(0.1, Effect.RESULT)
+    warmup: int = setting(0, Effect.RESULT)
 
     def __post_init__(self) -> None:
         at_least = {"decay_every": 1, "warmup": 0, "weight_decay": 0, "reference_batch": 1}
@@ -50,6 +95,7 @@ class OptimizerSettings:
                 f"optimizer.learning_rate={self.learning_rate} is not above 0.",
                 remedy="Give a positive number, such as 0.001.",
             )
+        convert(self.schedule, ScheduleName, where="optimizer.schedule")
 
 
 def learning_rate(settings: OptimizerSettings, step: int) -> float:
@@ -57,13 +103,7 @@ def learning_rate(settings: OptimizerSettings, step: int) -> float:
     rate = settings.learning_rate
     if settings.warmup:
         rate *= min(1.0, (step + 1) / settings.warmup)
-    if settings.schedule == "step":
-        rate *= settings.decay_factor ** (step // settings.decay_every)
-    elif settings.schedule == "cosine":
-        done = min(1.0, step / settings.decay_every)
-        low = settings.decay_factor
-        rate *= low + (1 - low) * (1 + math.cos(math.pi * done)) / 2
-    return rate
+    return rate * SCHEDULES[settings.schedule].factor(step, settings)
 
 
 def for_batch(settings: OptimizerSettings, batch_size: int) -> OptimizerSettings:

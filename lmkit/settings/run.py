@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lmkit.settings.checks import check_at_least
+from lmkit.settings.effects import Effect, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +32,22 @@ class RunSettings:
         sheet_every: Steps between sheets; 0 for sheets at the end alone.
     """
 
-    steps: int = 1000
-    batch_size: int = 32
-    accumulate: int = 1
-    landmarks: int = 10
-    image_size: int = 128
-    seed: int = 0
-    device: str = "auto"
-    sync_batch_norm: bool = True
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = "none"
-    checkpoint_every: int = 500
-    keep: int = 2
-    log_every: int = 20
-    sheet_every: int = 500
+    steps: int = setting(1000, Effect.LENGTH)
+    batch_size: int = setting(32, Effect.RESULT)
+    accumulate: int = setting(1, Effect.RESULT)
+    landmarks: int = setting(10, Effect.RESULT)
+    image_size: int = setting(128, Effect.RESULT)
+    seed: int = setting(0, Effect.CHANCE)
+    device: str = setting("auto", Effect.SPEED)
+    sync_batch_norm: bool = setting(True, Effect.RESULT)
+    precision: Literal["auto", "float32", "bfloat16"] = setting("auto", Effect.RESULT)
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = setting(
+        "none", Effect.SPEED
+    )
+    checkpoint_every: int = setting(500, Effect.NOTHING)
+    keep: int = setting(2, Effect.NOTHING)
+    log_every: int = setting(20, Effect.NOTHING)
+    sheet_every: int = setting(500, Effect.NOTHING)
 
     def __post_init__(self) -> None:
         at_least = {"steps": 1, "batch_size": 1, "landmarks": 1, "image_size": 16, "seed": 0}

@@ -89,8 +89,8 @@ def resume(
 
     Args:
         path: The run's folder.
-        layers: Settings that differ from the run's own; only those of
-            [MAY_CHANGE][lmkit.settings.changes.MAY_CHANGE] may.
+        layers: Settings that differ from the run's own; only those may that
+            [do not make it another run][lmkit.settings.changes.may_change_on_resume].
         observers: Hear of its progress.
         registry: Where components are looked up.
 
@@ -157,8 +157,8 @@ def train(
         recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
             ``quickstart`` without one if not given.
         resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
-            hold, and of ``settings`` those of
-            [MAY_CHANGE][lmkit.settings.changes.MAY_CHANGE] may differ.
+            hold, and of ``settings`` those may differ that
+            [do not make it another run][lmkit.settings.changes.may_change_on_resume].
         settings: ``{"section": {"key": value}}`` on top of the recipe, for example
             ``{"run": {"steps": 500}, "detector": {"depth": 3}}``.
         observers: Hear of the run's progress; see [Observer][lmkit.runtime.observer.Observer].

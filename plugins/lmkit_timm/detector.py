@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lmkit.api import HeatmapDetector, LmkitError
+from lmkit.api import DEFAULT_BETA, HeatmapDetector, LmkitError
 from lmkit_timm.backbones import (
     build,
     cannot_be_used,
@@ -62,7 +62,7 @@ class TimmDetector(HeatmapDetector):
         pretrained: bool | Path = False,
         frozen: int | Literal["all"] = 0,
         width: int = 64,
-        beta: float = 10.0,
+        beta: float = DEFAULT_BETA,
     ) -> None:
         super().__init__(landmarks=landmarks, beta=beta)
         _check(image_size, width, beta)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -19,8 +20,16 @@ from lmkit.registry import hookspecs
 from lmkit.registry.component import KINDS
 from lmkit.registry.lookup import Registry
 from lmkit.registry.values import as_typed
-from lmkit.settings.changes import MAY_CHANGE
+from lmkit.settings.changes import (
+    effect_of,
+    is_of_the_data,
+    is_of_the_method,
+    may_change_on_resume,
+    separates_experiments,
+)
+from lmkit.settings.effects import Effect, effects_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
+from lmkit.settings.optimizer import SCHEDULES
 from lmkit.testing.check import PROMISES
 
 ROOT = Path(__file__).parents[2]
@@ -209,7 +218,7 @@ def test_the_checks_of_the_kit_are_all_told():
 
 
 def test_every_setting_is_told_with_its_default():
-    told = {row[0]: row[1] for row in rows(read("docs/settings.md"), 3)}
+    told = {row[0]: row[1] for row in rows(read("docs/settings.md"), 4)}
     for section, cls in CORE_SECTIONS.items():
         for each in fields(cls):
             values = each.default if isinstance(each.default, tuple) else (each.default,)
@@ -237,9 +246,60 @@ def test_environment_variables_are_those_that_are_read():
         assert set(re.findall(pattern, page.read_text(encoding="utf-8"))) <= read_by_code
 
 
+def settings_of_the_core() -> dict[str, Effect]:
+    return {
+        f"{section}.{name}": effect
+        for section, cls in CORE_SECTIONS.items()
+        for name, effect in effects_of(cls).items()
+    }
+
+
+def test_settings_are_put_together_from_python_as_told():
+    (source,) = re.findall(r"^```python\n(.*?)^```$", read("docs/settings.md"), re.S | re.M)
+    found: dict[str, Any] = {}
+    exec(source, found)
+    settings = found["settings"].flat()
+    assert (settings["run.steps"], settings["detector.depth"]) == (500, 3)
+    assert settings["optimizer.schedule"] == "constant"
+    assert settings["run.image_size"] == 40  # the recipe's
+
+
+def test_every_setting_is_told_with_what_a_change_of_it_means():
+    told = {row[0]: row[3] for row in rows(read("docs/settings.md"), 4)}
+    for key, effect in settings_of_the_core().items():
+        assert told[f"`{key}`"] == effect.value, f"docs/settings.md: {key} is {effect.value}"
+
+
+def test_what_a_change_means_is_told_as_it_is():
+    text = read("docs/settings.md").partition("## What a change means")[2].partition("## Types")[0]
+    meanings = dict(rows(text, 2)[2:])
+    assert [*meanings] == [effect.value for effect in Effect]
+    source = read("lmkit/settings/effects.py")
+    for meaning in meanings.values():
+        assert f'"""{meaning}"""' in source
+    told = {row[0]: [cell == "yes" for cell in row[1:]] for row in rows(text, 5)[2:]}
+    keys = [*settings_of_the_core(), "data.name", "data.path", "detector.name", "writer.mail.to"]
+    assert told == {
+        effect_of(key).value: [
+            may_change_on_resume(key),
+            separates_experiments(key),
+            is_of_the_method(key),
+            is_of_the_data(key),
+        ]
+        for key in keys
+    }
+
+
+def test_the_schedules_are_all_told():
+    told = {row[0]: row[2] for row in rows(read("docs/settings.md"), 4)}
+    schedules = [f"`{name}`: {schedule.meaning}" for name, schedule in SCHEDULES.items()]
+    assert told["`optimizer.schedule`"].split("; ")[1:] == schedules
+
+
 def test_what_may_change_on_resume_is_told():
     section = read("docs/run-folder.md").partition("may differ:")[2]
-    assert tuple(re.findall(r"^- `([\w.*]+)`$", section, re.M)) == MAY_CHANGE
+    free = [key for key in settings_of_the_core() if may_change_on_resume(key)]
+    assert re.findall(r"^- `([\w.*]+)`$", section, re.M) == [*free, "data.path", "writer.*"]
 
 
 def test_the_recipes_are_all_told(registry: Registry):

@@ -113,6 +113,9 @@ def test_a_faithful_run_deviates_in_nothing_but_what_is_always_so(registry, resu
 def test_every_deviation_of_a_scaled_down_run_is_listed(registry, results):
     sets = ["data.count=2400", "run.steps=200", "loading.fit=pad", "loading.workers=2"]
     sets += ["detector.init=projection", "detector.core=/weights", "run.precision=float32"]
+    # Nothing of the method: how fast it goes, and what belongs to a crop, which is told itself.
+    sets += ["loading.cache=none", "loading.resident=never", "run.compile=default"]
+    sets += ["loading.crop_share=0.5"]
     found = results(
         "table1",
         {"inter-subject": [50.0], "all": [40.0, 44.0]},

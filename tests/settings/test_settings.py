@@ -63,6 +63,7 @@ def test_malformed_assignments_are_refused(word):
         ("loss.mse.weight=heavy", "loss.mse.weight=heavy is not a number", "number"),
         ("loading.held_out=1.5", "loading.held_out=1.5 is not a share", "below 1"),
         ("optimizer.learning_rate=0", "not above 0", "positive"),
+        ("optimizer.schedule=stpe", "optimizer.schedule=stpe is not one of", "'step'"),
         ("data.name=faces:12", "takes nothing after a colon", "'faces'"),
     ],
 )

@@ -5,29 +5,8 @@ import torch
 
 from lmkit.errors import LmkitError
 from lmkit.runtime.assemble import assemble
-from lmkit.settings.optimizer import OptimizerSettings, for_batch, learning_rate
+from lmkit.settings.optimizer import OptimizerSettings, learning_rate
 from lmkit.training.updater import Updater
-
-
-def test_the_rate_falls_in_steps():
-    settings = OptimizerSettings(learning_rate=1.0, schedule="step", decay_every=10)
-    assert [learning_rate(settings, step) for step in (0, 9, 10, 25)] == pytest.approx(
-        [1, 1, 0.1, 0.01]
-    )
-
-
-def test_the_rate_falls_as_a_cosine_and_stays():
-    settings = OptimizerSettings(
-        learning_rate=1.0, schedule="cosine", decay_every=10, decay_factor=0.2
-    )
-    assert [learning_rate(settings, step) for step in (0, 5, 10, 99)] == pytest.approx(
-        [1, 0.6, 0.2, 0.2]
-    )
-
-
-def test_the_rate_warms_up():
-    settings = OptimizerSettings(learning_rate=1.0, schedule="constant", warmup=4)
-    assert [learning_rate(settings, step) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
 
 
 @pytest.fixture
@@ -51,16 +30,6 @@ def total(assembly):
 
 def loss_of(assembly, factor):
     return factor * sum((p**2).sum() for _, net in assembly.networks() for p in net.parameters())
-
-
-@pytest.mark.parametrize(
-    ("rule", "batch", "rate"),
-    [("none", 256, 0.01), ("linear", 256, 0.08), ("linear", 8, 0.0025), ("sqrt", 128, 0.02)],
-)
-def test_the_rate_follows_the_batch_by_rule(rule, batch, rate):
-    settings = OptimizerSettings(learning_rate=0.01, batch_rule=rule, reference_batch=32, warmup=2)
-    scaled = for_batch(settings, batch)
-    assert [learning_rate(scaled, step) for step in (0, 1)] == pytest.approx([rate / 2, rate])
 
 
 def test_a_finite_update_moves_the_weights(networks):
@@ -87,6 +56,17 @@ def test_an_update_that_is_not_finite_changes_nothing(networks, factor):
     assert all(torch.equal(a, b) for a, b in zip(weights, snapshot(assembly), strict=True))
     after = updater.optimizer.state_dict()["state"]
     assert all(torch.equal(value, after[i][key]) for (i, key), value in moments.items())
+
+
+def test_each_step_has_the_rate_of_its_schedule(networks):
+    assembly, _ = networks
+    settings = OptimizerSettings(learning_rate=0.5, schedule="step", decay_every=2, warmup=4)
+    updater = Updater(assembly, settings)
+    rates = []
+    for step in range(4):
+        update(updater, loss_of(assembly, 1.0), step)
+        rates.append({group["lr"] for group in updater.optimizer.param_groups})
+    assert rates == [{learning_rate(settings, step)} for step in range(4)]
 
 
 def test_each_network_is_clipped_by_itself(networks):
