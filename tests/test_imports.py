@@ -34,7 +34,7 @@ LAYERS = {
     "evaluation": "errors seeds storage settings geometry interfaces drawing data runtime run "
     "preparation",
     "geometry": "errors",
-    "interfaces": "errors geometry",
+    "interfaces": "errors storage geometry",
     "prediction": "errors storage drawing data run",
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
     "registry": "errors",
