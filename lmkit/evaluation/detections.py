@@ -13,6 +13,7 @@ from lmkit.data.workers import workers_for
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.measures import mean_known
 from lmkit.evaluation.regression import Array
+from lmkit.geometry.coordinates import normalise, spread
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run.run import Run
 
@@ -42,14 +43,12 @@ class Detections:
     def truth_in_square(self) -> Array:
         """Return the annotated points in [-1, 1] of the square image, (N, P, 2)."""
         first, last = self.corners[:, :1], self.corners[:, 1:]
-        square: Array = (self.truth - first) * 2 / (last - first) - 1
-        return square
+        return normalise(self.truth, first, last)
 
     def to_pixels(self, points: Array) -> Array:
         """Convert (N, P, 2) in [-1, 1] of the squares to pixels of the original images."""
         first, last = self.corners[:, :1], self.corners[:, 1:]
-        pixels: Array = first + (points + 1) * (last - first) / 2
-        return pixels
+        return spread(points, first, last)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Detections":
         """Return some of the images."""
