@@ -218,7 +218,8 @@ def cut(
 def _resize(image: NDArray[np.uint8], box: Box, width: int, height: int) -> NDArray[np.uint8]:
     """Resize what is in the box."""
     inner = None
-    if box.is_whole:
+    cuts_no_pixel = all(float(number).is_integer() for number in box)
+    if cuts_no_pixel:
         image = cut(image, *map(int, box))
         if image.shape[:2] == (height, width):
             return image

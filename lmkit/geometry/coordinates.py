@@ -22,7 +22,8 @@ def spread(normalised: Values, first: Any, last: Any) -> Values:
         first: Where -1 lies; a number, or what spreads to that shape.
         last: Where 1 lies.
     """
-    return first + (normalised + 1) * (last - first) / 2
+    places: Values = first + (normalised + 1) * (last - first) / 2
+    return places
 
 
 def normalise(places: Values, first: Any, last: Any) -> Values:
@@ -33,7 +34,8 @@ def normalise(places: Values, first: Any, last: Any) -> Values:
         first: What becomes -1.
         last: What becomes 1.
     """
-    return (places - first) * 2 / (last - first) - 1
+    normalised: Values = (places - first) * 2 / (last - first) - 1
+    return normalised
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from lmkit.data.split import Split, trained_keys
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation.keeping import use_cache
 from lmkit.preparation.prepared import Prepared, prepare
 from lmkit.registry.lookup import Registry
 from lmkit.run.folder import RunFolder
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_dataset
-from lmkit.settings.layers import Layer
-from lmkit.settings.settings import Settings, settle
+from lmkit.settings.layers import Layer, merge
+from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json
 
 
@@ -27,7 +29,7 @@ def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
     Raises:
         LmkitError: If none is left.
     """
-    trained = trained_keys(read_json(folder.split))
+    trained = trained_keys(_read_split(folder))
     test = [index for index in ready.split.test if ready.dataset.key(index) not in trained]
     left_out = len(ready.split.test) - len(test)
     if left_out and not test:
@@ -50,9 +52,21 @@ def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) 
     Raises:
         LmkitError: If the data cannot be used, or has lost images that the run had.
     """
+    stored = _read_split(folder)
     dataset = build_dataset(settings, registry)
-    split = Split.from_json(read_json(folder.split), dataset)
+    split = Split.from_json(stored, dataset)
     return Prepared(settings, dataset, split, Unreadable(settings.loading.max_unreadable))
+
+
+def _read_split(folder: RunFolder) -> Any:
+    if not folder.split.exists():
+        raise LmkitError(
+            f"{folder.path} has no split.json, which says what trained: it is a copy that only "
+            "predicts.",
+            remedy="Take the run that it was copied from, or measure it on other data with --data.",
+            code=ExitCode.RUN,
+        )
+    return read_json(folder.split)
 
 
 OF_DATA = ("loading.held_out", "loading.split_seed", "loading.max_unreadable")
@@ -68,7 +82,7 @@ def own_data(run: Run) -> Prepared:
     Raises:
         LmkitError: If the data cannot be used, or has lost images that the run had.
     """
-    ready = divide_as_before(run.folder, run.settings, run.registry)
+    ready = divide_as_before(run.folder, run.resolve("detector", "data"), run.registry)
     return use_cache(ready, run.registry)
 
 
@@ -86,18 +100,57 @@ def other_data(run: Run, layers: Sequence[Layer]) -> Prepared:
     Raises:
         LmkitError: If the data cannot be used, or other settings would differ.
     """
-    before = run.settings.flat()
-    settings = settle([Layer("run.json", run.stored), *layers], run.registry)
-    for key, value in settings.flat().items():
-        if not key.startswith("data.") and key not in OF_DATA and value != before.get(key):
-            free = f"data.*, {', '.join(OF_DATA[:-1])} and {OF_DATA[-1]}"
-            raise LmkitError(
-                f"{key}={value} would change the run, which was trained with {before.get(key)}.",
-                remedy=f"Leave it out; {free} may be set here.",
-            )
-    if settings.data == run.settings.data:
+    settings = with_data(run, layers, free=OF_DATA)
+    if is_own_data(run, settings):
         return use_cache(divide_as_before(run.folder, settings, run.registry), run.registry)
     ready = use_cache(prepare(settings, run.registry), run.registry)
     if settings.data_source == run.settings.data_source:
         return without_trained(ready, run.folder)
     return ready
+
+
+def is_own_data(run: Run, settings: Settings) -> bool:
+    """Return whether the data of some settings, which are checked, is the run's own."""
+    if settings.data["name"] != run.settings.data["name"]:
+        return False
+    return settings.data == run.resolve("data").data
+
+
+def with_data(run: Run, layers: Sequence[Layer], free: Sequence[str] = ()) -> Settings:
+    """Return a run's settings with other data, of which the plugin has to be here.
+
+    Args:
+        run: The run.
+        layers: Settings of the data.
+        free: Settings beside ``data.*`` that may differ as well.
+
+    Raises:
+        LmkitError: If the data's settings are wrong, or others would differ.
+    """
+    before = run.settings.flat()
+    merged = merge([Layer("run.json", run.stored), *layers])
+    if str(merged["data"]["name"]) == str(run.stored["data"]["name"]):
+        run.resolve("data")  # names the package, if its plugin is missing
+    settings = resolve(merged, run.registry, ("detector", "data"))
+    for key, value in settings.flat().items():
+        if not key.startswith("data.") and key not in free and value != before.get(key):
+            may = ["data.*", *free]
+            words = " and ".join(filter(None, [", ".join(may[:-1]), may[-1]]))
+            raise LmkitError(
+                f"{key}={value} would change the run, which was trained with {before.get(key)}.",
+                remedy=f"Leave it out; {words} may be set here.",
+            )
+    return settings
+
+
+def data_to_predict(run: Run, layers: Sequence[Layer]) -> Dataset:
+    """Open data whose landmarks a run is to find; it need not be annotated, nor divided.
+
+    Args:
+        run: The run.
+        layers: Settings of the data.
+
+    Raises:
+        LmkitError: If the data cannot be used, or other settings would differ.
+    """
+    return build_dataset(with_data(run, layers), run.registry)
