@@ -21,8 +21,8 @@ PLUGINS = sorted((ROOT / "plugins").glob("lmkit_*/**/*.py"))
 LAYERS = {
     "": "errors run training",
     "api": "errors registry geometry interfaces",
-    "bench": "errors seeds registry settings geometry interfaces data runtime preparation training "
-    "comparison",
+    "bench": "errors seeds registry settings geometry interfaces data runtime prediction "
+    "preparation training comparison",
     "campaigns": "errors registry storage settings runtime run preparation training evaluation",
     "cli": "errors registry storage settings interfaces data runtime run prediction preparation "
     "training evaluation comparison campaigns reproduction bench templates testing",
@@ -31,15 +31,15 @@ LAYERS = {
     "data": "errors seeds registry storage settings geometry interfaces",
     "drawing": "errors",
     "errors": "",
-    "evaluation": "errors seeds storage settings geometry interfaces drawing data runtime run "
+    "evaluation": "errors seeds storage settings geometry interfaces drawing data prediction run "
     "preparation",
     "geometry": "errors",
-    "interfaces": "errors geometry",
-    "prediction": "errors storage drawing data run",
+    "interfaces": "errors storage geometry",
+    "prediction": "errors storage interfaces drawing data runtime",
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
     "registry": "errors",
     "reproduction": "errors registry storage settings data campaigns",
-    "run": "errors registry storage settings interfaces data runtime",
+    "run": "errors registry storage settings interfaces data runtime prediction",
     "runtime": "errors seeds registry settings interfaces",
     "seeds": "",
     "settings": "errors registry",

@@ -13,10 +13,10 @@ from lmkit.data.framing import build_framer
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.prediction.stream import detect, ready_to_detect
 from lmkit.preparation.prepared import Prepared, prepare
 from lmkit.registry.lookup import Registry
 from lmkit.runtime.assemble import build_detector
-from lmkit.runtime.detection import detect, ready_to_detect
 from lmkit.runtime.device import autocast_for, choose_device, describe_device, dtype_for
 from lmkit.settings.settings import Settings
 
@@ -102,7 +102,7 @@ def measure_inference(
         return points
 
     def detect_fast() -> Tensor:
-        return detect(fast, images, device, autocast)
+        return detect(fast, images, device, autocast).points
 
     operations = count_operations(plain, settings.run.image_size) * len(images)
     distance = (detect_fast() - detect_plainly()).abs().max().item() * settings.run.image_size / 2

@@ -261,7 +261,7 @@ class _PassOn(Observer):
 
 def _refuse_other_settings(run: Run, entry: Entry) -> None:
     refuse_changes(
-        run.settings,
+        run.full_settings,
         entry.settings,
         run.path,
         also=("run.steps",),

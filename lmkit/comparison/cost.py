@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmkit.interfaces.detector import Detector
 from lmkit.run.run import Run
-from lmkit.runtime.assemble import blame, build
+from lmkit.runtime.assemble import build
+from lmkit.runtime.device import blame
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Cost:
 
     Args:
         detector: How large the detector is.
-        generator: How large the generator is; none if there is none.
+        generator: How large the generator is; None if there is none, or its plugin is not here.
         gflop: Thousand million operations of the detector for one image; a multiplication and
             the addition that follows are two.
         images_per_second: How fast it trained: the median over its metrics; none if there are
@@ -75,8 +76,9 @@ def measure_cost(run: Run) -> Cost:
     """
     settings = run.settings
     generator = None
-    if settings.generator["name"] != "none":
-        generator = Size.of(build("generator", settings.generator, settings, run.registry))
+    if settings.generator["name"] != "none" and not run.missing("generator"):
+        full = run.resolve("generator")
+        generator = Size.of(build("generator", full.generator, full, run.registry))
     speed, device = training_speed(run)
     with blame(f"detector '{settings.detector['name']}'"):
         gflop = count_operations(run.detector, settings.run.image_size) / 1e9

@@ -15,7 +15,7 @@ from lmkit.evaluation.report import Report
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run.run import Run, open_run
 from lmkit.settings.changes import separates_experiments
-from lmkit.settings.layers import Layer
+from lmkit.settings.layers import COMPONENT_SECTIONS, Layer
 
 Progress = Callable[[int, int], None]
 
@@ -40,8 +40,12 @@ class Entry:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its settings, ``{"section.key": value}``."""
-        return self.run.settings.flat()
+        """Its settings, ``{"section.key": value}``.
+
+        Those of a component that is not here are as ``run.json`` holds them.
+        """
+        sections = (*COMPONENT_SECTIONS, "loss")
+        return self.run.resolve(*(each for each in sections if not self.run.missing(each))).flat()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

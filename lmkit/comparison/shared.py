@@ -56,7 +56,9 @@ def _refuse_different_data(runs: Sequence[Run], names: Sequence[str]) -> None:
 
 
 def _data_of(run: Run) -> dict[str, Any]:
-    return {key: value for key, value in run.settings.flat().items() if key.startswith("data.")}
+    return {
+        key: value for key, value in run.resolve("data").flat().items() if key.startswith("data.")
+    }
 
 
 def common(parts: Sequence[Prepared], deciding: Sequence[Prepared]) -> tuple[list[str], list[str]]:

@@ -34,11 +34,6 @@ class Box(NamedTuple):
     width: float
     height: float
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether it cuts no pixel."""
-        return all(float(number).is_integer() for number in self)
-
 
 class Crop(ABC):
     """A rule that says which part of an image is shown."""

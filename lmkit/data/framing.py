@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from lmkit.data.crops import Box, Crop, make_crop
+from lmkit.geometry.coordinates import normalise, spread
 from lmkit.interfaces.dataset import Annotation
 from lmkit.settings.settings import Settings
 
@@ -64,8 +65,8 @@ class Framing:
         Returns:
             (..., 2), (x, y); in [-1, 1] where the square shows them, ``align_corners=False``.
         """
-        pixels = np.asarray(points, dtype=np.float64)
-        return ((pixels + 0.5) * self.scale + self.offset) * (2 / self.size) - 1
+        square = (np.asarray(points, dtype=np.float64) + 0.5) * self.scale + self.offset
+        return normalise(square, 0, self.size)
 
     def to_pixels(self, points: ArrayLike) -> NDArray[np.float64]:
         """Convert normalised points of the square to pixels of the image: the inverse.
@@ -76,9 +77,20 @@ class Framing:
         Returns:
             (..., 2), (x, y) in pixels, the centre of the first pixel at (0, 0).
         """
-        square = (np.asarray(points, dtype=np.float64) + 1) * (self.size / 2)
+        square = spread(np.asarray(points, dtype=np.float64), 0, self.size)
         pixels: NDArray[np.float64] = (square - self.offset) / self.scale - 0.5
         return pixels
+
+    def to_square(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Convert pixels of the image to pixels of the square.
+
+        Args:
+            points: (..., 2), (x, y) in pixels, the centre of the first pixel at (0, 0).
+
+        Returns:
+            (..., 2), (x, y) in pixels of the square, the centre of its first pixel at (0, 0).
+        """
+        return spread(self.to_normalised(points), -0.5, self.size - 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +218,8 @@ def cut(
 def _resize(image: NDArray[np.uint8], box: Box, width: int, height: int) -> NDArray[np.uint8]:
     """Resize what is in the box."""
     inner = None
-    if box.is_whole:
+    cuts_no_pixel = all(float(number).is_integer() for number in box)
+    if cuts_no_pixel:
         image = cut(image, *map(int, box))
         if image.shape[:2] == (height, width):
             return image

@@ -262,7 +262,7 @@ class _TrainingReader:
             if index in problems:
                 continue
             try:
-                return index, *_read(self.dataset, index, self.framer)
+                return index, *read_framed(self.dataset, index, self.framer)
             except OSError as error:
                 problems[index] = str(error)
         return own
@@ -274,7 +274,7 @@ class _TrainingReader:
             if index in problems:
                 continue
             try:
-                return index, *_read(self.dataset, index, self.framer)
+                return index, *read_framed(self.dataset, index, self.framer)
             except OSError as error:
                 problems[index] = str(error)
         some = next(iter(problems))
@@ -298,7 +298,7 @@ class _Reader:
         indices, images, framings = [], [], []
         for index in group:
             try:
-                image, framing = _read(self.dataset, index, self.framer)
+                image, framing = read_framed(self.dataset, index, self.framer)
             except OSError as error:
                 problems[index] = str(error)
                 continue
@@ -308,7 +308,7 @@ class _Reader:
         return Images(_stack(images, self.framer.size), indices, framings), problems
 
 
-def _read(dataset: Dataset, index: int, framer: Framer) -> tuple[Tensor, Framing]:
+def read_framed(dataset: Dataset, index: int, framer: Framer) -> tuple[Tensor, Framing]:
     """Read and frame an image, (3, S, S), or take it from where it is kept so.
 
     Raises:

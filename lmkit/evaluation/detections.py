@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmkit.data.framing import Framing
-from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
-from lmkit.data.workers import workers_for
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.measures import mean_known
 from lmkit.evaluation.regression import Array
+from lmkit.geometry.coordinates import normalise, spread
 from lmkit.interfaces.dataset import Dataset
+from lmkit.prediction.sources import DatasetImages
+from lmkit.prediction.stream import Detection, stream
 from lmkit.run.run import Run
 
 
@@ -42,14 +42,12 @@ class Detections:
     def truth_in_square(self) -> Array:
         """Return the annotated points in [-1, 1] of the square image, (N, P, 2)."""
         first, last = self.corners[:, :1], self.corners[:, 1:]
-        square: Array = (self.truth - first) * 2 / (last - first) - 1
-        return square
+        return normalise(self.truth, first, last)
 
     def to_pixels(self, points: Array) -> Array:
         """Convert (N, P, 2) in [-1, 1] of the squares to pixels of the original images."""
         first, last = self.corners[:, :1], self.corners[:, 1:]
-        pixels: Array = first + (points + 1) * (last - first) / 2
-        return pixels
+        return spread(points, first, last)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Detections":
         """Return some of the images."""
@@ -85,34 +83,29 @@ def detect_all(
     Raises:
         LmkitError: If none of them can be read.
     """
-    found: list[NDArray[np.float32]] = []
-    framings: list[Framing] = []
-    read: list[int] = []
-    batches = read_images(
-        dataset,
-        indices,
-        framer=run.framer,
+    found: list[Detection] = []
+    for each in stream(
+        run.predictor,
+        DatasetImages(dataset, indices, annotated=True),
+        unreadable=unreadable.add,
         batch_size=batch_size,
-        workers=workers_for(run.settings.loading.workers, run.device),
-        unreadable=unreadable,
-    )
-    for batch in batches:
-        found.append(run.detect(batch.images).points.numpy())
-        framings += batch.framings
-        read += batch.indices
-        progress(len(read))
+        only=(),
+    ):
+        found.append(each)
+        progress(len(found))
     if not found:
         raise LmkitError(
             f"None of {len(indices)} annotated images can be read.",
             remedy="Check that the images are where the data says.",
             code=ExitCode.DATA,
         )
+    read = [each.item for each in found]
     return Detections(
-        np.concatenate(found).astype(np.float64),
+        np.concatenate([each.found.points.numpy() for each in found]).astype(np.float64),
         np.asarray([dataset.annotation(index).points for index in read], dtype=np.float64),
-        np.stack([framing.to_pixels([[-1, -1], [1, 1]]) for framing in framings]),
+        np.stack([each.framing.to_pixels([[-1, -1], [1, 1]]) for each in found]),
         read,
-        [dataset.key(index) for index in read],
+        [each.name for each in found],
     )
 
 

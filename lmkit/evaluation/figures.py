@@ -139,7 +139,7 @@ class Seen:
         """
         return np.stack(
             [
-                (framing.to_normalised(points[row]) + 1) * (framing.size / 2) - 0.5
+                framing.to_square(points[row])
                 for framing, row in zip(self._framings, self.rows, strict=True)
             ]
         )

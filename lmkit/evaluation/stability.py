@@ -4,21 +4,21 @@ As Sanchez and Tzimiropoulos 2019 measure it: landmarks are found on an image an
 turned by a known angle; those of the first are turned likewise, and should meet the others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
-from lmkit.data.workers import workers_for
 from lmkit.evaluation.detections import Detections
 from lmkit.evaluation.measures import mean_known
 from lmkit.evaluation.regression import Array
 from lmkit.geometry.warps import AffineWarp
 from lmkit.interfaces.dataset import Dataset
+from lmkit.prediction.sources import DatasetImages
+from lmkit.prediction.stream import stream
 from lmkit.run.run import Run
 from lmkit.seeds import derive
 
@@ -54,7 +54,7 @@ class Stability:
         }
 
 
-def rotations(keys: list[str], seed: int) -> AffineWarp:
+def rotations(keys: Sequence[str], seed: int) -> AffineWarp:
     """Return a random rotation of each image, shrunk until the whole image is within.
 
     Args:
@@ -98,27 +98,26 @@ def measure_stability(
     chosen = [number * len(tested) // count for number in range(count)]
     before = {tested.indices[row]: tested.found[row] for row in chosen}
     moved: list[Array] = []
-    done = 0
-    batches = read_images(
-        dataset,
-        list(before),
-        framer=run.framer,
+
+    def turn(squares: torch.Tensor, names: Sequence[str]) -> torch.Tensor:
+        return rotations(names, seed)(squares.float()).round().to(torch.uint8)
+
+    for each in stream(
+        run.predictor,
+        DatasetImages(dataset, list(before), annotated=True),
+        unreadable=unreadable.add,
         batch_size=batch_size,
-        workers=workers_for(run.settings.loading.workers, run.device),
-        unreadable=unreadable,
-    )
-    for batch in batches:
-        warp = rotations([dataset.key(index) for index in batch.indices], seed)
-        turned = warp(batch.images.float()).round().to(torch.uint8)
-        found = torch.from_numpy(np.stack([before[index] for index in batch.indices])).float()
-        moved.append(deviations(found, run.detect(turned).points, warp))
-        done += len(batch.indices)
-        progress(done)
+        only=(),
+        change=turn,
+    ):
+        found = torch.from_numpy(before[each.item]).float()[None]
+        moved.append(deviations(found, each.found.points, rotations([each.name], seed)))
+        progress(len(moved))
     if not moved:
         return None
     every = np.concatenate(moved)
     mean = float(mean_known(every.reshape(-1), axis=0))
-    return Stability(mean, mean_known(every, axis=0).tolist(), done)
+    return Stability(mean, mean_known(every, axis=0).tolist(), len(moved))
 
 
 def deviations(found: torch.Tensor, found_after: torch.Tensor, warp: AffineWarp) -> Array:

@@ -1,8 +1,5 @@
 """Reading pretrained weights from files and runs, and making foreign networks constants."""
 
-import hashlib
-import json
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.checkpoint_files import FOLDER, STATE, list_steps, sound_file
 
 
 def load_weights(path: str | Path, *, option: str) -> dict[str, Tensor]:
@@ -92,7 +90,7 @@ def freeze(network: nn.Module) -> nn.Module:
 
 def _in_run(path: Path, option: str) -> Path:
     """Return the file of detector weights in the folder of a run, or of a checkpoint."""
-    one = (path / "state.json").is_file()
+    one = (path / STATE).is_file()
     found = [path] if one else list(list_steps(path / FOLDER).values())
     for checkpoint in reversed(found):
         if (file := sound_file(checkpoint, "detector")) is not None:
@@ -127,44 +125,3 @@ def _unwrap(content: Any) -> Any:
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
     """Take the place of ``train`` in a frozen module, which has but one mode."""
     return module
-
-
-_NAME = re.compile(r"step-(\d+)")
-
-FOLDER = "checkpoints"
-"""The folder, inside of a run's, that holds its checkpoints."""
-
-
-def list_steps(folder: Path) -> dict[int, Path]:
-    """Return the complete checkpoints in a folder by step, oldest first.
-
-    Args:
-        folder: What holds them; they are none if it does not exist.
-    """
-    found = {}
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if match := _NAME.fullmatch(path.name):
-                found[int(match.group(1))] = path
-    return dict(sorted(found.items()))
-
-
-def sha256(file: Path) -> str:
-    """Return a file's SHA-256, as checkpoints record it."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sound_file(checkpoint: Path, name: str) -> Path | None:
-    """Return a network's file of tensors; none if it is not there or is not what was written.
-
-    Args:
-        checkpoint: The folder ``step-N``.
-        name: The network's: ``detector``.
-    """
-    file = checkpoint / f"{name}.safetensors"
-    try:
-        recorded = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))["files"]
-        return file if recorded[file.name]["sha256"] == sha256(file) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -110,7 +110,7 @@ def _search(path: Path, alone: bool, drawings: str | None) -> Iterator[_Entry]:
     else:
         raise LmkitError(
             f"{path} does not exist.",
-            remedy="Give image files, or folders of them.",
+            remedy="Give image files, folders of them, or a kind of data: faces, csv:FILE ...",
             code=ExitCode.DATA,
         )
 

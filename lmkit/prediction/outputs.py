@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
-from numpy.typing import NDArray
-
+from lmkit.prediction.stream import Detection
 from lmkit.storage import made, storage
 
-Write = Callable[[str, tuple[int, int], NDArray[Any]], None]
-"""Takes an image's name, its width and height, and (K, 2) points in its pixels."""
+Write = Callable[[Detection], None]
+"""Takes what was found on an image."""
+
+FIELDS: tuple[str, ...] = ()
+"""The fields of [Landmarks][lmkit.api.Landmarks] that are written, beside the points."""
 
 NAMED = 10
 """How many of the images that were left out are kept in memory."""
@@ -123,8 +125,10 @@ def _csv(file: TextIO, count: int) -> tuple[Write, str]:
     axes = [f"{axis}{k}" for k in range(count) for axis in "xy"]
     table.writerow(["file", "width", "height", *axes])
 
-    def write(name: str, size: tuple[int, int], points: NDArray[Any]) -> None:
-        table.writerow([name, *size, *(f"{value:.3f}" for value in points.ravel().tolist())])
+    def write(image: Detection) -> None:
+        points = image.landmarks.points.flatten().tolist()
+        size = image.size or ("", "")
+        table.writerow([image.name, *size, *(f"{value:.3f}" for value in points)])
 
     return write, ""
 
@@ -132,10 +136,12 @@ def _csv(file: TextIO, count: int) -> tuple[Write, str]:
 def _json(file: TextIO, count: int) -> tuple[Write, str]:
     before = "[\n"
 
-    def write(name: str, size: tuple[int, int], points: NDArray[Any]) -> None:
+    def write(image: Detection) -> None:
         nonlocal before
-        rounded = [[round(value, 3) for value in point] for point in points.tolist()]
-        entry = {"file": name, "width": size[0], "height": size[1], "points": rounded}
+        points = image.landmarks.points[0].tolist()
+        rounded = [[round(value, 3) for value in point] for point in points]
+        width, height = image.size or (None, None)
+        entry = {"file": image.name, "width": width, "height": height, "points": rounded}
         file.write(before + json.dumps(entry))
         before = ",\n"
 

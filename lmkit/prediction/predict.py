@@ -1,29 +1,29 @@
-"""Landmarks of plain image files in one pass: read, predicted, written and drawn.
+"""Landmarks of any source of images in one pass: found, written and drawn.
 
 Images are read and drawn by other processes, while this one computes and writes. Nothing is kept
-of an image that is done, and whole images stay with the process that reads them: a folder of any
-number and size fits.
+of an image that is done, and whole images stay with the process that reads them: any number of any
+size fits.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from lmkit.data.framing import Framer, Framing
-from lmkit.data.image_files import load_image
-from lmkit.data.workers import read_ahead, workers_for
+from lmkit.data.workers import read_ahead
 from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.prediction.outputs import Skipped, landmarks_file
-from lmkit.run.run import Run
+from lmkit.prediction.outputs import FIELDS, Skipped, landmarks_file
+from lmkit.prediction.sources import Source
+from lmkit.prediction.stream import Predictor, stream
 from lmkit.storage import storage
 
 OVERLAYS = "overlays"
@@ -37,14 +37,14 @@ _DRAWN_TOGETHER = 8  # images: few, so that a few dozen already keep several pro
 
 @dataclass(slots=True)
 class Result:
-    """What [predict_files][lmkit.prediction.predict.predict_files] wrote.
+    """What [predict_images][lmkit.prediction.predict.predict_images] wrote.
 
     Args:
         landmarks: The file of landmarks.
         images: How many images are in it.
         unreadable: How many were left out.
         reasons: The first of those, and why.
-        unreadable_file: The table of all of them; none if all could be read.
+        unreadable_file: The table of all of them; None if all could be read.
     """
 
     landmarks: Path
@@ -65,76 +65,71 @@ class Result:
         }
 
 
-def predict_files(
-    run: Run,
-    images: Sequence[tuple[str, Path]],
+def predict_images(
+    predictor: Predictor,
+    source: Source,
     out: Path,
     *,
     form: str = "csv",
     overlays: bool = True,
     batch_size: int = 32,
     workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> Result:
-    """Write the landmarks of image files, and draw them.
+    """Write the landmarks of images, and draw them.
 
     The file of landmarks appears when it is complete; until then, one of an earlier call stays.
     What is found does not depend on the batches, the processes or the other images, but for
     rounding.
 
     Args:
-        run: Whose detector.
-        images: Names and files.
+        predictor: The detector.
+        source: The images.
         out: The folder to write to.
         form: ``csv`` or ``json``.
         overlays: Whether to draw them.
         batch_size: Images at a time.
         workers: The number of processes that read, and of as many that draw. By default, reading is
             as in training, and drawing is done by a process for each core, up to 8.
-        progress: Called with the number of images done, and of all.
+        progress: Called with the number of images done, and of all, None if that is not known.
 
     Raises:
         LmkitError: If no image can be read, or ``out`` cannot be written.
     """
     result = Result(out / f"landmarks.{form}")
-    count = run.detector.landmarks  # before anything is written: the run may be damaged
-    readers, drawers = _processes(run, workers, len(images), batch_size)
-    stretches = [
-        range(start, min(start + batch_size, len(images)))
-        for start in range(0, len(images), batch_size)
-    ]
-    read = _Reader(images, run.framer.without_annotation())
+    total = source.count()
+    readers, drawers = _processes(predictor, source, workers, batch_size)
     done = 0
 
     with (
-        landmarks_file(result.landmarks, form, count) as write,
+        landmarks_file(result.landmarks, form, predictor.detector.landmarks) as write,
         Skipped(out / UNREADABLE) as skipped,
     ):
 
-        def find() -> Iterator[_Found]:
+        def skip(name: str, reason: str) -> None:
             nonlocal done
-            for batch in read_ahead(read, stretches, readers, run.device.type == "cuda"):
-                for index, reason in batch.problems:
-                    skipped.add(images[index][0], reason)
-                done += len(batch.problems)
-                found = batch.locate(run)
-                for index, size, points in zip(
-                    found.indices, batch.sizes, found.points, strict=True
-                ):
-                    write(images[index][0], size, points)
-                result.images += len(found.indices)
-                yield found
+            skipped.add(name, reason)
+            done += 1
+            # What this may raise must not pass through the processes that draw.
+            if not (overlays and drawers):
+                progress(done, total)
 
+        def find() -> Iterator[_Found]:
+            options: dict[str, Any] = {"batch_size": batch_size, "workers": readers, "only": FIELDS}
+            for each in stream(predictor, source, unreadable=skip, **options):
+                write(each)
+                result.images += 1
+                yield _Found(each.item, each.name, each.landmarks.points[0].numpy())
+
+        drawn: Iterable[_Drawn] = (_Drawn(1, []) for _ in find())
         if overlays:
-            draw = _Drawer(images, out / OVERLAYS)
-            drawn = read_ahead(draw, _in_pieces(find()), drawers)
-        else:
-            drawn = (_Drawn(len(found.indices), []) for found in find())
+            drawn = read_ahead(_Drawer(source, out / OVERLAYS), _in_pieces(find()), drawers)
         for piece in drawn:
-            for index, reason in piece.problems:
-                skipped.add(images[index][0], reason)
+            for name, reason in piece.problems:
+                skipped.add(name, reason)
             done += piece.count
-            progress(done, len(images))
+            progress(done, total)
+        progress(done, total)
         if result.images == 0:
             raise _none_readable(skipped)
     result.unreadable, result.reasons = skipped.count, skipped.first
@@ -142,79 +137,27 @@ def predict_files(
     return result
 
 
-def _processes(run: Run, workers: int | None, images: int, batch_size: int) -> tuple[int, int]:
+def _processes(
+    predictor: Predictor, source: Source, workers: int | None, batch_size: int
+) -> tuple[int, int]:
     """Return how many processes read, and how many draw."""
     if workers is not None:
         return workers, workers
-    readers = workers_for(run.settings.loading.workers, run.device)
-    cores = os.cpu_count() or 1
+    images, cores = source.count(), os.cpu_count() or 1
     # A process takes longer to start than a handful of images takes.
     return (
-        readers if images > 2 * batch_size else 0,
-        min(8, cores) if cores > 1 and images > 2 * _DRAWN_TOGETHER else 0,
+        predictor.readers if images is None or images > 2 * batch_size else 0,
+        min(8, cores) if cores > 1 and (images is None or images > 2 * _DRAWN_TOGETHER) else 0,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What was found on some images."""
+class _Found(NamedTuple):
+    """What was found on an image."""
 
-    indices: list[int]
+    item: Any
+    name: str
     points: NDArray[np.float32]
-    """(N, K, 2), in pixels of each image."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """Images that were read and framed; of the whole ones, their sizes alone."""
-
-    images: Tensor
-    """(B, 3, S, S), uint8."""
-    indices: list[int]
-    sizes: list[tuple[int, int]]
-    """Width and height of each."""
-    framings: list[Framing]
-    problems: list[tuple[int, str]]
-    """Those that cannot be read, and why."""
-
-    def pin_memory(self) -> "_Read":
-        """Return the same with the images where the GPU fetches them from."""
-        return replace(self, images=self.images.pin_memory()) if self.indices else self
-
-    def locate(self, run: Run) -> _Found:
-        """Find their landmarks."""
-        if not self.indices:
-            return _Found([], np.empty((0, 0, 2), np.float32))
-        points = run.detect(self.images).points.numpy()
-        own = [framing.to_pixels(each) for framing, each in zip(self.framings, points, strict=True)]
-        return _Found(self.indices, np.stack(own).astype(np.float32))
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads a stretch of the images; lives in the worker processes."""
-
-    images: Sequence[tuple[str, Path]]
-    framer: Framer
-
-    def __call__(self, stretch: range) -> _Read:
-        squares: list[NDArray[np.uint8]] = []
-        read = _Read(torch.empty(0, dtype=torch.uint8), [], [], [], [])
-        for index in stretch:
-            try:
-                image = load_image(self.images[index][1])
-                square, framing = self.framer(image)
-            except OSError as error:
-                read.problems.append((index, str(error)))
-                continue
-            squares.append(square)
-            read.indices.append(index)
-            read.sizes.append((image.shape[1], image.shape[0]))
-            read.framings.append(framing)
-        if not squares:
-            return read
-        stacked = np.ascontiguousarray(np.stack(squares).transpose(0, 3, 1, 2))
-        return replace(read, images=torch.from_numpy(stacked))
+    """(K, 2), in its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +165,7 @@ class _Drawn:
     """Images whose landmarks were drawn."""
 
     count: int
-    problems: list[tuple[int, str]]
+    problems: list[tuple[str, str]]
     """Those of them that could not be drawn after all, and why."""
 
 
@@ -234,34 +177,63 @@ class _Drawer:
     memory than keeping a batch of large images, or sending them to another process.
     """
 
-    images: Sequence[tuple[str, Path]]
+    source: Source
     folder: Path
 
-    def __call__(self, found: _Found) -> _Drawn:
+    def __call__(self, piece: list[_Found]) -> _Drawn:
         problems = []
-        for index, points in zip(found.indices, found.points, strict=True):
-            name, file = self.images[index]
+        for item, name, points in piece:
             try:
-                image = load_image(file)
+                image = self.source.image(item)
             except OSError as error:
-                problems.append((index, f"it is not drawn, since it cannot be read again: {error}"))
+                problems.append((name, f"it is not drawn, since it cannot be read again: {error}"))
                 continue
-            _draw(self.folder, name, image, points)
-        return _Drawn(len(found.indices), problems)
+            _draw(overlay_path(self.folder, name), image, points)
+        return _Drawn(len(piece), problems)
 
 
-def _in_pieces(batches: Iterable[_Found]) -> Iterator[_Found]:
-    for found in batches:
-        for start in range(0, len(found.indices), _DRAWN_TOGETHER):
-            piece = slice(start, start + _DRAWN_TOGETHER)
-            yield _Found(found.indices[piece], found.points[piece])
+def _in_pieces(found: Iterator[_Found]) -> Iterator[list[_Found]]:
+    while piece := list(islice(found, _DRAWN_TOGETHER)):
+        yield piece
 
 
-def _draw(folder: Path, name: str, image: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
-    # A name may be an absolute path; whatever it is, the drawing stays below the folder.
-    anchor = Path(name).anchor
-    path = folder.joinpath(*(part for part in Path(name).parts if part not in (anchor, "..")))
-    path = path.with_name(path.name + ".png")
+_UNSAFE = re.compile(r'[\x00-\x1f<>:"|?*\\]|[. ]$')
+_LONGEST = 200  # bytes of a part of a path, of which a file system takes 255
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def overlay_path(folder: Path, name: str) -> Path:
+    """Return where the drawing of an image belongs: below the folder, whatever its name is.
+
+    A name that is a plain relative path in every file system stays as it is. In any other, what
+    is not is replaced, and a digest of the name added: no two names share a drawing.
+
+    Args:
+        folder: That of the drawings.
+        name: The image's: a path, or a dataset's key, which may be any text.
+    """
+    parts = name.split("/")
+    safe = [_safe_part(part) for part in parts]
+    # A folder must not have the name of another image's drawing.
+    safe[:-1] = [f"{part}_" if part.lower().endswith(".png") else part for part in safe[:-1]]
+    if safe != parts or "" in parts:
+        digest = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        safe = [part for part in safe if part]
+        safe = [*safe[:-1], f"{safe[-1]}-{digest}"] if safe else [digest]
+    return folder.joinpath(*safe[:-1], safe[-1] + ".png")
+
+
+def _safe_part(part: str) -> str:
+    """Return a part of a name as every file system takes it; nothing if nothing is left of it."""
+    if part in ("", ".", ".."):
+        return ""
+    part = _UNSAFE.sub("_", part)
+    if len(part.encode("utf-8", "surrogateescape")) > _LONGEST:
+        part = part[: _LONGEST // 4]
+    return f"_{part}" if _DEVICES.fullmatch(part) else part
+
+
+def _draw(path: Path, image: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
     with storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # The best compression takes three times as long, for a sixth less.

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from lmkit.data.framing import build_framer
 from lmkit.data.split import Split, trained_keys
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation.keeping import use_cache
 from lmkit.preparation.prepared import Prepared, prepare
 from lmkit.registry.lookup import Registry
@@ -14,8 +16,8 @@ from lmkit.run.folder import RunFolder
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_dataset
 from lmkit.settings.changes import is_of_the_data, settings_of_the_data
-from lmkit.settings.layers import Layer
-from lmkit.settings.settings import Settings, settle
+from lmkit.settings.layers import Layer, merge
+from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json
 
 
@@ -29,7 +31,7 @@ def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
     Raises:
         LmkitError: If none is left.
     """
-    trained = trained_keys(read_json(folder.split))
+    trained = trained_keys(_read_split(folder))
     test = [index for index in ready.split.test if ready.dataset.key(index) not in trained]
     left_out = len(ready.split.test) - len(test)
     if left_out and not test:
@@ -52,10 +54,22 @@ def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) 
     Raises:
         LmkitError: If the data cannot be used, or has lost images that the run had.
     """
+    stored = _read_split(folder)
     dataset = build_dataset(settings, registry)
-    split = Split.from_json(read_json(folder.split), dataset)
+    split = Split.from_json(stored, dataset)
     unreadable = Unreadable(settings.loading.max_unreadable)
     return Prepared(settings, dataset, split, build_framer(settings), unreadable)
+
+
+def _read_split(folder: RunFolder) -> Any:
+    if not folder.split.exists():
+        raise LmkitError(
+            f"{folder.path} has no split.json, which says what trained: it is a copy that only "
+            "predicts.",
+            remedy="Take the run that it was copied from, or measure it on other data with --data.",
+            code=ExitCode.RUN,
+        )
+    return read_json(folder.split)
 
 
 def own_data(run: Run) -> Prepared:
@@ -67,7 +81,7 @@ def own_data(run: Run) -> Prepared:
     Raises:
         LmkitError: If the data cannot be used, or has lost images that the run had.
     """
-    ready = divide_as_before(run.folder, run.settings, run.registry)
+    ready = divide_as_before(run.folder, run.resolve("detector", "data"), run.registry)
     return use_cache(ready, run.registry)
 
 
@@ -84,18 +98,58 @@ def other_data(run: Run, layers: Sequence[Layer]) -> Prepared:
     Raises:
         LmkitError: If the data cannot be used, or other settings would differ.
     """
-    before = run.settings.flat()
-    settings = settle([Layer("run.json", run.stored), *layers], run.registry)
-    for key, value in settings.flat().items():
-        if not is_of_the_data(key) and value != before.get(key):
-            *free, last = settings_of_the_data()
-            raise LmkitError(
-                f"{key}={value} would change the run, which was trained with {before.get(key)}.",
-                remedy=f"Leave it out; {', '.join(free)} and {last} may be set here.",
-            )
-    if settings.data == run.settings.data:
+    settings = with_data(run, layers, divided=True)
+    if is_own_data(run, settings):
         return use_cache(divide_as_before(run.folder, settings, run.registry), run.registry)
     ready = use_cache(prepare(settings, run.registry), run.registry)
     if settings.data_source == run.settings.data_source:
         return without_trained(ready, run.folder)
     return ready
+
+
+def is_own_data(run: Run, settings: Settings) -> bool:
+    """Return whether the data of some settings, which are checked, is the run's own."""
+    if settings.data["name"] != run.settings.data["name"]:
+        return False
+    return settings.data == run.resolve("data").data
+
+
+def with_data(run: Run, layers: Sequence[Layer], *, divided: bool = False) -> Settings:
+    """Return a run's settings with other data, of which the plugin has to be here.
+
+    Args:
+        run: The run.
+        layers: Settings of the data.
+        divided: Whether the data is divided for a measurement, by settings that may differ too.
+
+    Raises:
+        LmkitError: If the data's settings are wrong, or others would differ.
+    """
+    before = run.settings.flat()
+    merged = merge([Layer("run.json", run.stored), *layers])
+    if str(merged["data"]["name"]) == str(run.stored["data"]["name"]):
+        run.resolve("data")  # names the package, if its plugin is missing
+    settings = resolve(merged, run.registry, ("detector", "data"))
+    for key, value in settings.flat().items():
+        free = key.startswith("data.") or (divided and is_of_the_data(key))
+        if not free and value != before.get(key):
+            may = settings_of_the_data() if divided else ["data.*"]
+            words = " and ".join(filter(None, [", ".join(may[:-1]), may[-1]]))
+            raise LmkitError(
+                f"{key}={value} would change the run, which was trained with {before.get(key)}.",
+                remedy=f"Leave it out; {words} may be set here.",
+            )
+    return settings
+
+
+def data_to_predict(run: Run, layers: Sequence[Layer]) -> Dataset:
+    """Open data whose landmarks a run is to find; it need not be annotated, nor divided.
+
+    Args:
+        run: The run.
+        layers: Settings of the data.
+
+    Raises:
+        LmkitError: If the data cannot be used, or other settings would differ.
+    """
+    return build_dataset(with_data(run, layers), run.registry)

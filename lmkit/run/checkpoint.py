@@ -1,28 +1,34 @@
-"""Checkpoints: safetensors and JSON, written aside and renamed, verified when read, two kept.
+"""Live components into checkpoints and back: written aside and renamed, two kept.
 
-A checkpoint is a folder ``step-N`` with one file of tensors for each network that has any, one for
-the optimiser, and ``state.json`` with the step and every file's SHA-256. It becomes visible by a
-rename, after everything in it has reached the disk. Nothing is pickled.
+A checkpoint becomes visible by a rename, after everything in it has reached the disk. Nothing is
+pickled. How it lies on the disk and is verified is in ``interfaces/checkpoint_files.py``.
 """
 
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.interfaces.weights import list_steps, sha256
+from lmkit.interfaces.checkpoint_files import (
+    STATE,
+    describe_checkpoint,
+    describe_file,
+    list_steps,
+    read_state,
+    read_tensors,
+    refuse_absent,
+    step_folder,
+    tensor_file,
+)
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
-from lmkit.storage import read_json, storage_error, write_json
-
-FORMAT = 1
+from lmkit.storage import storage_error, write_json
 
 
 def list_checkpoints(folder: RunFolder) -> dict[int, Path]:
@@ -42,8 +48,8 @@ def save_checkpoint(
     tensors = {name: network.state_dict() for name, network in assembly.networks()}
     tensors["optimizer"] = _flatten_optimizer(optimizer)
     _check_finite(tensors, step)
-    final = folder.checkpoints / f"step-{step}"
-    aside = folder.checkpoints / f".step-{step}.partial"
+    final = step_folder(folder.checkpoints, step)
+    aside = final.with_name(f".{final.name}.partial")
     try:
         folder.checkpoints.mkdir(exist_ok=True)
         remove_leftovers(folder)
@@ -51,11 +57,11 @@ def save_checkpoint(
         files = {}
         for name, content in tensors.items():
             if content:
-                file = aside / f"{name}.safetensors"
+                file = tensor_file(aside, name)
                 save_file({key: _plain(value) for key, value in content.items()}, file)
-                files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
+                files[file.name] = describe_file(file)
                 _flush(file)
-        write_json(aside / "state.json", {"format": FORMAT, "step": step, "files": files})
+        write_json(aside / STATE, describe_checkpoint(step, files))
         if final.exists():
             shutil.rmtree(final)
         aside.replace(final)
@@ -83,15 +89,16 @@ def load_checkpoint(
     """Load a checkpoint into live components, and return its step.
 
     Raises:
-        LmkitError: If it is damaged or does not fit.
+        LmkitError: If it is damaged, does not fit, or is a copy that only predicts.
     """
-    state = _read_state(path)
+    state = read_state(path)
+    refuse_absent(path, state)
     for name, network in assembly.networks():
         wanted = network.state_dict()
-        content = _read_tensors(path, state, name, device) if wanted else {}
-        _load_into(network, content, path / f"{name}.safetensors")
+        content = read_tensors(path, state, name, device) if wanted else {}
+        _load_into(network, content, tensor_file(path, name))
     if optimizer is not None:
-        _unflatten_optimizer(optimizer, _read_tensors(path, state, "optimizer", device))
+        _unflatten_optimizer(optimizer, read_tensors(path, state, "optimizer", device))
     return int(state["step"])
 
 
@@ -101,9 +108,9 @@ def load_detector(path: Path, detector: torch.nn.Module, *, device: torch.device
     Raises:
         LmkitError: If it is damaged or does not fit.
     """
-    state = _read_state(path)
-    content = _read_tensors(path, state, "detector", device)
-    _load_into(detector, content, path / "detector.safetensors")
+    state = read_state(path)
+    content = read_tensors(path, state, "detector", device)
+    _load_into(detector, content, tensor_file(path, "detector"))
     return int(state["step"])
 
 
@@ -121,42 +128,6 @@ def latest_checkpoint(folder: RunFolder) -> Path:
             code=ExitCode.RUN,
         )
     return found[max(found)]
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        state = read_json(path / "state.json")
-    except LmkitError as error:
-        raise _damaged(path, error.problem) from None
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise LmkitError(
-            f"{path} was written by another version of lmkit.",
-            remedy="Open it with the version named in run.json.",
-            code=ExitCode.RUN,
-        )
-    return state
-
-
-def _read_tensors(
-    path: Path, state: dict[str, Any], name: str, device: torch.device
-) -> dict[str, Tensor]:
-    file = path / f"{name}.safetensors"
-    recorded = state["files"].get(file.name)
-    if recorded is None or not file.is_file():
-        raise _damaged(path, f"{file.name} is missing")
-    if sha256(file) != recorded["sha256"]:
-        raise _damaged(path, f"{file.name} is not what was written (its SHA-256 differs)")
-    return load_file(file, device=str(device))
-
-
-def _damaged(path: Path, what: str) -> LmkitError:
-    others = [other for other in list_steps(path.parent).values() if other != path]
-    rest = f" {others[-1].name} is then taken." if others else ""
-    return LmkitError(
-        f"Checkpoint {path} is damaged: {what}.",
-        remedy=f"Move that folder away.{rest or ' There is no other; train anew.'}",
-        code=ExitCode.RUN,
-    )
 
 
 def _load_into(network: torch.nn.Module, content: dict[str, Tensor], file: Path) -> None:

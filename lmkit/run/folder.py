@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.interfaces.weights import FOLDER as CHECKPOINTS
+from lmkit.interfaces.checkpoint_files import FOLDER as CHECKPOINTS
 from lmkit.storage import storage, write_json, write_text
 
 

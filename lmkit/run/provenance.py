@@ -1,7 +1,7 @@
 """Where a run's components come from: written to ``run.json``, and checked when it is opened.
 
-A run needs the plugins it was trained with, and may do otherwise with other versions of them. Its
-writers are written down as well, but only a run that goes on needs those.
+A run may do otherwise with other versions of the plugins it was trained with. Opening it needs its
+detector's alone, measuring it on data the data's as well, and going on with it all of them.
 """
 
 import copy
@@ -48,26 +48,35 @@ def origins(settings: Settings, registry: Registry) -> list[Origin]:
     return found
 
 
+def missing(former: Sequence[Origin], registry: Registry) -> list[Origin]:
+    """Return the components of a run that are not here.
+
+    Args:
+        former: Where its components came from.
+        registry: Where they are looked up.
+    """
+    return [origin for origin in former if not _candidates(origin, registry)]
+
+
 def check_present(former: Sequence[Origin], registry: Registry, path: Path) -> None:
     """Refuse a run that was trained with a component that is not here.
 
     Args:
-        former: Where its components came from.
+        former: Where the components that are needed came from.
         registry: Where they are looked up.
         path: The run's folder, for the message.
 
     Raises:
         LmkitError: If one is missing, with the package to install.
     """
-    for origin in former:
-        if not _candidates(origin, registry):
-            raise LmkitError(
-                f"{path} needs the {origin['kind']} '{origin['name']}', which is not here.",
-                remedy=f"Install {origin['package']} {origin['version']}, which brings it."
-                + (" Or go on without it: --writer none." if origin["kind"] == "writer" else "")
-                + registry.absent(),
-                code=ExitCode.PLUGIN,
-            )
+    for origin in missing(former, registry):
+        raise LmkitError(
+            f"{path} needs the {origin['kind']} '{origin['name']}', which is not here.",
+            remedy=f"Install {origin['package']} {origin['version']}, which brings it."
+            + (" Or go on without it: --writer none." if origin["kind"] == "writer" else "")
+            + registry.absent(),
+            code=ExitCode.PLUGIN,
+        )
 
 
 def as_before(

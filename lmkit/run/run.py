@@ -1,6 +1,6 @@
 """A run folder as an object: open it, get its detector, predict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lmkit.data.conversion import ImageLike, is_single, to_array
-from lmkit.data.framing import Framer, Framing, build_framer
+from lmkit.data.conversion import ImageLike, is_single
+from lmkit.data.framing import Framer, build_framer
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.prediction.sources import Source, as_source
+from lmkit.prediction.stream import Detection, Predictor, Refuse, ready_to_detect, stream
 from lmkit.registry.lookup import Registry, installed
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
 from lmkit.run.folder import RunFolder
-from lmkit.runtime.assemble import blame, build_detector
-from lmkit.runtime.detection import detect, ready_to_detect
-from lmkit.runtime.device import autocast_for, choose_device
+from lmkit.runtime.assemble import build_detector
+from lmkit.runtime.device import choose_device
+from lmkit.settings.layers import COMPONENT_SECTIONS
 from lmkit.settings.renamed import with_new_names
 from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json
@@ -54,9 +57,40 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
-        """Everything that decided the run, and no writer."""
-        provenance.check_present(self.origins, self.registry, self.path)
-        return resolve(self.stored, self.registry)
+        """What decided the run, and no writer.
+
+        The detector's section is checked, which opening a run needs. Those of other components are
+        as ``run.json`` holds them, and what they name need not be here.
+        """
+        return self.resolve("detector")
+
+    @cached_property
+    def full_settings(self) -> Settings:
+        """The same with every component checked, as going on with a run needs.
+
+        Raises:
+            LmkitError: If the plugin of any is missing.
+        """
+        return self.resolve(*COMPONENT_SECTIONS, "loss")
+
+    def resolve(self, *sections: str) -> Settings:
+        """Return the run's settings with some sections of components checked.
+
+        Args:
+            sections: Which: ``detector``, ``data``, ``generator``, ``loss`` ...
+
+        Raises:
+            LmkitError: If the plugin of a component in them is missing.
+        """
+        provenance.check_present(self._of(sections), self.registry, self.path)
+        return resolve(self.stored, self.registry, sections)
+
+    def missing(self, *sections: str) -> bool:
+        """Return whether a plugin is missing that some sections of components need."""
+        return bool(provenance.missing(self._of(sections), self.registry))
+
+    def _of(self, sections: Collection[str]) -> list[provenance.Origin]:
+        return [each for each in self.origins if each["section"].partition(".")[0] in sections]
 
     def notes(self) -> list[str]:
         """Return what the user should hear: a sentence for each plugin of another version."""
@@ -88,6 +122,19 @@ class Run:
         """How images become the squares that the detector sees."""
         return build_framer(self.settings)
 
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The detector, and what it takes to use it."""
+        settings = self.settings
+        return Predictor(
+            self.detector,
+            self.framer,
+            self.device,
+            precision=settings.run.precision,
+            name=f"detector '{settings.detector['name']}'",
+            workers=settings.loading.workers,
+        )
+
     def detect(self, images: torch.Tensor) -> Landmarks:
         """Find the landmarks of images that are framed already.
 
@@ -95,12 +142,9 @@ class Run:
             images: (B, 3, S, S), uint8, S the run's ``image_size``.
 
         Returns:
-            Points in [-1, 1] of the square image, on the CPU.
+            All that the detector returns, on the CPU; points in [-1, 1] of the square image.
         """
-        autocast = autocast_for(self.device, self.settings.run.precision)
-        with blame(f"detector '{self.settings.detector['name']}'"):
-            points = detect(self.detector, images, self.device, autocast)
-        return Landmarks(points=points.cpu())
+        return self.predictor.detect(images)
 
     def predict(self, images: "ImageLike | Sequence[ImageLike]") -> NDArray[np.float32]:
         """Find the landmarks of images of any size.
@@ -120,45 +164,50 @@ class Run:
         """
         single = is_single(images)
         every: list[ImageLike] = [images] if single else list(images)  # type: ignore[list-item,arg-type]
-        found = [points for _, points in self.predict_each(map(to_array, every))]
+        found = [each.landmarks.points[0].numpy() for each in self.predict_each(every, only=())]
         if not found:
             return np.empty((0, self.settings.run.landmarks, 2), np.float32)
         return found[0] if single else np.stack(found)
 
     def predict_each(
-        self, images: Iterator[NDArray[np.uint8]], batch_size: int = 32
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        """Yield each image with its landmarks, reading no more than a batch ahead.
+        self,
+        images: "Source | Dataset | Iterable[ImageLike]",
+        *,
+        batch_size: int = 32,
+        workers: int | None = None,
+        only: Collection[str] | None = None,
+        unreadable: Refuse | None = None,
+    ) -> Iterator[Detection]:
+        """Yield what is found on each image, in order, reading no more than a batch ahead.
 
         Nothing is annotated here, so that images are taken whole where the run's own were cropped
         by their annotation.
 
         Args:
-            images: Arrays (H, W, 3), uint8.
+            images: A dataset, images of the forms that ``predict`` takes, or a
+                [Source][lmkit.prediction.sources.Source].
             batch_size: Images at a time.
+            workers: The number of processes that read files and datasets; as in training if not
+                given.
+            only: The fields of landmarks that are wanted beside the points, such as
+                ``("confidence",)``; all if not given.
+            unreadable: Told the name of each image of a dataset or source that cannot be read or
+                cropped, and why; it is left out. If not given, such an image is an error.
 
         Yields:
-            The image, and (K, 2) points in its pixels.
+            Name, size, and [Landmarks][lmkit.api.Landmarks] in pixels of the image.
 
         Raises:
-            LmkitError: If an image cannot be cropped as the run's were.
+            LmkitError: If an image cannot be read, or cannot be cropped as the run's were.
         """
-        framer = self.framer.without_annotation()
-        waiting: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Framing]] = []
-        for image in images:
-            try:
-                waiting.append((image, *framer(image)))
-            except OSError as error:
-                raise LmkitError(
-                    f"An image cannot be cropped as those of {self.path} were: {error}.",
-                    remedy="Give images like those it was trained on.",
-                    code=ExitCode.DATA,
-                ) from None
-            if len(waiting) == batch_size:
-                yield from self._predict_batch(waiting)
-                waiting = []
-        if waiting:
-            yield from self._predict_batch(waiting)
+        return stream(
+            self.predictor,
+            as_source(images),
+            unreadable=unreadable or self._refuse,
+            batch_size=batch_size,
+            workers=workers,
+            only=only,
+        )
 
     def prediction_notes(self) -> list[str]:
         """Return what whoever predicts with this run should hear, a sentence each."""
@@ -170,13 +219,13 @@ class Run:
             "here; give ones that show as much as those crops do."
         ]
 
-    def _predict_batch(
-        self, waiting: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8], Framing]]
-    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        stacked = np.stack([framed.transpose(2, 0, 1) for _, framed, _ in waiting])
-        points = self.detect(torch.from_numpy(stacked)).points.numpy()
-        for (image, _, framing), own in zip(waiting, points, strict=True):
-            yield image, framing.to_pixels(own).astype(np.float32)
+    def _refuse(self, name: str, reason: str) -> None:
+        raise LmkitError(
+            f"Image {name} cannot be read, or not be cropped as those of {self.path} were: "
+            f"{reason}.",
+            remedy="Give images like those it was trained on.",
+            code=ExitCode.DATA,
+        )
 
 
 def open_run(path: str | Path, *, device: str = "auto") -> "Run":
@@ -187,7 +236,8 @@ def open_run(path: str | Path, *, device: str = "auto") -> "Run":
         device: Where its detector computes: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
 
     Raises:
-        LmkitError: If there is no run, or its plugins are not installed.
+        LmkitError: If there is no run, or it is damaged. Asking for its detector refuses a run
+            whose detector's plugin is not installed.
     """
     return Run(RunFolder.open(Path(path)), installed(), device=device)
 

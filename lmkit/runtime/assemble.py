@@ -1,7 +1,6 @@
 """From settings to live components."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -170,33 +169,6 @@ def load_class(entry: Registered) -> type:
             code=ExitCode.PLUGIN,
         )
     return cls
-
-
-@contextmanager
-def blame(part: str) -> Iterator[None]:
-    """Say which component an exception came from.
-
-    Args:
-        part: What to call the component, from ``Assembly.names``.
-
-    Raises:
-        LmkitError: If the body raises anything else.
-    """
-    try:
-        yield
-    except LmkitError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise LmkitError(
-            f"The device ran out of memory in the {part}.",
-            remedy="Give a smaller --batch-size, or smaller networks.",
-        ) from error
-    except Exception as error:
-        raise LmkitError(
-            f"The {part} failed: {type(error).__name__}: {' '.join(str(error).split())[:400]}",
-            remedy="Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
-            code=ExitCode.PLUGIN,
-        ) from error
 
 
 def _names(settings: Settings, registry: Registry) -> dict[str, str]:

@@ -162,6 +162,20 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
     return merged
 
 
+def names_dataset(spec: str, registry: Registry) -> bool:
+    """Return whether a ``--data`` word names a kind of data, and not a folder.
+
+    Args:
+        spec: ``NAME``, ``NAME:VALUE``, or ``plugin/NAME`` where two plugins bring one.
+        registry: Where datasets are looked up.
+    """
+    owner, _, name = spec.partition(":")[0].rpartition("/")
+    return any(
+        entry.component.name == name and owner in ("", entry.plugin.name, entry.plugin.package)
+        for entry in registry.components("dataset")
+    )
+
+
 def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
     """Turn a ``--data`` word into the ``data`` section: a dataset's name, or a folder's path.
 
@@ -178,7 +192,7 @@ def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
         return {"name": Text(spec)}
     if path.is_dir():
         return {"name": "folder", "path": Text(spec)}
-    if word.rpartition("/")[2] in names:
+    if names_dataset(spec, registry):
         # plugin/name, where two plugins bring datasets of one name.
         return {"name": Text(spec)}
     if path.is_file():

@@ -6,7 +6,7 @@ component for its options, checks them, and fills in every default, so that what
 ``run.json`` says everything.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from lmkit.errors import LmkitError
 from lmkit.registry.lookup import Registered, Registry, installed
 from lmkit.registry.options import Text, check_options
-from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, Layer, merge
+from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL, Layer, merge
 from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import OptimizerSettings
 from lmkit.settings.run import RunSettings
@@ -25,7 +25,8 @@ class Settings:
     """Everything that decides a run, with nothing left open.
 
     Component sections are plain dictionaries: ``name`` and every option. ``loss`` is one such
-    dictionary a loss, by label, with its ``weight``; ``writer`` one a writer.
+    dictionary a loss, by label, with its ``weight``; ``writer`` one a writer. Of a run that was
+    opened for some of its components, the sections of the others are as ``run.json`` holds them.
     """
 
     run: RunSettings
@@ -61,13 +62,21 @@ class Settings:
         return dict(_flatten(self.to_dict()))
 
 
-def resolve(merged: Mapping[str, Any], registry: Registry) -> Settings:
+_ALL = (*COMPONENT_SECTIONS, *SEVERAL)
+"""The sections that choose components."""
+
+
+def resolve(
+    merged: Mapping[str, Any], registry: Registry, sections: Collection[str] = _ALL
+) -> Settings:
     """Check merged settings against the components and fill in every default.
 
     Args:
         merged: From [merge][lmkit.settings.layers.merge], or what
             [Settings.to_dict][lmkit.settings.settings.Settings.to_dict] returned.
         registry: Where components are looked up; their modules are imported.
+        sections: The sections of components to check. Others stay as they are, so that nothing
+            needs to be here that they name.
 
     Raises:
         LmkitError: If a component or an option is unknown, missing, or of the wrong type.
@@ -80,24 +89,38 @@ def resolve(merged: Mapping[str, Any], registry: Registry) -> Settings:
     }
     chosen = {
         section: _resolve_component(section, kind, dict(merged.get(section, {})), registry)
+        if section in sections
+        else dict(merged.get(section, {}))
         for section, kind in COMPONENT_SECTIONS.items()
     }
-    if not merged.get("loss"):
+    losses, writers = dict(merged.get("loss", {})), dict(merged.get("writer", {}))
+    if "loss" in sections:
+        losses = _resolve_losses(losses, registry)
+    if "writer" in sections:
+        writers = {
+            label: _resolve_component(
+                f"writer.{label}", "writer", {"name": label, **options}, registry
+            )
+            for label, options in writers.items()
+        }
+    return Settings(**core, **chosen, loss=losses, writer=writers)  # type: ignore[arg-type]
+
+
+def _resolve_losses(
+    chosen: Mapping[str, Mapping[str, Any]], registry: Registry
+) -> dict[str, dict[str, Any]]:
+    if not chosen:
         raise LmkitError("No loss is chosen.", remedy="Add one, for example --loss mse.")
     losses = {}
-    for label, options in merged["loss"].items():
-        options = dict(options)
+    for label, own in chosen.items():
+        options = dict(own)
         weight = check_options(_Weight, _take(options, "weight"), section=f"loss.{label}")
         options.setdefault("name", label)
         losses[label] = {
             **_resolve_component(f"loss.{label}", "loss", options, registry),
             **weight,
         }
-    writers = {
-        label: _resolve_component(f"writer.{label}", "writer", {"name": label, **options}, registry)
-        for label, options in merged.get("writer", {}).items()
-    }
-    return Settings(**core, **chosen, loss=losses, writer=writers)  # type: ignore[arg-type]
+    return losses
 
 
 class _Weight:

@@ -23,8 +23,8 @@ from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
 from lmkit.run.folder import Bystander, RunFolder
 from lmkit.run.run import Run
-from lmkit.runtime.assemble import Assembly, assemble, blame
-from lmkit.runtime.device import choose_device
+from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.device import blame, choose_device
 from lmkit.runtime.observer import Observer, Observers
 from lmkit.runtime.signals import Stop
 from lmkit.settings.changes import refuse_changes
@@ -100,7 +100,7 @@ def resume(
     registry = registry or installed()
     with together() as processes:
         run = Run(RunFolder.open(path), registry)
-        former = run.settings
+        former = run.full_settings
         settings = settle(_with_writers(run, layers), registry)
         refuse_changes(former, settings, path)
         divide(settings.run.batch_size, settings.run.accumulate, processes)

@@ -12,7 +12,8 @@ from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import View
 from lmkit.interfaces.step import Step
-from lmkit.runtime.assemble import Assembly, blame
+from lmkit.runtime.assemble import Assembly
+from lmkit.runtime.device import blame
 from lmkit.seeds import derive
 from lmkit.training.parts import Part, deform, join_landmarks
 from lmkit.training.routes import travel

@@ -173,3 +173,20 @@ def test_reports_of_other_images_are_not_summarised(compared, runs):
     )
     with pytest.raises(LmkitError, match="not measured on the same images"):
         summarise([compared.entries[0], other.entries[1]])
+
+
+def test_runs_are_compared_without_the_plugins_that_only_trained_them(runs, compared, tmp_path):
+    other = shutil.copytree(runs["seed"], tmp_path / "seed")
+    record = json.loads((other / "run.json").read_text())
+    for entry in record["components"]:
+        if entry["kind"] in ("generator", "loss", "pairing"):
+            section, _, label = entry["section"].partition(".")
+            settings = record["settings"][section]
+            (settings[label] if label else settings)["name"] = "gone"
+            entry |= {"name": "gone", "package": "lmkit-gone"}
+    (other / "run.json").write_text(json.dumps(record))
+    found = compare([runs["trained"], other], device="cpu")
+    assert found.entries[1].report.forward == compared.entries[1].report.forward
+    assert found.entries[1].cost.generator is None
+    assert found.entries[0].cost.generator == compared.entries[0].cost.generator
+    assert found.differing()["generator.name"] == ["residual", "gone"]

@@ -68,7 +68,7 @@ def test_dot_lies_where_the_framing_says(fit: Fit, size: int, width: int, height
     weights = framed[..., 0].astype(float)
     down, across = np.mgrid[:size, :size]
     centre = np.array([(weights * across).sum(), (weights * down).sum()]) / weights.sum()
-    expected = ((framing.to_normalised((x, y)) + 1) * size - 1) / 2
+    expected = framing.to_square((x, y))
     np.testing.assert_allclose(centre, expected, atol=0.1)
 
 

@@ -11,6 +11,7 @@ from lmkit.data.framing import Framer
 from lmkit.evaluation.direct import measure_direct
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.prediction.stream import Predictor
 
 SIZE = 16
 NAN = [np.nan, np.nan]
@@ -42,18 +43,13 @@ def measure(points, answers, *, fit, test):
     """Measure a detector that gives these answers, in pixels, for the images in their order."""
 
     def detect(images):
-        own = [answers[int(image[0, 0, 0])] for image in images]
+        own = [answers[int((image[0, 0, 0] * 255).round())] for image in images]
         # A pixel of 32 is 2 / 32 in normalised coordinates.
         return Landmarks(points=(torch.tensor(own).float() + 0.5) / 16 - 1)
 
     loading = SimpleNamespace(workers=0, max_unreadable=0.0)
-    run = SimpleNamespace(
-        settings=SimpleNamespace(loading=loading),
-        framer=Framer(SIZE, "crop"),
-        device=torch.device("cpu"),
-        step=7,
-        detect=detect,
-    )
+    predictor = Predictor(detect, Framer(SIZE, "crop"), torch.device("cpu"), workers=0)
+    run = SimpleNamespace(settings=SimpleNamespace(loading=loading), predictor=predictor, step=7)
     split = SimpleNamespace(fit=fit, test=test)
     ready = SimpleNamespace(dataset=Three(points), split=split, settings=run.settings)
     return measure_direct(run, ready)

@@ -13,6 +13,7 @@ from lmkit.geometry.coordinates import from_pixels, pixel_grid
 from lmkit.geometry.warps import AffineWarp
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.prediction.stream import Predictor
 
 SIZE = 64
 
@@ -43,12 +44,12 @@ class Blobs(Dataset):
 
 
 def run_with(detect):
-    return SimpleNamespace(
-        settings=SimpleNamespace(loading=SimpleNamespace(workers=0)),
-        framer=Framer(SIZE, "crop"),
-        device=torch.device("cpu"),
-        detect=lambda images: Landmarks(points=detect(images)),
-    )
+    def detector(images):
+        return Landmarks(points=detect((images * 255).round().to(torch.uint8)))
+
+    cpu = torch.device("cpu")
+    predictor = Predictor(detector, Framer(SIZE, "crop"), cpu, workers=0)
+    return SimpleNamespace(predictor=predictor)
 
 
 def centroid(images):

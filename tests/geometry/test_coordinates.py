@@ -1,7 +1,15 @@
+import numpy as np
 import pytest
 import torch
 
-from lmkit.geometry.coordinates import from_pixels, pixel_centres, pixel_grid, to_pixels
+from lmkit.geometry.coordinates import (
+    from_pixels,
+    normalise,
+    pixel_centres,
+    pixel_grid,
+    spread,
+    to_pixels,
+)
 
 
 def test_edges_and_centres_lie_where_align_corners_false_puts_them():
@@ -51,3 +59,18 @@ def test_conversions_are_differentiable():
     points = torch.rand(4, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda p: to_pixels(p, 7, 9), points)
     assert torch.autograd.gradcheck(lambda p: from_pixels(p, 7, 9), points)
+
+
+def test_arrays_and_tensors_are_converted_alike_to_the_last_bit():
+    points = torch.rand(500, 2, dtype=torch.float64) * 2.4 - 1.2
+    pixels = spread(points.numpy(), -0.5, 97 - 0.5)
+    assert np.array_equal(pixels, to_pixels(points, 97, 97).numpy())
+    back = normalise(pixels, -0.5, 97 - 0.5)
+    assert np.array_equal(back, from_pixels(torch.from_numpy(pixels), 97, 97).numpy())
+
+
+def test_edges_may_lie_anywhere():
+    first, last = np.array([[10.0, 20.0]]), np.array([[14.0, 10.0]])
+    places = spread(np.array([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]]), first, last)
+    assert places.tolist() == [[10, 20], [12, 15], [14, 10]]
+    assert normalise(places, first, last).tolist() == [[-1, -1], [0, 0], [1, 1]]

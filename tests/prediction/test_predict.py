@@ -14,15 +14,21 @@ from PIL import Image
 from lmkit.data.image_files import load_image
 from lmkit.drawing.points import colours
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.prediction import predict
+from lmkit.prediction import predict, sources, stream
 from lmkit.prediction.album import find_images
-from lmkit.prediction.predict import predict_files
+from lmkit.prediction.predict import overlay_path, predict_images
+from lmkit.prediction.sources import DatasetImages, ImageFiles, Source
+from lmkit.preparation.of_run import own_data
 from lmkit.run.run import open_run
 
 
 @pytest.fixture(scope="module")
 def run(trained):
     return open_run(trained, device="cpu")
+
+
+def predict_files(run, files, out, **options):
+    return predict_images(run.predictor, ImageFiles(files), out, **options)
 
 
 def save(path, size=(40, 30), shade=0):
@@ -116,12 +122,13 @@ def test_neither_batches_nor_processes_nor_order_change_what_is_found(
 
 def test_whole_images_stay_where_they_are_read(run, tmp_path):
     large = save(tmp_path / "large.png", (900, 700))
-    read = predict._Reader([("large.png", large)] * 4, run.framer)
-    result = read(range(4))
+    source = ImageFiles([("large.png", large)] * 4)
+    read = stream._Reader(source, run.framer)
+    result = read([*source])
     assert result.sizes == [(900, 700)] * 4
     size = run.settings.run.image_size
-    assert result.images.shape == (4, 3, size, size)
-    assert result.images.is_contiguous()
+    assert result.squares.shape == (4, 3, size, size)
+    assert result.squares.is_contiguous()
     assert len(pickle.dumps(result)) < 3 * 4 * size * size + 5000
 
 
@@ -222,6 +229,35 @@ def test_the_drawing_shows_the_points_on_the_image(run, album, tmp_path):
     assert tuple(drawn[y, x]) == colours(3)[-1]
 
 
+NAMES = (
+    *("a.png", "a", "b/a.png", "/b/a.png", "b//a.png", "./b/a.png", "b/../b/a.png", "../a.png"),
+    *(
+        "a.png/b",
+        "a.png_/b",
+        "celeba:1",
+        "celeba_1",
+        "celeba?1",
+        "con",
+        "_con",
+        "",
+        "..",
+        "x" * 300,
+    ),
+    *("x" * 299 + "y", "\u00e9" * 150, "line\nbreak", "C:\\b\\a.png", "dot.", "dot_"),
+)
+
+
+def test_no_two_names_share_a_drawing_and_each_is_a_file_that_can_be_written(tmp_path):
+    paths = {name: overlay_path(tmp_path, name) for name in NAMES}
+    assert len({str(path).lower() for path in paths.values()}) == len(NAMES)
+    for path in paths.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("drawn")
+        assert tmp_path in path.resolve().parents
+        assert not set('<>:"|?*\\\n') & set(path.relative_to(tmp_path).as_posix())
+    assert paths["b/a.png"] == tmp_path / "b" / "a.png.png"
+
+
 @pytest.mark.parametrize("name", ["../../up.png", "/abs/olute.png", "a/../../../b.png"])
 def test_no_name_leads_a_drawing_out_of_its_folder(run, album, tmp_path, name):
     out = tmp_path / "deep" / "out"
@@ -286,20 +322,20 @@ def test_names_of_any_bytes_are_written_as_they_are(run, album, tmp_path):
 
 def test_images_are_read_a_batch_at_a_time(run, album, tmp_path, monkeypatch):
     read = []
-    real = predict.load_image
+    real = sources.load_image
 
     def load(path):
         read.append(path)
         return real(path)
 
-    monkeypatch.setattr(predict, "load_image", load)
+    monkeypatch.setattr(sources, "load_image", load)
     ahead = []
     found = [(f"{number}.png", album / "c.png") for number in range(7)]
     predict_files(
         run, found, tmp_path / "out", batch_size=2, overlays=False,
         progress=lambda done, total: ahead.append(len(read) - done),
     )  # fmt: skip
-    assert ahead == [0, 0, 0, 0]
+    assert ahead == [1, 0, 1, 0, 1, 0, 0, 0]
 
 
 MEASURE = """
@@ -338,3 +374,63 @@ def test_memory_does_not_grow_with_the_number_of_images(trained, tmp_path):
     assert len(json.loads((tmp_path / "out" / "landmarks.json").read_text())) == 2000
     few, many = (int(line) for line in done.stderr.splitlines() if line.isdecimal())
     assert many - few < 2000  # KiB, which is 1.1 for each image more
+
+
+class Frames(Source):
+    """Frames that nobody has counted, as a video's are."""
+
+    in_memory = True
+
+    def __iter__(self):
+        for number in range(21):
+            yield number, np.full((20, 30 + number, 3), number, np.uint8)
+
+    def name(self, item):
+        return f"frame:{item[0]}"
+
+    def image(self, item):
+        if item[0] == 4:
+            raise OSError("it is torn")
+        return item[1]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_another_source_is_a_class_and_need_not_know_its_number_of_images(run, tmp_path, workers):
+    heard = []
+    result = predict_images(
+        run.predictor, Frames(), tmp_path, batch_size=4, workers=workers,
+        progress=lambda *both: heard.append(both),
+    )  # fmt: skip
+    assert (result.images, result.reasons) == (20, {"frame:4": "it is torn"})
+    assert heard[-1] == (21, None)
+    written = read_csv(result.landmarks)
+    assert written["frame:20"][:2] == (50, 20)
+    assert len(list((tmp_path / "overlays").iterdir())) == 20
+    assert not multiprocessing.active_children()
+
+
+def test_a_dataset_goes_by_its_keys(run, tmp_path):
+    dataset = own_data(run).dataset
+    result = predict_images(run.predictor, DatasetImages(dataset), tmp_path)
+    written = read_csv(result.landmarks)
+    assert list(written) == [dataset.key(index) for index in range(len(dataset))]
+    expected = run.predict(dataset.image(3))
+    assert np.allclose(written[dataset.key(3)][2], expected, atol=2e-3)
+    assert (tmp_path / "overlays" / f"{dataset.key(3)}.png").is_file()
+
+
+def test_where_all_is_unreadable_whoever_wants_to_stop_is_heard(run, tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_text("no image")
+
+    def stop(done, total):
+        assert done == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(
+            run, find_images([tmp_path]), tmp_path / "out", overlays=False, workers=2,
+            progress=stop,
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+    assert not multiprocessing.active_children()

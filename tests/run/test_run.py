@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import lmkit
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.dataset import Dataset
+from lmkit.interfaces.weights import load_weights
 from lmkit.preparation.of_run import other_data, own_data
 from lmkit.run.run import open_run
 from lmkit.settings.layers import Layer, read_assignments
@@ -109,6 +112,51 @@ def test_one_by_one_or_together_is_the_same(run, faces):
     assert np.allclose(run.predict(tensor), run.predict(faces), atol=1e-4)
     assert run.predict(tuple(faces[:1])).shape == (1, 3, 2)
     assert run.predict([]).shape == (0, 3, 2)
+
+
+def test_all_that_a_detector_returns_is_there(run, faces):
+    squares = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2)
+    found = run.detect(squares)
+    assert found.points.shape == (5, 3, 2)
+    assert found.score_maps.shape[:2] == (5, 3)
+    assert found.probability_maps.shape == found.score_maps.shape
+    for number, each in enumerate(run.predict_each([enlarge(face, 64, 48) for face in faces])):
+        assert (each.name, each.size) == (str(number), (64, 48))
+        assert each.landmarks.points.shape == (1, 3, 2)
+        assert torch.equal(each.landmarks.score_maps, each.found.score_maps)
+        assert each.found.probability_maps.shape[:2] == (1, 3)
+    assert each.landmarks.confidence is None
+
+
+def test_datasets_and_sources_are_predicted_as_arrays_are(run, faces):
+    dataset = own_data(run).dataset
+    found = list(run.predict_each(dataset, batch_size=7))
+    assert [each.name for each in found] == [dataset.key(i) for i in range(len(dataset))]
+    assert [each.item for each in found] == list(range(len(dataset)))
+    points = torch.cat([each.landmarks.points for each in found[:5]]).numpy()
+    assert np.allclose(points, run.predict(faces), atol=1e-4)
+
+
+class Broken(Dataset):
+    def __len__(self):
+        return 3
+
+    def key(self, index):
+        return f"key-{index}"
+
+    def image(self, index):
+        if index == 1:
+            raise OSError("it is damaged")
+        return np.full((40, 30, 3), index, np.uint8)
+
+
+def test_an_image_that_cannot_be_read_is_an_error_unless_someone_hears_of_it(run):
+    heard = []
+    found = run.predict_each(Broken(), unreadable=lambda *both: heard.append(both))
+    assert [each.name for each in found] == ["key-0", "key-2"]
+    assert heard == [("key-1", "it is damaged")]
+    with pytest.raises(LmkitError, match=r"Image key-1 cannot be read, .*: it is damaged"):
+        list(run.predict_each(Broken()))
 
 
 def test_no_more_than_a_batch_is_read_ahead(run, faces):
@@ -215,6 +263,95 @@ def test_a_run_whose_plugin_is_missing_names_the_package(copied, faces):
             attempt()
         assert "Install lmkit-vanished 3.1" in caught.value.remedy
         assert caught.value.code == ExitCode.PLUGIN
+
+
+@pytest.fixture
+def slim(trained, tmp_path):
+    """A copy of a run with no more in it than predicting takes."""
+    slim, step = tmp_path / "slim", Path("checkpoints", "step-4")
+    (slim / step).mkdir(parents=True)
+    for file in ("run.json", step / "state.json", step / "detector.safetensors"):
+        shutil.copy(trained / file, slim / file)
+    return slim
+
+
+def lose(out, *kinds):
+    """Have a run's components of some kinds come from packages that are not here."""
+
+    def edit(record):
+        for entry in record["components"]:
+            if entry["kind"] in kinds:
+                section, _, label = entry["section"].partition(".")
+                settings = record["settings"][section]
+                (settings[label] if label else settings)["name"] = "gone"
+                entry |= {"name": "gone", "package": f"lmkit-{entry['kind']}", "version": "2.0"}
+
+    change(out, edit)
+
+
+ALL_BUT_THE_DETECTOR = ("generator", "deformation", "pairing", "loss", "dataset")
+
+
+def test_a_slim_copy_predicts_with_the_detectors_plugin_alone(run, slim, faces):
+    lose(slim, *ALL_BUT_THE_DETECTOR)
+    opened = open_run(slim, device="cpu")
+    assert np.array_equal(opened.predict(faces), run.predict(faces))
+    assert opened.step == 4
+    assert opened.settings.detector == run.settings.detector
+    found = load_weights(slim, option="detector.core")
+    assert found.keys() == run.detector.state_dict().keys()
+
+
+def test_a_slim_copy_takes_other_data_and_says_what_else_needs_the_whole(slim, faces, tmp_path):
+    opened = open_run(slim, device="cpu")
+    (tmp_path / "photos").mkdir()
+    for number, face in enumerate(faces):
+        Image.fromarray(face).save(tmp_path / "photos" / f"{number}.png")
+    folder = {"name": "folder", "path": str(tmp_path / "photos")}
+    assert len(other_data(opened, [Layer("x", {"data": folder})]).dataset) == 5
+    for attempt in (
+        lambda: own_data(opened),
+        lambda: lmkit.train(resume_from=slim, settings={"run": {"steps": 9}}),
+    ):
+        with pytest.raises(LmkitError, match=r"has no split.json, .* only predicts") as caught:
+            attempt()
+        assert "that it was copied from" in caught.value.remedy
+        assert caught.value.code == ExitCode.RUN
+
+
+def test_training_does_not_go_on_from_a_checkpoint_that_lacks_files(copied, faces):
+    checkpoint = copied / "checkpoints" / "step-4"
+    (checkpoint / "generator.safetensors").unlink()
+    (checkpoint / "optimizer.safetensors").unlink()
+    assert open_run(copied, device="cpu").predict(faces[0]).shape == (3, 2)
+    with pytest.raises(LmkitError) as caught:
+        lmkit.train(resume_from=copied, settings={"run": {"steps": 9}})
+    assert "step-4 lacks generator.safetensors, optimizer.safetensors" in caught.value.problem
+    assert caught.value.remedy.startswith("Go on with the run that it was copied from.")
+    assert caught.value.remedy.endswith("step-2 is then taken.")
+
+
+@pytest.mark.parametrize("kind", ALL_BUT_THE_DETECTOR)
+def test_going_on_needs_every_plugin(copied, kind):
+    lose(copied, kind)
+    with pytest.raises(LmkitError, match=f"needs the {kind} 'gone'") as caught:
+        lmkit.train(resume_from=copied, settings={"run": {"steps": 9}})
+    assert caught.value.remedy.startswith(f"Install lmkit-{kind} 2.0, which brings it.")
+    assert caught.value.code == ExitCode.PLUGIN
+
+
+def test_measuring_needs_the_datas_plugin_beside_the_detectors(copied):
+    lose(copied, "generator", "deformation", "pairing", "loss")
+    opened = open_run(copied, device="cpu")
+    assert own_data(opened).split.test
+    lose(copied, "dataset")
+    opened = open_run(copied, device="cpu")
+    with pytest.raises(LmkitError, match="needs the dataset 'gone'"):
+        own_data(opened)
+    with pytest.raises(LmkitError, match="needs the dataset 'gone'"):
+        other_data(opened, [read_assignments(["data.seed=5"])])
+    other = other_data(opened, [read_assignments(["data.name=faces", "data.count=24"])])
+    assert len(other.dataset) == 24
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"settings": 3}'])

@@ -79,7 +79,7 @@ def command(
             f"--out {out} and --no-files exclude each other.", remedy="Leave one of them out."
         )
     from lmkit.evaluation.report import folder_name
-    from lmkit.preparation.of_run import other_data, own_data
+    from lmkit.preparation.of_run import is_own_data, other_data, own_data
     from lmkit.storage import made
 
     opened = open_run(run, device)
@@ -95,7 +95,7 @@ def command(
     protocol = _protocol(ready, **asked)
     folder = None
     if not no_files:
-        own = ready.settings.data == opened.settings.data
+        own = is_own_data(opened, ready.settings)
         home = opened.path / "evaluation"
         folder = out or (home if own else home / folder_name(ready.settings.to_dict()["data"]))
     # Before the images are looked at: who cannot write should not wait for that.

@@ -1,24 +1,33 @@
-"""``lmkit predict``: landmarks of plain images, as a table and drawn."""
+"""``lmkit predict``: landmarks of image files or of any data, as a table and drawn."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lmkit.cli.options import (
     RUN,
+    assignments_layer,
     count_of,
     device_option,
     json_option,
     open_run,
     print_json,
     registry,
+    set_option,
 )
-from lmkit.errors import ExitCode
+from lmkit.errors import ExitCode, LmkitError
+
+if TYPE_CHECKING:
+    from lmkit.prediction.sources import Source
+    from lmkit.run.run import Run
 
 
 @click.command("predict", short_help="Find landmarks in images and draw them.")
 @click.argument("run", type=RUN)
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1, required=True)
+@set_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the landmarks and the drawings.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv",
@@ -33,7 +42,8 @@ from lmkit.errors import ExitCode
 @json_option
 def command(
     run: Path,
-    images: tuple[Path, ...],
+    data: tuple[str, ...],
+    assignments: tuple[str, ...],
     out: Path,
     form: str,
     no_overlays: bool,
@@ -42,7 +52,10 @@ def command(
     device: str | None,
     as_json: bool,
 ) -> int:
-    """Find the landmarks of IMAGES (files, or folders of them) with the detector of RUN.
+    """Find the landmarks of DATA with the detector of RUN.
+
+    DATA are image files, or folders of them; or one kind of data, as --data of lmkit train takes
+    it: faces, csv:FILE, celeba:DIR ... (lmkit list dataset). --set data.KEY=VALUE sets its options.
 
     Writes DIR/landmarks.csv or .json, in pixels of each image, the centre of its first pixel at
     (0, 0), and DIR/overlays with the landmarks drawn. An image that cannot be read is skipped and
@@ -50,26 +63,25 @@ def command(
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
-    from lmkit.prediction.album import find_images
-    from lmkit.prediction.predict import OVERLAYS, predict_files
+    from lmkit.prediction.predict import OVERLAYS, predict_images
     from lmkit.runtime.signals import stop_on_signals
 
     opened = open_run(run, device)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
-    found = find_images(images, without=out / OVERLAYS)
+    source = _source(opened, data, assignments, out / OVERLAYS)
     with CountingProgress("predicting", unit="images") as progress, stop_on_signals() as stop:
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int | None) -> None:
             progress(done, total)
             # Raised here and not by the signal: while Python tidies up, it would be ignored.
             if stop:
                 raise KeyboardInterrupt
 
         try:
-            result = predict_files(
-                opened,
-                found,
+            result = predict_images(
+                opened.predictor,
+                source,
                 out,
                 form=form,
                 overlays=not no_overlays,
@@ -81,11 +93,11 @@ def command(
             progress.stop()
             landmarks = out / f"landmarks.{form}"
             state = "is still that of before" if landmarks.exists() else "was not written"
-            NOTES.print(
-                f"Stopped after {progress.done} of {count_of(len(found), 'image')}: {landmarks} "
-                f"{state}.",
-                markup=False,
-            )
+            total = source.count()
+            done = count_of(progress.done, "image")
+            if total is not None:
+                done = f"{progress.done} of {count_of(total, 'image')}"
+            NOTES.print(f"Stopped after {done}: {landmarks} {state}.", markup=False)
             return stop.code if stop else ExitCode.INTERRUPTED
     for name, reason in result.reasons.items():
         NOTES.print(f"Skipped {name}: {reason}", markup=False)
@@ -98,3 +110,42 @@ def command(
     if not no_overlays:
         click.echo(f"Drawn in {out / OVERLAYS}")
     return ExitCode.OK
+
+
+def _source(
+    run: "Run", data: Sequence[str], assignments: tuple[str, ...], drawings: Path
+) -> "Source":
+    """Return the images that words mean: a path that exists is one, whatever else it may mean."""
+    from lmkit.cli.terminal import NOTES
+    from lmkit.prediction.album import find_images
+    from lmkit.prediction.sources import DatasetImages, ImageFiles
+    from lmkit.preparation.of_run import data_to_predict
+    from lmkit.settings.layers import Layer, names_dataset, parse_data
+
+    kinds = [word for word in data if names_dataset(word, run.registry)]
+    paths = [word for word in kinds if Path(word).exists()]
+    for word in paths:
+        NOTES.print(
+            f"Note: {word} is taken for what lies here by that name, and not for the kind of data. "
+            f"To have that, run this elsewhere, or rename what lies here.",
+            markup=False,
+        )
+    kinds = [word for word in kinds if word not in paths]
+    if not kinds:
+        if assignments:
+            raise LmkitError(
+                f"--set {assignments[0]} sets options of data, and {data[0]} is a path.",
+                remedy="Leave it out, or give a kind of data, such as faces or csv:FILE.",
+            )
+        return ImageFiles(find_images([Path(word) for word in data], without=drawings))
+    if len(data) > 1:
+        other = next((word for word in data if word != kinds[0]), kinds[0])
+        raise LmkitError(
+            f"{kinds[0]} is a kind of data, which does not go together with {other}.",
+            remedy="Give files and folders, or one kind of data.",
+        )
+    layer = Layer("DATA", {"data": parse_data(kinds[0], run.registry)})
+    dataset = data_to_predict(run, [layer, assignments_layer(assignments)])
+    for note in dataset.notes:
+        NOTES.print(note, markup=False)
+    return DatasetImages(dataset)

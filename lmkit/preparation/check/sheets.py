@@ -120,5 +120,5 @@ def _cell(
         return None
     if not points or annotation.points is None:
         return square
-    places = (framing.to_normalised(annotation.points) + 1) * (CELL / 2) - 0.5
+    places = framing.to_square(annotation.points)
     return drawing.draw_points(square, places, radius=1.6 if len(places) > _MANY else None)
