@@ -79,3 +79,13 @@ WITHOUT_EFFECT = (
     "loading.workers",
 )
 """Settings that change nothing of what a run computes, or only with others that are told of."""
+
+
+def affects_results(key: str) -> bool:
+    """Return whether a setting may change what a run computes.
+
+    Args:
+        key: ``section.key``, such as ``optimizer.betas``. Where a setting works only together with
+            another one that does, such as the margin of a crop, the answer is no.
+    """
+    return key not in WITHOUT_EFFECT
