@@ -22,8 +22,7 @@ PLUGINS = sorted((ROOT / "plugins").glob("lmkit_*/**/*.py"))
 LAYERS = {
     "": "errors run training",
     "api": "errors registry settings geometry interfaces training campaigns cli",
-    "bench": "errors seeds registry settings geometry interfaces data runtime preparation training "
-    "comparison",
+    "bench": "errors registry settings interfaces data runtime preparation training",
     "campaigns": "errors registry storage settings runtime run preparation training evaluation",
     "cli": "errors registry storage settings interfaces data runtime run prediction preparation "
     "training evaluation comparison campaigns bench templates testing",
