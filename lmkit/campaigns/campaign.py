@@ -32,7 +32,7 @@ from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json, write_json
 from lmkit.training.session import resume, start
 
-Report = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Benchmark:
 
     Args:
         name: What it is called, also in file names.
-        data: Settings of the data; none for the run's own, its held-out part.
+        data: Settings of the data; None for the run's own, its held-out part.
     """
 
     name: str
@@ -90,7 +90,7 @@ class CampaignObserver:
 
     def measuring(
         self, entry: CampaignEntry, benchmark: Benchmark
-    ) -> AbstractContextManager[Report]:
+    ) -> AbstractContextManager[ProgressCallback]:
         """Return what is told how many images of how many are measured."""
         return nullcontext(lambda done, total: None)
 
@@ -140,7 +140,7 @@ class Campaign:
                     code=ExitCode.RUN,
                 )
             elif _data_of(entry.settings) in opened:
-                # Large data takes a while to open, and all entries of a table share it.
+                # Large data takes a while to open, and most campaigns have one for all entries.
                 assemble(entry.settings, self.registry)
             else:
                 make_ready(entry.settings, self.registry)
@@ -172,7 +172,7 @@ class Campaign:
         return stop
 
     def read(self, name: str) -> CampaignResult | None:
-        """Return what is known of a run; none if it is not trained and measured to the end."""
+        """Return what is known of a run; None if it is not trained and measured to the end."""
         folder = RunFolder(self.out / name)
         if not folder.settings.is_file():
             return None
@@ -220,7 +220,7 @@ class Campaign:
             ready = _open(run, benchmark)
             with observer.measuring(entry, benchmark) as told:
 
-                def progress(done: int, total: int, told: Report = told) -> None:
+                def progress(done: int, total: int, told: ProgressCallback = told) -> None:
                     told(done, total)
                     if stop:
                         raise _InterruptedError

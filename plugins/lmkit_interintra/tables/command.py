@@ -21,7 +21,7 @@ FOLDERS = (".", "Img", "Anno", "Eval")
 """Where below CelebA's folder they may lie, as for the dataset ``celeba``."""
 
 
-@click.command("reproduce", short_help="Train and measure the rows of a table of the paper.")
+@click.command("reproduce", short_help="Train and measure the rows of a table of Li et al. 2020.")
 @click.argument("table", type=click.Choice(tuple(TABLES)))
 @click.option("--celeba", type=click.Path(path_type=Path), metavar="DIR",
               help="CelebA with the lists of MAFL: trains, and is measured on.")  # fmt: skip
@@ -61,7 +61,7 @@ def command(
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Train and measure the rows of TABLE, and set the paper's figures beside ours.
+    """Train and measure the rows of TABLE of Li et al. 2020, beside the published figures.
 
     Each row is a run in a folder of its own below --out. The same command goes on where it was
     stopped or killed: what is finished is not repeated, and rows that tables share are trained
