@@ -34,6 +34,7 @@ AT_ONCE = {
     "ExitCode": "errors",
     "Listing": "registry.component",
     "LmkitError": "errors",
+    "did_you_mean": "errors",
     "Recipe": "registry.component",
     "hookimpl": "registry.hookspecs",
 }
@@ -66,7 +67,20 @@ GROUPS = {
         "from_pixels",
     ),
     "Weights of others": ("load_weights", "freeze"),
-    "Errors": ("LmkitError", "ExitCode"),
+    "Commands that train several runs": (
+        "run_campaign",
+        "CampaignReport",
+        "CampaignResult",
+        "Layer",
+        "recipe_layers",
+        "data_section",
+        "read_assignments",
+        "complete_settings",
+        "default_recipe",
+        "is_of_the_method",
+        "as_typed",
+    ),
+    "Errors": ("LmkitError", "ExitCode", "did_you_mean"),
 }
 """The headings of the page, and the names below each."""
 

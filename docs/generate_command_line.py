@@ -1,6 +1,7 @@
 """Writes docs/command-line.md from the commands themselves.
 
-Nothing depends on the width of a terminal, on installed plugins or on the version of click.
+Commands of the plugins that lmkit ships stand behind its own. Nothing depends on the width of a
+terminal, on other plugins or on the version of click.
 
     python docs/generate_command_line.py            write the page
     python docs/generate_command_line.py --check    fail if it is not up to date
@@ -17,6 +18,7 @@ document_this_tree()
 
 from lmkit.cli.commands import COMMANDS  # noqa: E402
 from lmkit.cli.main import cli  # noqa: E402
+from lmkit.registry.lookup import installed  # noqa: E402
 
 INTRODUCTION = """\
 # Command line
@@ -38,8 +40,10 @@ are on [their own page](errors.md), and what `--set` may set is in [settings](se
 
 def page() -> str:
     """Return the whole page."""
-    rows = [f"| [`lmkit {name}`](#lmkit-{name}) | {text} |\n" for name, text in COMMANDS.items()]
-    return INTRODUCTION + "".join(rows) + ENDING + "".join(map(sections, COMMANDS))
+    brought = {record.name: record.summary for record, by in installed().commands() if by.built_in}
+    commands = COMMANDS | brought
+    rows = [f"| [`lmkit {name}`](#lmkit-{name}) | {text} |\n" for name, text in commands.items()]
+    return INTRODUCTION + "".join(rows) + ENDING + "".join(map(sections, commands))
 
 
 def sections(name: str) -> str:

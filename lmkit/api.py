@@ -1,13 +1,13 @@
 """The one door for plugin authors: everything a plugin may import from lmkit.
 
 A plugin's hook module needs only ``hookimpl`` and ``Component``, which cost nothing to import; the
-interfaces and the tensor functions come with torch and are loaded on first use, so that
+interfaces, the tensor functions and all else are loaded on first use, many with torch, so that
 ``lmkit list`` stays instant with any number of plugins installed.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry.component import Command, Component, Listing, Recipe
 from lmkit.registry.hookspecs import hookimpl
 from lmkit.registry.version import API_VERSION
@@ -17,6 +17,8 @@ __all__ = [
     "DEFAULT_BETA",
     "AffineWarp",
     "Annotation",
+    "CampaignReport",
+    "CampaignResult",
     "Command",
     "Component",
     "Dataset",
@@ -28,6 +30,7 @@ __all__ = [
     "HeatmapDetector",
     "HeatmapGenerator",
     "Landmarks",
+    "Layer",
     "Listing",
     "LmkitError",
     "Loss",
@@ -41,19 +44,30 @@ __all__ = [
     "Views",
     "Warp",
     "Writer",
+    "as_typed",
+    "complete_settings",
+    "data_section",
+    "default_recipe",
     "derangement",
+    "did_you_mean",
     "freeze",
     "from_pixels",
     "gaussian_heatmaps",
     "hookimpl",
+    "is_of_the_method",
     "load_weights",
     "mean_position",
+    "read_assignments",
+    "recipe_layers",
+    "run_campaign",
     "soft_argmax",
     "spatial_softmax",
     "to_pixels",
 ]
 
 if TYPE_CHECKING:
+    from lmkit.campaigns.campaign import CampaignResult
+    from lmkit.cli.campaigns import CampaignReport, run_campaign
     from lmkit.geometry.coordinates import from_pixels, to_pixels
     from lmkit.geometry.heatmaps import gaussian_heatmaps
     from lmkit.geometry.soft_argmax import (
@@ -73,11 +87,18 @@ if TYPE_CHECKING:
     from lmkit.interfaces.step import Step
     from lmkit.interfaces.weights import freeze, load_weights
     from lmkit.interfaces.writer import Writer
+    from lmkit.registry.values import as_typed
+    from lmkit.settings.changes import is_of_the_method
+    from lmkit.settings.for_plugins import complete_settings, data_section, recipe_layers
+    from lmkit.settings.layers import Layer, read_assignments
+    from lmkit.training.session import default_recipe
 
 _HOMES = {
     "DEFAULT_BETA": "geometry.soft_argmax",
     "AffineWarp": "geometry.warps",
     "Annotation": "interfaces.dataset",
+    "CampaignReport": "cli.campaigns",
+    "CampaignResult": "campaigns.campaign",
     "Dataset": "interfaces.dataset",
     "Deformation": "interfaces.deformation",
     "Detector": "interfaces.detector",
@@ -86,6 +107,7 @@ _HOMES = {
     "HeatmapDetector": "interfaces.detector",
     "HeatmapGenerator": "interfaces.generator",
     "Landmarks": "interfaces.landmarks",
+    "Layer": "settings.layers",
     "Loss": "interfaces.loss",
     "Pairing": "interfaces.pairing",
     "Part": "interfaces.dataset",
@@ -96,12 +118,20 @@ _HOMES = {
     "Views": "interfaces.deformation",
     "Warp": "geometry.warps",
     "Writer": "interfaces.writer",
+    "is_of_the_method": "settings.changes",
+    "as_typed": "registry.values",
+    "complete_settings": "settings.for_plugins",
+    "data_section": "settings.for_plugins",
+    "default_recipe": "training.session",
     "derangement": "interfaces.pairing",
     "freeze": "interfaces.weights",
     "from_pixels": "geometry.coordinates",
     "gaussian_heatmaps": "geometry.heatmaps",
     "load_weights": "interfaces.weights",
     "mean_position": "geometry.soft_argmax",
+    "read_assignments": "settings.layers",
+    "recipe_layers": "settings.for_plugins",
+    "run_campaign": "cli.campaigns",
     "soft_argmax": "geometry.soft_argmax",
     "spatial_softmax": "geometry.soft_argmax",
     "to_pixels": "geometry.coordinates",
@@ -109,7 +139,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import an interface or a tensor function on first use."""
+    """Import a name on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module 'lmkit.api' has no attribute {name!r}")
     from importlib import import_module

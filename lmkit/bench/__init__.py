@@ -1,1 +1,1 @@
-"""How fast a step and a detection are, beside the same written the straightforward way."""
+"""What a training step or a detection costs here: speed, operations, memory."""

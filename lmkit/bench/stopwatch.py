@@ -89,11 +89,6 @@ def in_turn(
     return times
 
 
-def ratio(slow: list[float], fast: list[float]) -> float:
-    """Return how many times as fast the second is: the median over the rounds."""
-    return median(a / b for a, b in zip(slow, fast, strict=True))
-
-
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[Callable[[], int | None]]:
     """Watch memory, and give a function that returns the most that was in use, in bytes.

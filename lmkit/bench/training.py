@@ -1,4 +1,4 @@
-"""The training step against its plain counterpart: speed, parts, operations, memory, agreement."""
+"""What a training step costs: its speed and that of its parts, operations, memory."""
 
 import gc
 import time
@@ -10,11 +10,9 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory, ratio
-from lmkit.bench.ways import FastWay, Part, PlainWay, Way, watched
+from lmkit.bench.stepper import Part, Stepper, watched
+from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, TrainingBatches
 from lmkit.data.workers import workers_for
@@ -22,8 +20,8 @@ from lmkit.errors import LmkitError
 from lmkit.preparation.prepared import Prepared, find_partners, prepare
 from lmkit.registry.lookup import Registry
 from lmkit.runtime.device import choose_device, describe_device, dtype_for
+from lmkit.runtime.operations import count_operations
 from lmkit.settings.settings import Settings
-from lmkit.training.compiling import compile_networks
 
 PARTS = ("deformation", "detector", "generator", "losses", "backward", "optimiser")
 """The parts of a step that are timed; what is between them is the rest."""
@@ -33,8 +31,8 @@ _BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class WayReport:
-    """What one way costs.
+class StepReport:
+    """What a training step costs.
 
     Args:
         seconds: Of a step.
@@ -42,8 +40,8 @@ class WayReport:
         gflop_per_image: Thousand million operations, counted; forward and backward.
         tflops: Million million operations a second.
         share_of_matrix_rate: The same, as a share of what a large matrix product reaches on this
-            device in the precision of the fast way.
-        peak_memory: The most that was in use, in bytes; none where it cannot be told.
+            device in the precision of the networks.
+        peak_memory: The most that was in use, in bytes; None where it cannot be told.
         parts: Seconds of each part, measured apart; "rest" is what lies between them.
     """
 
@@ -57,46 +55,24 @@ class WayReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """How far two ways agree on the same images and weights, with normalisations in eval mode.
-
-    In training mode BatchNorm makes the images of one call depend on one another, and the ways
-    differ in which images share a call; nothing else depends on that.
-
-    Args:
-        loss: Difference of the losses, relative to the plain one.
-        gradient: Norm of the difference of all gradients, relative to that of the plain one.
-    """
-
-    loss: float
-    gradient: float
-
-
-@dataclass(frozen=True, slots=True)
 class TrainingBench:
     """What a measurement of the training step found.
 
     Args:
         device: What it ran on.
-        precision: Of the fast way's networks.
+        precision: Of the networks.
         settings: The run's, as ``{"section.key": value}``.
-        plain: The plain way.
-        fast: The fast way.
-        ratio: How many times as fast the fast way is: the median over the rounds.
+        step: What a step costs.
         loading_seconds: Reading and framing the images of a batch, in the way the run would.
-        matrix_tflops: The rate of a large matrix product in the fast way's precision.
-        agreement: How far the two ways compute the same.
+        matrix_tflops: The rate of a large matrix product in the same precision.
     """
 
     device: str
     precision: str
     settings: dict[str, Any]
-    plain: WayReport
-    fast: WayReport
-    ratio: float
+    step: StepReport
     loading_seconds: float
     matrix_tflops: float
-    agreement: Agreement
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -111,13 +87,13 @@ def measure_training(
     warm_up: int = 2,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingBench:
-    """Time the training step beside the plain one, in turn, in this process.
+    """Time the training step in this process.
 
     Args:
         settings: Of the run that would train.
         registry: Where components are looked up.
-        rounds: How often each way is timed.
-        warm_up: How often each runs before.
+        rounds: How many steps are timed.
+        warm_up: How many are taken before.
         progress: Called with the number of steps done, and of all.
 
     Raises:
@@ -125,57 +101,93 @@ def measure_training(
     """
     device = choose_device(settings.run.device)
     ready = find_partners(prepare(settings, registry))
-    batches, loading = _read_batches(ready, device)
-    ways: dict[str, Way] = {
-        "plain": PlainWay(settings, registry, device),
-        "fast": FastWay(settings, registry, device),
-    }
-    if ways["fast"].assembly.needs_truth:
+    batches, loading = read_batches(ready, device)
+    stepper = Stepper(settings, registry, device)
+    refuse_truth(stepper)
+    operations = {"step": count_step(stepper, batches[0])}
+    # After the operations, which are not seen in compiled networks.
+    stepper.compile()
+    dtype = dtype_for(device, settings.run.precision)
+    rate = matrix_rate(device, dtype)
+    reports, _ = measure_steps(
+        {"step": stepper},
+        batches,
+        operations,
+        rate,
+        rounds=rounds,
+        warm_up=warm_up,
+        progress=progress,
+    )
+    return TrainingBench(
+        device=describe_device(device),
+        precision=str(dtype).removeprefix("torch."),
+        settings=settings.flat(),
+        step=reports["step"],
+        loading_seconds=loading,
+        matrix_tflops=rate / 1e12,
+    )
+
+
+def refuse_truth(stepper: Stepper) -> None:
+    """Refuse losses that read what batches of images alone do not hold.
+
+    Raises:
+        LmkitError: If a loss learns from annotated points.
+    """
+    if stepper.assembly.needs_truth:
         raise LmkitError(
             "A loss learns from annotated points, and lmkit bench measures steps without.",
             remedy="Choose losses without annotation: --loss mse.",
         )
-    operations = {name: _count_operations(way, batches[0]) for name, way in ways.items()}
-    # After the operations, which are not seen in compiled networks; before steps in training mode,
-    # which move the statistics of normalisations.
-    for problem in compile_networks(ways["fast"].assembly, settings.run.compile, device):
-        raise LmkitError(problem, remedy="Measure without: --set run.compile=none.")
-    agreement = _compare(ways, batches[0])
-    peaks = {name: _peak(way, batches[0], device) for name, way in ways.items()}
-    # One warm-up is done: the step whose memory was watched.
-    times = _time(ways, batches, device, rounds, max(warm_up - 1, 0), progress)
-    parts = {name: _parts(way, batches, device, min(rounds, 3)) for name, way in ways.items()}
-    dtype = dtype_for(device, settings.run.precision)
-    rate = matrix_rate(device, dtype)
-    size = settings.run.batch_size
 
-    def report(name: str) -> WayReport:
+
+def measure_steps(
+    steppers: Mapping[str, Stepper],
+    batches: list[Batch],
+    operations: Mapping[str, int],
+    rate: float,
+    *,
+    rounds: int,
+    warm_up: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, StepReport], dict[str, list[float]]]:
+    """Time the steps of one stepper or more, which take them in turn.
+
+    Args:
+        steppers: By name, all on one device.
+        batches: Of images.
+        operations: How many each takes for a step, as it is counted before networks are compiled.
+        rate: Operations a second of a large matrix product.
+        rounds: How often each is timed.
+        warm_up: How often each runs before.
+        progress: Called with the number of steps done, and of all.
+
+    Returns:
+        What a step of each costs, and the seconds of every round.
+    """
+    device = next(iter(steppers.values())).device
+    peaks = {name: _peak(each, batches[0], device) for name, each in steppers.items()}
+    # One warm-up is done: the step whose memory was watched.
+    times = _time(steppers, batches, device, rounds, max(warm_up - 1, 0), progress)
+    size = len(batches[0].images)
+
+    def report(name: str) -> StepReport:
         seconds = Times.of(times[name])
         speed = operations[name] / seconds.median
-        return WayReport(
+        return StepReport(
             seconds=seconds,
             images_per_second=size / seconds.median,
             gflop_per_image=operations[name] / size / 1e9,
             tflops=speed / 1e12,
             share_of_matrix_rate=speed / rate,
             peak_memory=peaks[name],
-            parts=parts[name],
+            parts=_parts(steppers[name], batches, device, min(rounds, 3)),
         )
 
-    return TrainingBench(
-        device=describe_device(device),
-        precision=str(dtype).removeprefix("torch."),
-        settings=settings.flat(),
-        plain=report("plain"),
-        fast=report("fast"),
-        ratio=ratio(times["plain"], times["fast"]),
-        loading_seconds=loading,
-        matrix_tflops=rate / 1e12,
-        agreement=agreement,
-    )
+    return {name: report(name) for name in steppers}, times
 
 
-def _read_batches(ready: Prepared, device: torch.device) -> tuple[list[Batch], float]:
+def read_batches(ready: Prepared, device: torch.device) -> tuple[list[Batch], float]:
     """Read some batches as training would; return them and the seconds that one takes."""
     settings = ready.settings
     reader = TrainingBatches(
@@ -200,72 +212,47 @@ def _read_batches(ready: Prepared, device: torch.device) -> tuple[list[Batch], f
     return batches[:_BATCHES], median(seconds[_BATCHES:])
 
 
-def _count_operations(way: Way, batch: Batch) -> int:
-    """Count the operations of a step, forward and backward, as PyTorch's counter does."""
-    _evaluating(way)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        way.updater.backward(way.forward(batch, 0))
-    _forget(way)
-    total: int = counter.get_total_flops()
-    return total
+def count_step(stepper: Stepper, batch: Batch) -> int:
+    """Return the operations of a step, forward and backward."""
+    with in_eval_mode(stepper):
+        return count_operations(lambda: stepper.updater.backward(stepper.forward(batch, 0)))
 
 
-def _evaluating(way: Way) -> None:
-    for _, network in way.assembly.networks():
+@contextmanager
+def in_eval_mode(stepper: Stepper) -> Iterator[None]:
+    """Put the networks into eval mode, and after that forget the gradients they collected."""
+    for _, network in stepper.assembly.networks():
         network.eval()
-
-
-def _forget(way: Way) -> None:
-    for _, network in way.assembly.networks():
+    yield
+    for _, network in stepper.assembly.networks():
         network.zero_grad()
-    way.assembly.train()
-
-
-def _compare(ways: Mapping[str, Way], batch: Batch) -> Agreement:
-    losses, gradients = {}, {}
-    for name, way in ways.items():
-        _evaluating(way)
-        loss = way.forward(batch, 0)
-        way.updater.backward(loss)
-        losses[name] = loss.item()
-        gradients[name] = torch.cat(
-            [
-                p.grad.double().flatten()
-                for _, network in way.assembly.networks()
-                for p in network.parameters()
-                if p.grad is not None
-            ]
-        )
-        _forget(way)
-    difference = (gradients["fast"] - gradients["plain"]).norm() / gradients["plain"].norm()
-    return Agreement(
-        loss=abs(losses["fast"] - losses["plain"]) / max(abs(losses["plain"]), 1e-12),
-        gradient=difference.item(),
-    )
+    stepper.assembly.train()
 
 
 def _time(
-    ways: Mapping[str, Way],
+    steppers: Mapping[str, Stepper],
     batches: list[Batch],
     device: torch.device,
     rounds: int,
     warm_up: int,
     progress: Callable[[int, int], None],
 ) -> dict[str, list[float]]:
-    def steps(way: Way) -> Callable[[], object]:
+    def steps(stepper: Stepper) -> Callable[[], object]:
         numbers, images = count(), cycle(batches)
 
         def step() -> None:
-            way.step(next(images), next(numbers))
+            stepper.step(next(images), next(numbers))
 
         return step
 
-    works = {name: steps(way) for name, way in ways.items()}
+    works = {name: steps(stepper) for name, stepper in steppers.items()}
     with _without_collection():
         return in_turn(works, device, rounds=rounds, warm_up=warm_up, progress=progress)
 
 
-def _parts(way: Way, batches: list[Batch], device: torch.device, rounds: int) -> dict[str, float]:
+def _parts(
+    stepper: Stepper, batches: list[Batch], device: torch.device, rounds: int
+) -> dict[str, float]:
     """Return the median seconds of each part of a step; each part waits for the one before."""
     found: dict[str, list[float]] = {name: [] for name in (*PARTS, "rest")}
     for number, batch in zip(range(rounds), cycle(batches), strict=False):
@@ -280,11 +267,11 @@ def _parts(way: Way, batches: list[Batch], device: torch.device, rounds: int) ->
             return result
 
         def step(batch: Batch = batch, number: int = number, part: Part = part) -> None:
-            loss = way.forward(batch, number, part, watched(way.assembly, part))
-            part("backward", lambda: way.updater.backward(loss))
-            part("optimiser", lambda: way.updater.apply(loss, number))
+            loss = stepper.forward(batch, number, part, watched(stepper.assembly, part))
+            part("backward", lambda: stepper.updater.backward(loss))
+            part("optimiser", lambda: stepper.updater.apply(loss, number))
 
-        with way.surroundings():
+        with stepper.surroundings():
             total = clock(device, step)
         for name, seconds in spent.items():
             found[name].append(seconds)
@@ -292,9 +279,9 @@ def _parts(way: Way, batches: list[Batch], device: torch.device, rounds: int) ->
     return {name: median(seconds) for name, seconds in found.items()}
 
 
-def _peak(way: Way, batch: Batch, device: torch.device) -> int | None:
+def _peak(stepper: Stepper, batch: Batch, device: torch.device) -> int | None:
     with peak_memory(device) as most:
-        way.step(batch, 0)
+        stepper.step(batch, 0)
         return most()
 
 

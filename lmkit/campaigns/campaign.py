@@ -32,11 +32,11 @@ from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json, write_json
 from lmkit.training.session import resume, start
 
-Report = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CampaignEntry:
     """One run of a campaign.
 
     Args:
@@ -54,7 +54,7 @@ class Benchmark:
 
     Args:
         name: What it is called, also in file names.
-        data: Settings of the data; none for the run's own, its held-out part.
+        data: Settings of the data; None for the run's own, its held-out part.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Benchmark:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CampaignResult:
     """A run of a campaign, read from its folder.
 
     Args:
@@ -81,18 +81,20 @@ class Result:
 class CampaignObserver:
     """Hears how a campaign goes; every method does nothing unless overridden."""
 
-    def began(self, entry: Entry, number: int, count: int, path: Path) -> None:
+    def began(self, entry: CampaignEntry, number: int, count: int, path: Path) -> None:
         """A run is next, the ``number``-th of ``count``; told of finished ones too."""
 
-    def training(self, entry: Entry) -> AbstractContextManager[Observer]:
+    def training(self, entry: CampaignEntry) -> AbstractContextManager[Observer]:
         """Return who hears of one run's training, for as long as it lasts."""
         return nullcontext(Observer())
 
-    def measuring(self, entry: Entry, benchmark: Benchmark) -> AbstractContextManager[Report]:
+    def measuring(
+        self, entry: CampaignEntry, benchmark: Benchmark
+    ) -> AbstractContextManager[ProgressCallback]:
         """Return what is told how many images of how many are measured."""
         return nullcontext(lambda done, total: None)
 
-    def finished(self, entry: Entry) -> None:
+    def finished(self, entry: CampaignEntry) -> None:
         """A run is trained and measured, now or before."""
 
 
@@ -109,7 +111,7 @@ class Campaign:
     def __init__(
         self,
         out: Path,
-        entries: Sequence[Entry],
+        entries: Sequence[CampaignEntry],
         benchmarks: Sequence[Benchmark],
         registry: Registry,
     ) -> None:
@@ -138,7 +140,7 @@ class Campaign:
                     code=ExitCode.RUN,
                 )
             elif _data_of(entry.settings) in opened:
-                # Large data takes a while to open, and all entries of a table share it.
+                # Large data takes a while to open, and most campaigns have one for all entries.
                 assemble(entry.settings, self.registry)
             else:
                 make_ready(entry.settings, self.registry)
@@ -169,8 +171,8 @@ class Campaign:
                 observer.finished(entry)
         return stop
 
-    def read(self, name: str) -> Result | None:
-        """Return what is known of a run; none if it is not trained and measured to the end."""
+    def read(self, name: str) -> CampaignResult | None:
+        """Return what is known of a run; None if it is not trained and measured to the end."""
         folder = RunFolder(self.out / name)
         if not folder.settings.is_file():
             return None
@@ -184,9 +186,9 @@ class Campaign:
                 return None
             reports[benchmark.name] = report
         train = read_json(folder.split)["train"]
-        return Result(name, run.stored, len(train), reports)
+        return CampaignResult(name, run.stored, len(train), reports)
 
-    def _train(self, entry: Entry, observer: CampaignObserver, stop: Stop) -> bool:
+    def _train(self, entry: CampaignEntry, observer: CampaignObserver, stop: Stop) -> bool:
         """Train a run to its end, and return whether it got there; a signal may come before."""
         folder = RunFolder(self.out / entry.name)
         exists = folder.settings.is_file()
@@ -207,7 +209,7 @@ class Campaign:
             stop.signal = outcome.stop.signal
         return outcome.step >= entry.settings.run.steps
 
-    def _measure(self, entry: Entry, observer: CampaignObserver, stop: Stop) -> None:
+    def _measure(self, entry: CampaignEntry, observer: CampaignObserver, stop: Stop) -> None:
         folder = RunFolder(self.out / entry.name)
         run = Run(folder, self.registry, device=entry.settings.run.device)
         for benchmark in self.benchmarks:
@@ -218,7 +220,7 @@ class Campaign:
             ready = _open(run, benchmark)
             with observer.measuring(entry, benchmark) as told:
 
-                def progress(done: int, total: int, told: Report = told) -> None:
+                def progress(done: int, total: int, told: ProgressCallback = told) -> None:
                     told(done, total)
                     if stop:
                         raise _InterruptedError
@@ -259,7 +261,7 @@ class _PassOn(Observer):
             signal.raise_signal(self._stop.signal)
 
 
-def _refuse_other_settings(run: Run, entry: Entry) -> None:
+def _refuse_other_settings(run: Run, entry: CampaignEntry) -> None:
     refuse_changes(
         run.full_settings,
         entry.settings,

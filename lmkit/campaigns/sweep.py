@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from lmkit.campaigns.campaign import Entry
+from lmkit.campaigns.campaign import CampaignEntry
 from lmkit.errors import LmkitError
 from lmkit.registry.lookup import Registry
 from lmkit.registry.values import Text
@@ -91,7 +91,7 @@ def entries(
     *,
     seeds: int,
     registry: Registry,
-) -> list[Entry]:
+) -> list[CampaignEntry]:
     """Return the run of every combination, seed by seed.
 
     Args:
@@ -120,7 +120,7 @@ def entries(
                 again = Layer("--seeds", {"run": {"seed": seed}})
                 settings = _settle(word, [*base, *layers, *above, again], registry)
                 word = f"{word}-seed-{seed}"
-            found.append(Entry(word, settings))
+            found.append(CampaignEntry(word, settings))
     _refuse_equal(found)
     return found
 
@@ -139,7 +139,7 @@ def _settle(word: str, layers: Sequence[Layer], registry: Registry) -> Settings:
         raise
 
 
-def _refuse_equal(found: Sequence[Entry]) -> None:
+def _refuse_equal(found: Sequence[CampaignEntry]) -> None:
     """Refuse combinations that come to the same, such as a name and the option it stands for."""
     seen: dict[str, str] = {}
     for entry in found:

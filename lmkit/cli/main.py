@@ -16,6 +16,7 @@ import click
 from lmkit import __version__
 from lmkit.cli import plugin_commands
 from lmkit.cli.commands import COMMANDS, TOGETHER
+from lmkit.cli.options import refuse_company
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import place
 
@@ -51,6 +52,9 @@ class LazyGroup(click.Group):
                 name = ctx.invoked_subcommand
                 if not name or name in COMMANDS or not plugin_commands.is_unexpected(error):
                     raise
+                if plugin_commands.is_built_in(name):
+                    # As of lmkit's other commands: a bug, whose traceback is wanted.
+                    raise
                 raise plugin_commands.failure(name, error) from error
 
     def resolve_command(
@@ -61,7 +65,8 @@ class LazyGroup(click.Group):
         Raises:
             LmkitError: If it is for one process, and there are several.
         """
-        _refuse_company(args[0])
+        if args[0] in COMMANDS and args[0] not in TOGETHER:
+            refuse_company(args[0])
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -137,22 +142,6 @@ def main(arguments: list[str] | None = None) -> None:
         )
         sys.exit(ExitCode.STORAGE)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
-
-
-def _refuse_company(name: str) -> None:
-    """Refuse to do N times what one process does.
-
-    Raises:
-        LmkitError: If torchrun has started several processes for a command of one.
-    """
-    if name not in COMMANDS or name in TOGETHER or place().world == 1:
-        return
-    if not place().is_first:
-        sys.exit(ExitCode.USAGE)
-    raise LmkitError(
-        f"lmkit {name} is done by one process, and torchrun has started {place().world}.",
-        remedy=f"Start it without torchrun; {' and '.join(TOGETHER)} are for several.",
-    )
 
 
 def _is_first() -> bool:

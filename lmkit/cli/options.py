@@ -1,12 +1,15 @@
 """What several commands share: options that mean the same everywhere, and JSON on stdout."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lmkit.cli.commands import COMMANDS, TOGETHER
+from lmkit.errors import ExitCode, LmkitError
 from lmkit.runtime.launch import place
 
 if TYPE_CHECKING:
@@ -65,6 +68,25 @@ def count_of(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
+def refuse_company(name: str) -> None:
+    """Refuse to do N times what one process does.
+
+    Args:
+        name: The command's.
+
+    Raises:
+        LmkitError: If torchrun has started several processes for a command of one.
+    """
+    if place().world == 1:
+        return
+    if not place().is_first:
+        sys.exit(ExitCode.USAGE)
+    raise LmkitError(
+        f"lmkit {name} is done by one process, and torchrun has started {place().world}.",
+        remedy=f"Start it without torchrun; {' and '.join(TOGETHER)} are for several.",
+    )
+
+
 def registry() -> "Registry":
     """Return the installed components, after naming broken plugins on stderr."""
     from lmkit.registry.lookup import installed
@@ -88,7 +110,6 @@ def open_run(path: Path, device: str | None) -> "Run":
 
 def plugin_notes() -> Iterator[str]:
     """Yield a line for every plugin that could not be loaded, and for every name used twice."""
-    from lmkit.cli.commands import COMMANDS
     from lmkit.registry.lookup import installed
 
     for plugin in installed().problems():

@@ -22,7 +22,8 @@ def offered(own: Collection[str]) -> Iterator[tuple[str, str]]:
     found = installed().commands()
     names = [command.name for command, _ in found]
     for command, plugin in found:
-        alone = command.name not in own and names.count(command.name) == 1
+        # What lmkit ships keeps its name.
+        alone = command.name not in own and (plugin.built_in or names.count(command.name) == 1)
         package = "" if plugin.built_in else f"  [{plugin.package}]"
         word = command.name if alone else f"{plugin.name}/{command.name}"
         yield word, f"{command.summary}{package}"
@@ -61,6 +62,13 @@ def failure(name: str, error: BaseException) -> LmkitError:
         "LMKIT_TRACEBACK=1 shows where it failed.",
         code=ExitCode.PLUGIN,
     )
+
+
+def is_built_in(name: str) -> bool:
+    """Return whether a command is of a plugin that lmkit ships."""
+    from lmkit.registry.lookup import installed
+
+    return installed().command(name)[1].built_in
 
 
 def is_unexpected(error: Exception) -> bool:

@@ -5,15 +5,12 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from lmkit.interfaces.detector import Detector
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build
 from lmkit.runtime.device import blame
+from lmkit.runtime.operations import count_detection
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +78,8 @@ def measure_cost(run: Run) -> Cost:
         generator = Size.of(build("generator", full.generator, full, run.registry))
     speed, device = training_speed(run)
     with blame(f"detector '{settings.detector['name']}'"):
-        gflop = count_operations(run.detector, settings.run.image_size) / 1e9
+        gflop = count_detection(run.detector, settings.run.image_size) / 1e9
     return Cost(Size.of(run.detector), generator, gflop, speed, device)
-
-
-def count_operations(detector: Detector, image_size: int) -> int:
-    """Count the operations of a detector for one image, as PyTorch's counter does.
-
-    Convolutions, matrix products and attention count, and nothing else.
-
-    Args:
-        detector: In eval mode.
-        image_size: Side of the image, in pixels.
-    """
-    device = next(detector.parameters()).device
-    image = torch.zeros(1, 3, image_size, image_size, device=device)
-    # The counter does not know the CPU's fused attention; taken apart, it is matrix products.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        detector(image)
-    total: int = counter.get_total_flops()
-    return total
 
 
 def training_speed(run: Run) -> tuple[float | None, str | None]:

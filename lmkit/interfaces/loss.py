@@ -28,11 +28,3 @@ class Loss(nn.Module, ABC):
     @abstractmethod
     def forward(self, step: Step) -> Tensor:
         """Return the loss of one step, a float32 scalar."""
-
-    def plain(self, step: Step) -> Tensor:
-        """Return the same, computed the straightforward way: what ``lmkit bench`` measures against.
-
-        To be overridden where ``forward`` takes a shorter way to the same value and gradients.
-        """
-        loss: Tensor = self(step)
-        return loss

@@ -12,8 +12,6 @@ from lmkit.testing.inputs import BATCH, arguments, mapped, tensors
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
 
-SAME = 1e-3
-"""How far two ways to one number may differ in float32, as a share of it."""
 CLOSE = 0.1
 """How far half precision may move a loss, as a share of it."""
 
@@ -106,32 +104,6 @@ def needs_truth(subject: Subject) -> None:
     expect(not torch.equal(before, after), subject, "needs_truth = False", "True, and no use of it")
 
 
-@promise(
-    "plain",
-    "loss",
-    remedy="Return from plain what forward returns, however computed, or leave plain as it is.",
-)
-def plain(subject: Subject) -> None:
-    """Its method plain returns the same value with the same gradients."""
-    (step,) = arguments(subject)
-    values, slopes = zip(
-        *(_in_eval(subject, step, way) for way in ("forward", "plain")), strict=True
-    )
-    apart = abs(values[0] - values[1])
-    limit = SAME * max(abs(values[0]), 1e-6)
-    expect(apart <= limit, subject, f"{values[0]:.6g} from plain", f"{values[1]:.6g}")
-    expect(
-        slopes[0].keys() == slopes[1].keys(),
-        subject,
-        f"gradients for {', '.join(slopes[0])}",
-        f"such for {', '.join(slopes[1])}",
-    )
-    for name, slope in slopes[0].items():
-        apart = (slope - slopes[1][name]).norm().item()
-        limit = SAME * max(slope.norm().item(), 1e-6)
-        expect(apart <= limit, subject, f"the same gradient for {name}", f"one {apart:.2g} away")
-
-
 @promise("bf16", "loss", remedy="Compute differences and sums in float32: call float() on tensors.")
 def bf16(subject: Subject) -> None:
     """Under bfloat16 autocast it is nearly the same, and float32."""
@@ -154,17 +126,6 @@ def _slopes(subject: Subject, step: Step) -> dict[str, Tensor]:
     """Return the gradients of what was redrawn and of landmarks, where there are any."""
     step = mapped(step, lambda tensor: tensor.clone().requires_grad_())
     value = subject.build().train()(step)
-    return _collected(step, value)
-
-
-def _in_eval(subject: Subject, step: Step, way: str) -> tuple[float, dict[str, Tensor]]:
-    """Return the loss and its gradients; in eval mode, where nothing is kept from call to call."""
-    step = mapped(step, lambda tensor: tensor.clone().requires_grad_())
-    value = getattr(subject.build().eval(), way)(step)
-    return value.item(), _collected(step, value)
-
-
-def _collected(step: Step, value: Tensor) -> dict[str, Tensor]:
     if value.requires_grad:
         value.backward()
     return {

@@ -6,7 +6,7 @@ from lmkit.geometry.collapse import looks_collapsed
 
 WARM_UP = 500
 """Steps that are left alone. Score maps that are still flat put landmarks together at the centre.
-The recipe ``quickstart`` moves them apart within some tens of steps; with the paper's beta of 10 a
+The recipe ``quickstart`` moves them apart within some tens of steps; with a beta of 10 a
 few hundred steps are spent in saturation first."""
 
 IN_A_ROW = 5

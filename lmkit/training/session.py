@@ -29,6 +29,7 @@ from lmkit.runtime.observer import Observer, Observers
 from lmkit.runtime.signals import Stop
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
+from lmkit.settings.recipes import FULL_RECIPE, QUICK_RECIPE
 from lmkit.settings.settings import Settings, settle
 from lmkit.storage import read_json, write_json
 from lmkit.training import loop
@@ -190,8 +191,13 @@ def train(
     return start(settle([*layers, layer]), Path(out or default_out()), observers)[0]
 
 
-def default_recipe(full: str = "paper", quick: str = "quickstart") -> str:
-    """Return the recipe for whoever names none: the full one with a GPU, else the quick one."""
+def default_recipe(full: str = FULL_RECIPE, quick: str = QUICK_RECIPE) -> str:
+    """Return the recipe for whoever names none.
+
+    Args:
+        full: The one with a GPU.
+        quick: The one without.
+    """
     return quick if choose_device("auto").type == "cpu" else full
 
 

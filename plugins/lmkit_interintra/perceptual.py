@@ -87,8 +87,6 @@ class Perceptual(Loss):
             )
         self.vgg = freeze(Features(vgg, self.places))
         self.network = network
-        # In a list, so that it is no part of this module: it is never saved.
-        self._trainable: list[nn.Module] = []
         self.normalise = normalise
         for name, values in (("mean", _IMAGENET_MEAN), ("std", _IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
@@ -108,20 +106,17 @@ class Perceptual(Loss):
             balanced if so wanted; their sum.
         """
         with torch.no_grad():
-            wanted = self._features(self.vgg, step.targets)
-        return self._compare(self._features(self.vgg, step.ends), wanted, len(step.routes))
+            wanted = self.features(self.vgg, step.targets)
+        return self.compare(self.features(self.vgg, step.ends), wanted, len(step.routes))
 
-    def plain(self, step: Step) -> Tensor:
-        """Compare as released code does: the whole network, in a graph with its own gradients.
+    def compare(self, found: list[Tensor], wanted: list[Tensor], routes: int) -> Tensor:
+        """Return the loss of features, balanced if so wanted.
 
-        See [Loss.plain][lmkit.api.Loss.plain].
+        Args:
+            found: Of the ends of routes, one (R B, C, H, W) a layer.
+            wanted: The same of the real images.
+            routes: How many there are, R.
         """
-        vgg = self._whole(step.ends.device)
-        wanted = [found.detach() for found in self._features(vgg, step.targets)]
-        return self._compare(self._features(vgg, step.ends), wanted, len(step.routes))
-
-    def _compare(self, found: list[Tensor], wanted: list[Tensor], routes: int) -> Tensor:
-        """Return the loss of features."""
         pairs = zip(found, wanted, strict=True)
         # Squares of large features overflow half precision, which autocast may have chosen.
         losses = torch.stack(
@@ -143,19 +138,13 @@ class Perceptual(Loss):
         self.running_means.copy_(means)
         return means
 
-    def _whole(self, device: torch.device) -> nn.Module:
-        """Return the network to its last layer, with trainable weights.
+    def features(self, vgg: nn.Module, images: Tensor) -> list[Tensor]:
+        """Return what a network sees in images, layer by layer.
 
-        Those beyond the last layer in use are random, since nothing reads what comes out there.
+        Args:
+            vgg: The network.
+            images: (N, 3, H, W), RGB in [0, 1].
         """
-        if not self._trainable:
-            whole = untrained(self.network, max(relu_places(self.network).values()))
-            vgg = Features(whole, self.places)
-            vgg.load_state_dict(dict(self.vgg.named_buffers()), strict=False)
-            self._trainable.append(vgg.to(device))
-        return self._trainable[0]
-
-    def _features(self, vgg: nn.Module, images: Tensor) -> list[Tensor]:
         x = (images - self.mean) / self.std if self.normalise else images
         found = [images] if -1 in self.places else []
         found += vgg(x)

@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from lmkit.bench.stopwatch import Times, clock, in_turn, matrix_rate, peak_memory, ratio
+from lmkit.bench.stopwatch import Times, clock, in_turn, matrix_rate, peak_memory
 
 CPU = torch.device("cpu")
 
@@ -31,10 +31,6 @@ def test_works_take_turns_after_a_warm_up():
     assert order == ["a", "b"] * 4
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
     assert heard == [(done, 8) for done in range(1, 9)]
-
-
-def test_the_ratio_is_the_median_over_rounds():
-    assert ratio([2.0, 30.0, 3.0], [1.0, 2.0, 1.0]) == 3.0
 
 
 def test_the_rate_of_a_matrix_product_is_that_of_its_operations():

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lmkit.campaigns.campaign import Benchmark, Campaign, CampaignObserver, Entry
+from lmkit.campaigns.campaign import Benchmark, Campaign, CampaignEntry, CampaignObserver
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.runtime.observer import Observer
 from lmkit.settings.layers import Layer
@@ -62,7 +62,7 @@ class Told(CampaignObserver):
 def campaign(tiny, registry, tmp_path):
     def make(*benchmarks, names=("a", "b"), sets=()):
         entries = [
-            Entry(name, tiny(f"run.seed={number}", "run.checkpoint_every=1", *sets))
+            CampaignEntry(name, tiny(f"run.seed={number}", "run.checkpoint_every=1", *sets))
             for number, name in enumerate(names)
         ]
         return Campaign(tmp_path, entries, benchmarks or (OWN,), registry)

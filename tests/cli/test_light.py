@@ -50,6 +50,7 @@ LIGHT = [
     ("train", "--help"),
     ("data", "check", "--help"),
     ("new-plugin", "--help"),
+    ("reproduce", "--help"),
     ("check-plugin", "--help"),
     ("list",),
     ("list", "detector", "*glass*", "--json"),

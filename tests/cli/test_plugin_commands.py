@@ -50,7 +50,9 @@ def test_it_stands_in_the_help_without_being_imported(greeting, lmkit):
     greeting(module="raise RuntimeError('imported')")
     code, stdout, stderr = lmkit("--help")
     assert (code, stderr) == (0, "")
-    assert "Commands of plugins:\n  greet  says hello  [polite-package]" in stdout
+    _, _, section = stdout.partition("Commands of plugins:\n")
+    assert "  greet      says hello  [polite-package]\n" in section
+    assert "\n  reproduce  Train and measure " in section
     assert "greetings" not in sys.modules
 
 
@@ -147,6 +149,28 @@ def test_a_builtin_command_keeps_its_name_and_the_clash_is_told(greeting, lmkit)
     assert lmkit("polite_package/plugins", "Ada")[1] == "Hello Ada.\n"
 
 
+def test_a_command_that_lmkit_ships_keeps_its_name(greeting, lmkit):
+    greeting(name="reproduce")
+    section = lmkit("--help")[1].partition("Commands of plugins:\n")[2].partition("\n\n")[0]
+    assert {line.split()[0] for line in section.splitlines() if line[2] != " "} == {
+        "reproduce",
+        "polite_package/reproduce",
+    }
+    assert lmkit("polite_package/reproduce", "Ada")[1] == "Hello Ada.\n"
+    assert "Usage: lmkit reproduce [OPTIONS] {table1|" in lmkit("reproduce", "--help")[1]
+
+
+def test_a_bug_in_a_command_that_lmkit_ships_keeps_its_traceback(lmkit, monkeypatch):
+    from lmkit_interintra.tables.command import command
+
+    def broken(**_):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(command, "callback", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        lmkit("reproduce", "table1")
+
+
 def test_two_plugins_with_one_command_are_told_apart(greeting, lmkit):
     greeting("blue")
     greeting("red")
@@ -154,5 +178,6 @@ def test_two_plugins_with_one_command_are_told_apart(greeting, lmkit):
     assert code == 4
     assert "There is more than one command 'greet': one of plugin blue (package blue)" in stderr
     assert "Say which: blue/greet or red/greet." in stderr
-    assert "  blue/greet  says hello  [blue]\n  red/greet   says hello  [red]" in lmkit("--help")[1]
+    listed = [" ".join(line.split()) for line in lmkit("--help")[1].splitlines()]
+    assert {"blue/greet says hello [blue]", "red/greet says hello [red]"} <= {*listed}
     assert lmkit("red/greet", "Ada")[1] == "Hello Ada.\n"

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
-from lmkit.comparison.cost import Size, count_operations, measure_cost, training_speed
+from lmkit.comparison.cost import Size, measure_cost, training_speed
 from lmkit.run.run import open_run
 from lmkit.runtime.device import describe_device
 
@@ -20,24 +19,6 @@ def test_frozen_weights_count_in_all_and_statistics_nowhere():
     network[0].requires_grad_(False)
     network[2].register_buffer("filters", torch.zeros(5))
     assert Size.of(network) == Size(2 * 8 + 16, whole + 5)
-
-
-def test_a_convolution_is_two_operations_for_each_weight_and_place():
-    network = nn.Conv2d(3, 8, 3, padding=1)
-    assert count_operations(network, 16) == 2 * 3 * 8 * 9 * 16 * 16
-
-
-def test_attention_counts_as_the_matrix_products_it_is():
-    class Attention(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(()))
-
-        def forward(self, x):
-            x = self.weight * x.flatten(2).transpose(1, 2)
-            return functional.scaled_dot_product_attention(x, x, x)
-
-    assert count_operations(Attention(), 4) == 2 * (2 * 16 * 16 * 3)
 
 
 @pytest.fixture

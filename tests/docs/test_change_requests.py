@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("lmkit", "plugins")
-"""What is copied: all that a run of lmkit imports."""
+"""What is copied, beside the pyproject.toml that names the plugins: all that a run imports."""
 
 SMALL = [
     *("--recipe", "quickstart", "--device", "cpu", "--image-size", "32", "--batch-size", "4"),
@@ -92,6 +92,7 @@ def tree(tmp_path: Path) -> Tree:
     root = tmp_path / "tree"
     for part in PARTS:
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", root)
     return Tree(root)
 
 

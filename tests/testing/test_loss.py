@@ -81,21 +81,6 @@ class SaysTooLittle(Good):
     needs_routes: ClassVar[bool] = False
 
 
-class Apart(Good):
-    """Has a plain way to another value."""
-
-    def plain(self, step):
-        return 2 * self(step)
-
-
-class Astray(Good):
-    """Has a plain way to the same value, with other gradients."""
-
-    def plain(self, step):
-        loss = self(step)
-        return loss.detach() + 2 * (loss - loss.detach())
-
-
 class SaysItFollows(Good):
     """Asks for the warps and does not read them."""
 
@@ -173,8 +158,6 @@ BAD = [
     ("gradients arrive", Steep, "landmarks.original.points"),
     ("needs routes", SaysTooMuch, "needs_routes = False"),
     ("needs routes", SaysTooLittle, "needs_routes = True"),
-    ("plain", Apart, "from plain"),
-    ("plain", Astray, "the same gradient for"),
     ("needs warps", SaysItFollows, "needs_warps = False"),
     ("needs warps", Follows, "ValueError"),
     ("needs truth", SaysItKnows, "needs_truth = False"),

@@ -72,7 +72,7 @@ BAD = [
     ("loads", {"name": "Not A Name"}, "ValueError"),
     ("light", {"above": "import numpy"}, "got numpy"),
     ("names", {"name": "mse"}, "loss 'mse', which plugin lmkit_interintra (package lmkit) brings"),
-    ("names", {"recipe": "paper"}, "recipe 'paper', which plugin lmkit.settings.recipes"),
+    ("names", {"recipe": "paper"}, "recipe 'paper', which plugin lmkit_interintra"),
     ("recipes", {"toml": 'based_on = "quickstart"\n[detector]\ndept = 3\n'}, "'dept'"),
     ("recipes", {"toml": 'based_on = "quickstart"\n[data]\nname = "face"\n'}, "dataset 'face'"),
     ("recipes", {"toml": "this is no TOML"}, "probing is not TOML"),

@@ -1,4 +1,4 @@
-"""``lmkit bench``: how fast a step or a detection is, beside the same written plainly."""
+"""``lmkit bench``: what a training step or a detection costs here."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,11 @@ from lmkit.cli.options import (
 
 if TYPE_CHECKING:
     from lmkit.bench.inference import InferenceBench
-    from lmkit.bench.training import TrainingBench, WayReport
+    from lmkit.bench.stopwatch import Times
+    from lmkit.bench.training import TrainingBench
 
 
-@click.command("bench", short_help="Measure speed beside a plain way of doing the same.")
+@click.command("bench", short_help="Measure the speed and cost of a training step or a detection.")
 @click.option("--recipe", metavar="NAME", help="Named settings: lmkit list recipe.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE.toml",
               help="Settings on top of the recipe.")  # fmt: skip
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
     "--predict", is_flag=True, help="Measure the detector alone, as lmkit predict uses it."
 )
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, metavar="N",
-              help="How often each way is timed.")  # fmt: skip
+              help="How many steps or batches are timed.")  # fmt: skip
 @click.option("--warm-up", type=click.IntRange(0), default=1, show_default=True, metavar="N",
-              help="How often each runs before.")  # fmt: skip
+              help="How many are taken before.")  # fmt: skip
 @json_option
 def command(
     recipe: str | None,
@@ -55,11 +56,10 @@ def command(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Measure the training step beside the same step written the straightforward way.
+    """Measure the training step of any combination: images a second, operations, memory, parts.
 
-    Both ways take their steps in turn, in one process and on the same images. Weights do not
-    matter for speed; where a loss would have to download some, say
-    --set loss.perceptual.weights=random.
+    The step is the one that lmkit train takes. Weights do not matter for speed; where a loss would
+    have to download some, say --set loss.perceptual.weights=random.
     """
     known = registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
@@ -94,49 +94,38 @@ def command(
 def _print_training(bench: "TrainingBench") -> None:
     from lmkit.cli.terminal import print_table
 
-    ways = (bench.plain, bench.fast)
+    step = bench.step
+    memory = "-" if step.peak_memory is None else f"{step.peak_memory / 2**20:.0f}"
     rows = [
-        ("seconds a step", *(_spread(way) for way in ways)),
-        ("images/s", *(f"{way.images_per_second:.1f}" for way in ways)),
-        ("GFLOP an image", *(f"{way.gflop_per_image:.4g}" for way in ways)),
-        ("TFLOP/s", *(f"{way.tflops:.3g}" for way in ways)),
-        ("share of a matrix product's", *(f"{way.share_of_matrix_rate:.0%}" for way in ways)),
-        ("peak memory, MiB", *(_mebibytes(way.peak_memory) for way in ways)),
+        ("seconds a step", _spread(step.seconds)),
+        ("images/s", f"{step.images_per_second:.1f}"),
+        ("GFLOP an image", f"{step.gflop_per_image:.4g}"),
+        ("TFLOP/s", f"{step.tflops:.3g}"),
+        ("share of a matrix product's", f"{step.share_of_matrix_rate:.0%}"),
+        ("peak memory, MiB", memory),
+        *((f"{name}, ms", f"{1000 * seconds:.1f}") for name, seconds in step.parts.items()),
     ]
-    rows += [
-        (f"{name}, ms", *(f"{1000 * way.parts[name]:.1f}" for way in ways))
-        for name in ways[0].parts
-    ]
-    title = f"{bench.device}, {bench.precision}; fast is {bench.ratio:.2f} times plain"
-    print_table(("training step", "plain", "fast"), rows, title)
+    print_table(("training step", "here"), rows, f"{bench.device}, {bench.precision}")
     click.echo(
         f"Loading a batch: {1000 * bench.loading_seconds:.1f} ms. "
         f"A matrix product: {bench.matrix_tflops:.3g} TFLOP/s."
-    )
-    click.echo(
-        f"With normalisations in eval mode, the losses differ by {bench.agreement.loss:.1e} and "
-        f"the gradients by {bench.agreement.gradient:.1e}, relative to the plain way."
     )
 
 
 def _print_inference(bench: "InferenceBench") -> None:
     from lmkit.cli.terminal import print_table
 
+    found = bench.detection
     rows = [
-        ("seconds a batch", *(f"{way.seconds.median:.4g}" for way in (bench.plain, bench.fast))),
-        ("images/s", *(f"{way.images_per_second:.1f}" for way in (bench.plain, bench.fast))),
-        ("GFLOP an image", *(f"{bench.gflop_per_image:.4g}" for _ in range(2))),
-        ("TFLOP/s", *(f"{way.tflops:.3g}" for way in (bench.plain, bench.fast))),
+        ("seconds a batch", _spread(found.seconds)),
+        ("images/s", f"{found.images_per_second:.1f}"),
+        ("GFLOP an image", f"{found.gflop_per_image:.4g}"),
+        ("TFLOP/s", f"{found.tflops:.3g}"),
+        ("share of a matrix product's", f"{found.share_of_matrix_rate:.0%}"),
     ]
-    click.echo(f"{bench.device}, {bench.precision}: fast is {bench.ratio:.2f} times plain.")
-    print_table(("detection", "plain", "fast"), rows)
-    click.echo(f"Points differ by {bench.distance:.2g} pixels at most.")
+    print_table(("detection", "here"), rows, f"{bench.device}, {bench.precision}")
+    click.echo(f"A matrix product: {bench.matrix_tflops:.3g} TFLOP/s.")
 
 
-def _spread(way: "WayReport") -> str:
-    seconds = way.seconds
+def _spread(seconds: "Times") -> str:
     return f"{seconds.median:.4g} ({seconds.low:.4g} to {seconds.high:.4g})"
-
-
-def _mebibytes(count: int | None) -> str:
-    return "-" if count is None else f"{count / 2**20:.0f}"

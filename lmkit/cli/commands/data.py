@@ -64,6 +64,7 @@ def check(
     from lmkit.preparation.check.check import check as look_over
     from lmkit.preparation.check.sheets import write
     from lmkit.settings.layers import Layer, parse_data, read_recipe
+    from lmkit.settings.recipes import FULL_RECIPE
     from lmkit.settings.settings import settle
     from lmkit.storage import made
 
@@ -75,7 +76,7 @@ def check(
                 remedy=f"Set options of {', '.join(SECTIONS)} here.",
             )
     data = Layer("SPEC", {"data": parse_data(spec, known)})
-    settings = settle([*read_recipe("paper", known), data, layer], known)
+    settings = settle([*read_recipe(FULL_RECIPE, known), data, layer], known)
     # Before images are read: who cannot write should not wait for that.
     with made(out):
         with CountingProgress("reading") as progress:

@@ -121,7 +121,7 @@ def _disk() -> str:
     if free < ENOUGH_DISK:
         raise LmkitError(
             f"{free / 1024**3:.1f} GiB free in {Path.cwd()}.",
-            remedy="A run at the paper's size needs about 0.3 GiB; free some space.",
+            remedy="A run at full size needs about 0.3 GiB; free some space.",
         )
     return f"{free / 1024**3:.0f} GiB free in {Path.cwd()}"
 

@@ -65,7 +65,7 @@ def command(
     known = registry()
     from lmkit.campaigns.campaign import Campaign
     from lmkit.campaigns.sweep import component_axis, entries, loss_axis, option_axis
-    from lmkit.cli.campaign_progress import telling
+    from lmkit.cli.campaigns import carry_on, tell_stopped
     from lmkit.cli.commands.compare import print_comparison
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.comparison import compare, write_comparison
@@ -90,12 +90,9 @@ def command(
     campaign.check()
     names = ", ".join(each.name for each in runs)
     NOTES.print(f"{count_of(len(runs), 'run')}: {names}.", markup=False)
-    stop = campaign.run(telling(lambda: None))
+    stop = carry_on(campaign)
     if stop:
-        NOTES.print(
-            "Stopped and saved. The same command goes on; finished runs are not repeated.",
-            markup=False,
-        )
+        tell_stopped()
         sys.exit(stop.code)
     with CountingProgress("comparing") as progress:
         comparison = compare(

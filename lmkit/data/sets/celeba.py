@@ -77,11 +77,6 @@ def _masks(names: list[str], parts: Mapping[Part, set[str]]) -> dict[Part, NDArr
     return {**masks, "train": ~masks["test"]}
 
 
-def has_mafl(root: Path) -> bool:
-    """Return whether both of MAFL's lists are there, so that its images fit and test."""
-    return all(_find(root, f"MAFL/{part}.txt") is not None for part in ("training", "testing"))
-
-
 def _find(root: Path, name: str, is_there: Callable[[Path], bool] = Path.is_file) -> Path | None:
     places = (root / folder / name for folder in _FOLDERS)
     return next((place for place in places if is_there(place)), None)

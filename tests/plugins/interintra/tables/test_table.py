@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from lmkit.campaigns.campaign import Benchmark, Result
-from lmkit.data.crops import LEAK
-from lmkit.reproduction.deviations import ALWAYS, COMPARABLE, NOT_COMPARABLE
-from lmkit.reproduction.published import TABLES
-from lmkit.reproduction.rows import Request, choose_rows, entries
-from lmkit.reproduction.table import build, markdown, write
+from lmkit.campaigns.campaign import CampaignResult
 from lmkit.settings.layers import parse_data, read_assignments
+from lmkit.settings.settings import settle
+from lmkit_interintra.tables.deviations import ALWAYS, COMPARABLE, LEAK, NOT_COMPARABLE
+from lmkit_interintra.tables.published import TABLES
+from lmkit_interintra.tables.rows import Request, choose_rows, runs_of
+from lmkit_interintra.tables.table import build, markdown
 
 SCRATCH = (
     "The detector starts from random weights; the paper's starts from one trained on human pose "
@@ -69,24 +69,24 @@ def results(registry):
                 seeds=max(1, len(figures[row.name])),
                 assignments=read_assignments(sets),
             )
-            runs = zip(entries([row], request, registry), figures[row.name], strict=False)
+            runs = zip(runs_of([row], request).items(), figures[row.name], strict=False)
             found[row] = [
-                Result(
-                    entry.name,
-                    entry.settings.to_dict(),
+                CampaignResult(
+                    folder,
+                    settle(layers, registry).to_dict(),
                     train,
                     {name: report(name, nme, **other) for name, other in on.items()},
                 )
-                for entry, nme in runs
+                for (folder, layers), nme in runs
             ]
         return found
 
     return make
 
 
-def built(registry, table, found):
+def built(table, found):
     names = next(list(runs[0].reports) for runs in found.values() if runs)
-    return build(TABLES[table], found, [Benchmark(name) for name in names], registry)
+    return build(TABLES[table], found, names)
 
 
 def cells(text):
@@ -100,9 +100,9 @@ def number(figure):
     return f"{figure['nme']:.2f}" + ("" if figure["sd"] is None else f" ± {figure['sd']:.2f}")
 
 
-def test_a_faithful_run_deviates_in_nothing_but_what_is_always_so(registry, results):
+def test_a_faithful_run_deviates_in_nothing_but_what_is_always_so(results):
     found = results("table1", {"baseline": [3.5], "all": [3.0]}, MAFL={}, AFLW={})
-    content = built(registry, "table1", found)
+    content = built("table1", found)
     assert content["comparable"] is True
     assert content["note"] == COMPARABLE
     assert content["deviations"] == [
@@ -110,7 +110,7 @@ def test_a_faithful_run_deviates_in_nothing_but_what_is_always_so(registry, resu
     ]
 
 
-def test_every_deviation_of_a_scaled_down_run_is_listed(registry, results):
+def test_every_deviation_of_a_scaled_down_run_is_listed(results):
     sets = ["data.count=2400", "run.steps=200", "loading.fit=pad", "loading.workers=2"]
     sets += ["detector.init=projection", "detector.core=/weights", "run.precision=float32"]
     # Nothing of the method: how fast it goes, and what belongs to a crop, which is told itself.
@@ -130,7 +130,7 @@ def test_every_deviation_of_a_scaled_down_run_is_listed(registry, results):
             "notes": ["Half of it is missing."],
         },
     )
-    content = built(registry, "table1", found)
+    content = built("table1", found)
     assert content["comparable"] is False
     assert content["note"] == NOT_COMPARABLE
     assert content["deviations"] == [
@@ -154,54 +154,52 @@ def test_every_deviation_of_a_scaled_down_run_is_listed(registry, results):
     ]
 
 
-def test_no_setting_that_matters_stays_unsaid(registry, results):
+def test_no_setting_that_matters_stays_unsaid(results):
     sets = ["deformation.name=tps", "loss.mse.weight=2", "optimizer.betas=0.9,0.999"]
     found = results("table3", {"mse-only": [7.0], "all": [3.0]}, sets=sets, MAFL={}, AFLW={})
-    said = built(registry, "table3", found)["deviations"]
+    said = built("table3", found)["deviations"]
     assert "`optimizer.betas`: 0.9,0.999 instead of 0.0,0.9." in said
     assert "`loss.mse.weight`: 2.0 instead of 1.0." in said
     (deformation,) = (text for text in said if text.startswith("`deformation`: tps ("))
     assert deformation.endswith(") instead of similarity.")
 
 
-def test_losses_left_out_and_added_are_said(registry, results):
+def test_losses_left_out_and_added_are_said(results):
     found = results(
         "table1", {"all": [9.0]}, recipe="quickstart", sets=["loss.extra.name=mse"], MAFL={}
     )
-    said = built(registry, "table1", found)["deviations"]
+    said = built("table1", found)["deviations"]
     assert "`loss.perceptual`: left out." in said
     assert "`loss.extra`: added (weight=1.0)." in said
     assert "Nothing was measured on AFLW." in said
 
 
-def test_a_core_that_is_a_run_tells_what_it_was_trained_on(registry, results, tmp_path):
+def test_a_core_that_is_a_run_tells_what_it_was_trained_on(results, tmp_path):
     record = {"settings": {"data": {"name": "mpii", "path": "/mpii"}, "run": {"landmarks": 16}}}
     (tmp_path / "run.json").write_text(json.dumps(record))
     sets = ["detector.init=projection", f"detector.core={tmp_path}"]
     found = results("table1", {"all": [3.0]}, sets=sets, MAFL={}, AFLW={})
     start = f"starts from {tmp_path} by projection, which was trained on mpii:/mpii to detect 16"
-    assert any(start in text for text in built(registry, "table1", found)["deviations"])
+    assert any(start in text for text in built("table1", found)["deviations"])
 
 
 @pytest.mark.parametrize("other", [{"train": 5_000}, {"sets": ["run.image_size=64"]}])
-def test_less_than_the_paper_is_not_comparable(registry, results, other):
+def test_less_than_the_paper_is_not_comparable(results, other):
     found = results("table1", {"all": [9.0]}, **other, MAFL={}, AFLW={})
-    assert built(registry, "table1", found)["comparable"] is False
+    assert built("table1", found)["comparable"] is False
 
 
-def test_fewer_images_of_the_layout_are_said(registry, results):
+def test_fewer_images_of_the_layout_are_said(results):
     found = results("table1", {"all": [9.0]}, train=4_151, MAFL={}, AFLW={})
-    said = built(registry, "table1", found)["deviations"]
+    said = built("table1", found)["deviations"]
     assert "Trained on 4,151 images in the layout of CelebA, which has over 200,000." in said
 
 
-def test_markdown_and_json_have_the_same_numbers(registry, results, tmp_path):
+def test_markdown_and_json_have_the_same_numbers(results):
     figures = {"baseline": [3.5], "cycle": [], "all": [3.0, 3.25]}
     found = results("table1", figures, MAFL={}, AFLW={})
-    files = write(built(registry, "table1", found), tmp_path)
-    assert [file.name for file in files] == ["table1.md", "table1.json"]
-    text = (tmp_path / "table1.md").read_text(encoding="utf-8")
-    content = json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))
+    content = json.loads(json.dumps(built("table1", found)))
+    text = markdown(content)
     head, _, *rows, last = cells(text)
     assert head[3:] == ["MAFL, published", "AFLW, published", "MAFL, lmkit", "AFLW, lmkit"]
     assert len(rows) == len(content["rows"]) == 3
@@ -226,8 +224,8 @@ def test_markdown_and_json_have_the_same_numbers(registry, results, tmp_path):
     assert content["note"] in text
 
 
-def test_the_table_of_few_labelled_images(registry, results):
-    content = built(registry, "table2", results("table2", {"all": [3.0]}, MAFL={}))
+def test_the_table_of_few_labelled_images(results):
+    content = built("table2", results("table2", {"all": [3.0]}, MAFL={}))
     text = markdown(content)
     rows = {shown[0]: shown[1:] for shown in cells(text)[2:]}
     assert rows["1"] == ["9.03", "13.00 ± 0.50"]
@@ -241,17 +239,17 @@ def test_the_table_of_few_labelled_images(registry, results):
         assert shown == [f"{line['published']:.2f}", number(line["measured"]["MAFL"])]
 
 
-def test_several_seeds_of_few_labelled_images(registry, results):
-    content = built(registry, "table2", results("table2", {"all": [3.0, 5.0]}, MAFL={}))
+def test_several_seeds_of_few_labelled_images(results):
+    content = built("table2", results("table2", {"all": [3.0, 5.0]}, MAFL={}))
     first = content["labelled"][0]["measured"]["MAFL"]
     assert first["nme"] == 14.0
     assert first["sd"] == pytest.approx(2**0.5)
     assert "over seeds" in markdown(content)
 
 
-def test_a_table_without_any_result_says_so(registry):
+def test_a_table_without_any_result_says_so():
     rows = choose_rows(TABLES["table1"], ["all"])
-    content = build(TABLES["table1"], {rows[0]: []}, [Benchmark("MAFL")], registry)
+    content = build(TABLES["table1"], {rows[0]: []}, ["MAFL"])
     text = markdown(content)
     assert "Nothing is measured yet." in text
     assert "Not done yet: all." in text

@@ -4,20 +4,21 @@ Every setting is compared with the recipe of the paper, so that nothing is left 
 thought of it. What no setting holds, such as how the authors normalised, has a sentence here.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmkit.campaigns.campaign import Result
-from lmkit.data.crops import LEAK
-from lmkit.registry.lookup import Registry
-from lmkit.registry.values import as_typed
-from lmkit.reproduction.published import SPLITS, TRAINING_IMAGES, Row
-from lmkit.reproduction.rows import overlay
-from lmkit.settings.changes import is_of_the_method
-from lmkit.settings.layers import CORE_SECTIONS, merge, read_recipe
-from lmkit.settings.settings import Settings, resolve
-from lmkit.storage import read_json
+from lmkit.api import (
+    CampaignResult,
+    Layer,
+    as_typed,
+    complete_settings,
+    is_of_the_method,
+    recipe_layers,
+)
+from lmkit_interintra.tables.published import SPLITS, TRAINING_IMAGES, Row
+from lmkit_interintra.tables.rows import overlay
 
 TOLD_APART = (
     "run.seed",
@@ -30,6 +31,15 @@ TOLD_APART = (
     "detector.core",
 )
 """Settings that have sentences of their own, as the data has."""
+
+OF_NO_COMPONENT = ("run", "optimizer", "loading")
+"""The sections that are compared key by key whatever they name."""
+
+LEAK = (
+    "it is made from annotated points and so leaks the answer: compare with the mean shape's "
+    "error, and never with figures of another crop"
+)
+"""What is to be said of a crop from annotation, after its name."""
 
 NOT_COMPARABLE = (
     "The published figures are not comparable with ours: these runs are scaled down, or trained or "
@@ -51,18 +61,17 @@ ALWAYS = (
 
 
 def deviations(
-    results: Mapping[Row, Sequence[Result]], missing: Sequence[str], registry: Registry
+    results: Mapping[Row, Sequence[CampaignResult]], missing: Sequence[str]
 ) -> list[str]:
     """Return every deviation, a sentence each; those that not all rows share name their rows.
 
     Args:
         results: The measured runs of each row, one a seed.
         missing: Data that the paper measured on and these runs were not.
-        registry: Where components are looked up.
     """
     said: dict[str, list[str]] = {}
     for row, runs in results.items():
-        of_runs = (sentence for result in runs for sentence in _of_run(result, row, registry))
+        of_runs = (sentence for result in runs for sentence in _of_run(result, row))
         for sentence in [*of_runs, _seeds(runs)]:
             rows = said.setdefault(sentence, [])
             if row.name not in rows:
@@ -74,41 +83,48 @@ def deviations(
     return [*sentences, *(f"Nothing was measured on {name}." for name in missing), *ALWAYS]
 
 
-def is_comparable(results: Mapping[Row, Sequence[Result]], registry: Registry) -> bool:
+def is_comparable(results: Mapping[Row, Sequence[CampaignResult]]) -> bool:
     """Return whether runs are as large as the paper's, and on its data.
 
     Args:
         results: The measured runs of each row.
-        registry: Where components are looked up.
     """
-    return all(_is_full(result, row, registry) for row, runs in results.items() for result in runs)
+    return all(_is_full(result, row) for row, runs in results.items() for result in runs)
 
 
-def _is_full(result: Result, row: Row, registry: Registry) -> bool:
-    paper = _paper(row, registry)
-    ours = resolve(result.settings, registry)
+def _is_full(result: CampaignResult, row: Row) -> bool:
+    paper, ours = _paper(row), _settings_of(result)
     return (
         not [*_data(result)]
         and all(
             name in SPLITS and report["images"]["test"] == SPLITS[name][1]
             for name, report in result.reports.items()
         )
-        and ours.run.steps * ours.run.batch_size >= paper.run.steps * paper.run.batch_size
-        and ours.run.image_size >= paper.run.image_size
-        and paper.loss.keys() <= ours.loss.keys()
+        and _images_seen(ours) >= _images_seen(paper)
+        and ours["run"]["image_size"] >= paper["run"]["image_size"]
+        and paper["loss"].keys() <= ours["loss"].keys()
     )
 
 
-def _paper(row: Row, registry: Registry) -> Settings:
+def _images_seen(settings: Mapping[str, Any]) -> int:
+    steps, batch_size = settings["run"]["steps"], settings["run"]["batch_size"]
+    return int(steps) * int(batch_size)
+
+
+def _paper(row: Row) -> dict[str, Any]:
     """Return a row's settings as the paper has them, but for its pretrained detector."""
-    layers = [*read_recipe("paper", registry), overlay(row, registry)]
-    return resolve(merge(layers), registry)
+    return complete_settings([*recipe_layers("paper"), overlay(row)])
 
 
-def _of_run(result: Result, row: Row, registry: Registry) -> Iterator[str]:
+def _settings_of(result: CampaignResult) -> dict[str, Any]:
+    """Return a run's settings with those that a run of an earlier lmkit did not record."""
+    return complete_settings([Layer("run.json", result.settings)])
+
+
+def _of_run(result: CampaignResult, row: Row) -> Iterator[str]:
     yield from _data(result)
     yield from _benchmarks(result)
-    yield from _settings(result, row, registry)
+    yield from _settings(result, row)
     yield from _start(result.settings["detector"])
     yield from _framing(result)
     yield from _regressor(result)
@@ -121,7 +137,7 @@ def _of_run(result: Result, row: Row, registry: Registry) -> Iterator[str]:
         )
 
 
-def _data(result: Result) -> Iterator[str]:
+def _data(result: CampaignResult) -> Iterator[str]:
     data, images = result.settings["data"], f"{result.train_images:,} images"
     if data["name"].rpartition("/")[2] != "celeba":
         yield (
@@ -140,7 +156,7 @@ def describe_data(data: Mapping[str, Any]) -> str:
     return f"{data['name']}{place}" + (f" ({listed})" if listed else "")
 
 
-def _benchmarks(result: Result) -> Iterator[str]:
+def _benchmarks(result: CampaignResult) -> Iterator[str]:
     for name, report in result.reports.items():
         fitted, tested = report["images"]["fit"], report["images"]["test"]
         measured = f"fitted on {fitted:,} and tested on {tested:,} images"
@@ -154,17 +170,16 @@ def _benchmarks(result: Result) -> Iterator[str]:
         yield from (f"{name}: {note}" for note in report["notes"])
 
 
-def _settings(result: Result, row: Row, registry: Registry) -> Iterator[str]:
+def _settings(result: CampaignResult, row: Row) -> Iterator[str]:
     """Compare section by section with the paper's recipe under the same row."""
-    paper = _sections(_paper(row, registry))
-    actual = _sections(resolve(result.settings, registry))
+    paper, actual = _sections(_paper(row)), _sections(_settings_of(result))
     for section in [*actual, *(section for section in paper if section not in actual)]:
         ours, theirs = actual.get(section), paper.get(section)
         if ours is None:
             yield f"`{section}`: left out."
         elif theirs is None:
             yield f"`{section}`: added ({_listed(ours)})."
-        elif ours.get("name") != theirs.get("name") and section not in CORE_SECTIONS:
+        elif ours.get("name") != theirs.get("name") and section not in OF_NO_COMPONENT:
             yield f"`{section}`: {ours['name']} ({_listed(ours)}) instead of {theirs['name']}."
         else:
             for key, value in ours.items():
@@ -174,12 +189,12 @@ def _settings(result: Result, row: Row, registry: Registry) -> Iterator[str]:
                     yield f"`{name}`: {as_typed(value)} instead of {as_typed(theirs[key])}."
 
 
-def _sections(settings: Settings) -> dict[str, dict[str, Any]]:
-    plain = settings.to_dict()
-    losses = {f"loss.{label}": options for label, options in plain.pop("loss").items()}
+def _sections(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     # The data has sentences of its own, and writers only listen.
-    del plain["data"], plain["writer"]
-    return {**plain, **losses}
+    apart = ("data", "loss", "writer")
+    sections = {name: options for name, options in settings.items() if name not in apart}
+    losses = {f"loss.{label}": options for label, options in settings["loss"].items()}
+    return {**sections, **losses}
 
 
 def _listed(options: Mapping[str, Any]) -> str:
@@ -200,15 +215,15 @@ def _start(detector: Mapping[str, Any]) -> Iterator[str]:
 
 def _past(core: str) -> str:
     """Say what a core was trained on, where it is a run that tells."""
-    record = Path(core) / "run.json"
-    if not record.is_file():
+    try:
+        settings = json.loads((Path(core) / "run.json").read_text(encoding="utf-8"))["settings"]
+        data, points = describe_data(settings["data"]), settings["run"]["landmarks"]
+    except (OSError, ValueError, KeyError, TypeError):
         return "whose training is not known here"
-    settings = read_json(record)["settings"]
-    points = settings["run"]["landmarks"]
-    return f"which was trained on {describe_data(settings['data'])} to detect {points} landmarks"
+    return f"which was trained on {data} to detect {points} landmarks"
 
 
-def _framing(result: Result) -> Iterator[str]:
+def _framing(result: CampaignResult) -> Iterator[str]:
     report = next(iter(result.reports.values()))
     shown = {
         "crop": "Images are reduced to their central square",
@@ -224,7 +239,7 @@ def _framing(result: Result) -> Iterator[str]:
     )
 
 
-def _regressor(result: Result) -> Iterator[str]:
+def _regressor(result: CampaignResult) -> Iterator[str]:
     for name in {report["forward"]["convention"] for report in result.reports.values()}:
         if name != "li2020":
             yield (
@@ -234,7 +249,7 @@ def _regressor(result: Result) -> Iterator[str]:
             )
 
 
-def _seeds(runs: Sequence[Result]) -> str:
+def _seeds(runs: Sequence[CampaignResult]) -> str:
     seeds = sorted(run.settings["run"]["seed"] for run in runs)
     if len(seeds) == 1:
         return f"One seed: {seeds[0]}."

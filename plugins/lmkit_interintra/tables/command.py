@@ -6,31 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmkit.cli.options import (
-    assignments_layer,
-    data_option,
-    device_option,
-    json_option,
-    print_json,
-    registry,
-    set_option,
-)
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.api import ExitCode, LmkitError
+from lmkit_interintra.tables.published import TABLES
 
 if TYPE_CHECKING:
-    from lmkit.campaigns.campaign import Benchmark
-    from lmkit.registry.lookup import Registry
+    from collections.abc import Callable
 
-TABLES = ("table1", "table2", "table3")
+    from lmkit.api import CampaignResult, Layer
+
+LISTS = ("MAFL/training.txt", "MAFL/testing.txt")
+"""The lists of the images that fit and that test on MAFL."""
+
+FOLDERS = (".", "Img", "Anno", "Eval")
+"""Where below CelebA's folder they may lie, as for the dataset ``celeba``."""
 
 
-@click.command("reproduce", short_help="Train and measure the rows of a table of the paper.")
-@click.argument("table", type=click.Choice(TABLES))
+@click.command("reproduce", short_help="Train and measure the rows of a table of Li et al. 2020.")
+@click.argument("table", type=click.Choice(tuple(TABLES)))
 @click.option("--celeba", type=click.Path(path_type=Path), metavar="DIR",
               help="CelebA with the lists of MAFL: trains, and is measured on.")  # fmt: skip
 @click.option("--aflw", type=click.Path(path_type=Path), metavar="DIR",
               help="AFLW, to be measured on too.")  # fmt: skip
-@data_option("Any annotated data instead of --celeba, for the same rows scaled down.")
+@click.option("--data", metavar="SPEC",
+              help="Any annotated data instead of --celeba, for the same rows scaled down."
+              )  # fmt: skip
 @click.option("--core", type=click.Path(path_type=Path), metavar="FILE|RUN",
               help="Pretrained detector that all rows start from by projection.")  # fmt: skip
 @click.option("--rows", metavar="NAME,...", help="Some of the rows; all if not given.")
@@ -39,13 +38,14 @@ TABLES = ("table1", "table2", "table3")
 @click.option("--recipe", metavar="NAME",
               help="What the rows are put on: 'paper' with a GPU or with --celeba, else "
               "'quickstart'.")  # fmt: skip
-@set_option
+@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True,
+              help="Set any option; may be given several times.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
               help="How often each row is trained, each time with another seed.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reproduce"),
               show_default=True, metavar="DIR", help="Folder of the runs and tables.")  # fmt: skip
-@device_option
-@json_option
+@click.option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, alone on stdout.")
 def command(
     table: str,
     celeba: Path | None,
@@ -61,29 +61,24 @@ def command(
     device: str | None,
     as_json: bool,
 ) -> None:
-    """Train and measure the rows of TABLE, and set the paper's figures beside ours.
+    """Train and measure the rows of TABLE of Li et al. 2020, beside the published figures.
 
     Each row is a run in a folder of its own below --out. The same command goes on where it was
     stopped or killed: what is finished is not repeated, and rows that tables share are trained
     once. TABLE.md and TABLE.json are written after each row, with every deviation from the paper.
     """
-    known = registry()
-    from lmkit.campaigns.campaign import Campaign
-    from lmkit.cli.campaign_progress import telling
-    from lmkit.cli.terminal import NOTES
-    from lmkit.reproduction import rows as settings_of
-    from lmkit.reproduction import table as tables
-    from lmkit.reproduction.published import TABLES as PUBLISHED
-    from lmkit.training.session import default_recipe
+    from lmkit.api import CampaignReport, default_recipe, read_assignments, run_campaign
+    from lmkit_interintra.tables import rows as settings_of
+    from lmkit_interintra.tables import table as tables
 
-    chosen = PUBLISHED[table]
+    chosen = TABLES[table]
     if aflw is not None and celeba is not None and "AFLW" not in chosen.data:
-        NOTES.print(f"{table} has no column for AFLW: --aflw is not used.", markup=False)
+        click.echo(f"{table} has no column for AFLW: --aflw is not used.", err=True)
         aflw = None
-    section, benchmarks = _choose_data(celeba, aflw, data, known)
+    section, benchmarks = _choose_data(celeba, aflw, data)
     if recipe is None:
-        recipe = "paper" if celeba is not None else default_recipe()
-        NOTES.print(f"No --recipe: the rows are put on '{recipe}'.", markup=False)
+        recipe = "paper" if celeba is not None else default_recipe("paper", "quickstart")
+        click.echo(f"No --recipe: the rows are put on '{recipe}'.", err=True)
     names = None if rows is None else [name.strip() for name in rows.split(",")]
     asked = settings_of.choose_rows(chosen, names)
     request = settings_of.Request(
@@ -92,40 +87,25 @@ def command(
         steps=steps,
         core=core,
         seeds=seeds,
-        assignments=assignments_layer(assignments) if assignments else None,
+        assignments=read_assignments(assignments) if assignments else None,
         device=device,
     )
-    entries = settings_of.entries(asked, request, known)
-    campaign = Campaign(out, entries, benchmarks, known)
-    campaign.check()
-    of_seeds = sorted({entry.settings.run.seed for entry in entries})
+    runs = settings_of.runs_of(asked, request)
+    of_seeds = settings_of.seeds_of(request)
 
-    def write() -> tuple[dict[str, Any], list[Path]]:
-        results = tables.collect(chosen, asked, of_seeds, campaign)
-        content = tables.build(chosen, results, benchmarks, known)
-        return content, tables.write(content, out)
+    def report(read: "Callable[[str], CampaignResult | None]") -> CampaignReport:
+        results = tables.collect(chosen, asked, of_seeds, read)
+        content = tables.build(chosen, results, list(benchmarks))
+        return CampaignReport(table, content, tables.markdown(content))
 
-    stop = campaign.run(telling(write))
-    content, files = write()
-    if as_json:
-        print_json(content)
-    else:
-        click.echo(tables.markdown(content), nl=False)
-    NOTES.print(f"Written: {', '.join(map(str, files))}", markup=False)
-    if stop:
-        NOTES.print(
-            "Stopped and saved. The same command goes on; finished runs are not repeated.",
-            markup=False,
-        )
-    sys.exit(stop.code if stop else ExitCode.OK)
+    sys.exit(run_campaign(out, runs, benchmarks, report, as_json=as_json))
 
 
 def _choose_data(
-    celeba: Path | None, aflw: Path | None, data: str | None, known: "Registry"
-) -> tuple[dict[str, Any], "list[Benchmark]"]:
+    celeba: Path | None, aflw: Path | None, data: str | None
+) -> "tuple[dict[str, Any], dict[str, Layer | None]]":
     """Return the ``data`` section to train on, and what to measure on."""
-    from lmkit.campaigns.campaign import Benchmark
-    from lmkit.settings.layers import Layer, parse_data
+    from lmkit.api import Layer, data_section
 
     if (celeba is None) == (data is None):
         raise LmkitError(
@@ -139,18 +119,16 @@ def _choose_data(
                 f"--aflw {aflw} goes with --celeba, and not with --data {data}.",
                 remedy="Leave --aflw out; other data is measured on its own held-out images.",
             )
-        section = parse_data(data, known)
-        return section, [Benchmark(_short(str(section["name"])))]
+        section = data_section(data)
+        return section, {_short(str(section["name"])): None}
     assert celeba is not None
     _need_folder("--celeba", celeba)
     _need_mafl(celeba)
-    benchmarks = [Benchmark("MAFL")]
+    benchmarks: dict[str, Layer | None] = {"MAFL": None}
     if aflw is not None:
         _need_folder("--aflw", aflw)
-        benchmarks.append(
-            Benchmark("AFLW", Layer("--aflw", {"data": parse_data(f"aflw:{aflw}", known)}))
-        )
-    return parse_data(f"celeba:{celeba}", known), benchmarks
+        benchmarks["AFLW"] = Layer("--aflw", {"data": data_section(f"aflw:{aflw}")})
+    return data_section(f"celeba:{celeba}"), benchmarks
 
 
 def _short(name: str) -> str:
@@ -168,11 +146,9 @@ def _need_folder(option: str, path: Path) -> None:
 
 
 def _need_mafl(path: Path) -> None:
-    from lmkit.data.sets.celeba import has_mafl
-
-    if not has_mafl(path):
+    if not all(any((path / folder / name).is_file() for folder in FOLDERS) for name in LISTS):
         raise LmkitError(
-            f"--celeba {path} has no MAFL/training.txt and MAFL/testing.txt, so that nothing could "
+            f"--celeba {path} has no {' and '.join(LISTS)}, so that nothing could "
             "be measured on MAFL.",
             remedy="Put the lists of MAFL there, or give --data celeba:DIR for CelebA's own parts.",
             code=ExitCode.DATA,

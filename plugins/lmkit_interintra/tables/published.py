@@ -25,7 +25,7 @@ class Row:
         name: What it is asked for by.
         label: What the paper calls it.
         landmarks: K.
-        recipe: The recipe whose own settings make the row, on top of any other recipe; none for
+        recipe: The recipe whose own settings make the row, on top of any other recipe; None for
             the complete method.
         nme: The published error by data.
     """
@@ -47,7 +47,7 @@ class Table:
         page: Of the paper.
         data: What its columns were measured on.
         rows: Those that are the paper's own method.
-        labelled: For the table of few labelled images, the error of its one row by N, none
+        labelled: For the table of few labelled images, the error of its one row by N, None
             standing for all images.
     """
 

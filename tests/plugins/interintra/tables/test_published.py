@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmkit.reproduction.published import ALL, SPLITS, TABLES
+from lmkit_interintra.tables.published import ALL, SPLITS, TABLES
 
 PRINTED = {
     "table1": """

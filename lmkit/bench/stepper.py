@@ -1,21 +1,21 @@
-"""The two ways to take the training step, and how the parts of a step are watched."""
+"""The training step as training takes it, whole or in parts that are watched."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmkit.bench.plain import PlainUpdater, run_plain_step, weigh_plainly
 from lmkit.data.loading import Batch
+from lmkit.errors import LmkitError
 from lmkit.interfaces.deformation import Deformation, Views
 from lmkit.registry.lookup import Registry
 from lmkit.runtime.assemble import Assembly, assemble
 from lmkit.runtime.device import autocast_for, tuned
 from lmkit.settings.settings import Settings
+from lmkit.training.compiling import compile_networks
 from lmkit.training.step import run_step, weigh
 from lmkit.training.updater import Updater
 
@@ -28,8 +28,8 @@ def unwatched(_: str, work: Callable[[], Any]) -> Any:
     return work()
 
 
-class Way(ABC):
-    """A way to take the training step.
+class Stepper:
+    """Takes the training step.
 
     Args:
         settings: Of the run.
@@ -37,14 +37,24 @@ class Way(ABC):
         device: Where it computes.
     """
 
-    updater: Updater | PlainUpdater
-
     def __init__(self, settings: Settings, registry: Registry, device: torch.device) -> None:
         self.assembly = assemble(settings, registry)
         self.settings = settings
         self.device = device
+        self.assembly.to(device)
+        self.assembly.train()
+        self.updater = Updater(self.assembly, settings.optimizer)
+        self._autocast = autocast_for(device, settings.run.precision)
 
-    @abstractmethod
+    def compile(self) -> None:
+        """Compile the networks, if the settings say so.
+
+        Raises:
+            LmkitError: If that is not possible here.
+        """
+        for problem in compile_networks(self.assembly, self.settings.run.compile, self.device):
+            raise LmkitError(problem, remedy="Measure without: --set run.compile=none.")
+
     def forward(
         self, batch: Batch, number: int, part: Part = unwatched, assembly: Assembly | None = None
     ) -> Tensor:
@@ -54,63 +64,8 @@ class Way(ABC):
             batch: Of images.
             number: The step.
             part: Runs the part called "losses".
-            assembly: The way's own, with its components under watch; itself if not given.
+            assembly: The stepper's own, with its components under watch; itself if None.
         """
-
-    def surroundings(self) -> AbstractContextManager[None]:
-        """Return the context in which steps are taken."""
-        return nullcontext()
-
-    def step(self, batch: Batch, number: int) -> None:
-        """Take a whole step."""
-        with self.surroundings():
-            loss = self.forward(batch, number)
-            self.updater.backward(loss)
-            self.updater.apply(loss, number)
-
-
-class PlainWay(Way):
-    """The step written the straightforward way."""
-
-    def __init__(self, settings: Settings, registry: Registry, device: torch.device) -> None:
-        super().__init__(settings, registry, device)
-        for _, network in self.assembly.networks():
-            network.to(device)
-        self.assembly.train()
-        self.updater = PlainUpdater(self.assembly, settings.optimizer)
-
-    def forward(
-        self, batch: Batch, number: int, part: Part = unwatched, assembly: Assembly | None = None
-    ) -> Tensor:
-        """See [Way][lmkit.bench.ways.Way]."""
-        assembly = assembly or self.assembly
-        partners = batch.partners
-        step = run_plain_step(
-            assembly,
-            batch.images.to(self.device),
-            batch.subjects,
-            None if partners is None else partners.to(self.device),
-            number=number,
-            seed=self.settings.run.seed,
-        )
-        loss: Tensor = part("losses", lambda: weigh_plainly(assembly, step))
-        return loss
-
-
-class FastWay(Way):
-    """The step as training takes it."""
-
-    def __init__(self, settings: Settings, registry: Registry, device: torch.device) -> None:
-        super().__init__(settings, registry, device)
-        self.assembly.to(device)
-        self.assembly.train()
-        self.updater = Updater(self.assembly, settings.optimizer)
-        self._autocast = autocast_for(device, settings.run.precision)
-
-    def forward(
-        self, batch: Batch, number: int, part: Part = unwatched, assembly: Assembly | None = None
-    ) -> Tensor:
-        """See [Way][lmkit.bench.ways.Way]."""
         assembly = assembly or self.assembly
         step = run_step(
             assembly,
@@ -123,8 +78,15 @@ class FastWay(Way):
         return loss
 
     def surroundings(self) -> AbstractContextManager[None]:
-        """See [Way][lmkit.bench.ways.Way]."""
+        """Return the context in which steps are taken."""
         return tuned(self.device)
+
+    def step(self, batch: Batch, number: int) -> None:
+        """Take a whole step."""
+        with self.surroundings():
+            loss = self.forward(batch, number)
+            self.updater.backward(loss)
+            self.updater.apply(loss, number)
 
 
 def watched(assembly: Assembly, part: Part) -> Assembly:

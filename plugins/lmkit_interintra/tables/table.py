@@ -1,39 +1,39 @@
 """A table with the published figures beside ours: as JSON, and as Markdown of the same numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any
 
-from lmkit.campaigns.campaign import Benchmark, Campaign, Result
-from lmkit.registry.lookup import Registry
-from lmkit.reproduction.deviations import (
+from lmkit.api import CampaignResult
+from lmkit_interintra.tables.deviations import (
     COMPARABLE,
     NOT_COMPARABLE,
     deviations,
     is_comparable,
 )
-from lmkit.reproduction.published import PAPER, Row, Table
-from lmkit.reproduction.rows import folder_of
-from lmkit.storage import write_json, write_text
+from lmkit_interintra.tables.published import PAPER, Row, Table
+from lmkit_interintra.tables.rows import folder_of
 
 UNIT = "NME in percent of the distance between the eyes"
 
 
 def collect(
-    table: Table, asked: Sequence[Row], seeds: Sequence[int], campaign: Campaign
-) -> dict[Row, list[Result]]:
+    table: Table,
+    asked: Sequence[Row],
+    seeds: Sequence[int],
+    read: Callable[[str], CampaignResult | None],
+) -> dict[Row, list[CampaignResult]]:
     """Read what is measured of a table's rows, those of earlier calls included.
 
     Args:
         table: The table.
         asked: The rows of this call, which are there even if nothing is measured yet.
         seeds: The seeds of this call; the first names the folders.
-        campaign: Reads results.
+        read: Returns what is known of a run by its name.
     """
     found = {}
     for row in table.rows:
-        runs = [campaign.read(folder_of(row, seed, seeds[0])) for seed in seeds]
+        runs = [read(folder_of(row, seed, seeds[0])) for seed in seeds]
         results = [run for run in runs if run is not None]
         if results or row in asked:
             found[row] = results
@@ -42,19 +42,16 @@ def collect(
 
 def build(
     table: Table,
-    results: Mapping[Row, Sequence[Result]],
-    benchmarks: Sequence[Benchmark],
-    registry: Registry,
+    results: Mapping[Row, Sequence[CampaignResult]],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """Return a table's JSON form, the only place where its numbers are made.
 
     Args:
         table: What the paper published.
         results: The measured runs of each row; none of them for a row that is not done.
-        benchmarks: What they were measured on.
-        registry: Where components are looked up.
+        names: What they were measured on.
     """
-    names = [benchmark.name for benchmark in benchmarks]
     measured = {row: runs for row, runs in results.items() if runs}
     own_data = not set(names) & set(table.data)
     missing = [] if own_data else [name for name in table.data if name not in names]
@@ -87,24 +84,12 @@ def build(
     content["spread"] = _spread(table, results.values())
     content["not_done"] = [row.name for row, runs in results.items() if not runs]
     if measured:
-        content["comparable"] = is_comparable(measured, registry)
+        content["comparable"] = is_comparable(measured)
         content["note"] = COMPARABLE if content["comparable"] else NOT_COMPARABLE
-        content["deviations"] = deviations(measured, missing, registry)
+        content["deviations"] = deviations(measured, missing)
     else:
         content |= {"comparable": None, "note": "Nothing is measured yet.", "deviations": []}
     return content
-
-
-def write(content: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write ``TABLE.md`` and ``TABLE.json``, and return the files.
-
-    Raises:
-        LmkitError: If they cannot be written.
-    """
-    text, data = (folder / f"{content['table']}.{suffix}" for suffix in ("md", "json"))
-    write_json(data, content)
-    write_text(text, markdown(content))
-    return [text, data]
 
 
 def markdown(content: Mapping[str, Any]) -> str:
@@ -149,7 +134,9 @@ def _labelled_lines(content: Mapping[str, Any]) -> list[str]:
     return [*lines, _line([*blank, *(_cell(content["mean_shape"][name]) for name in measured)])]
 
 
-def _labelled(table: Table, runs: Sequence[Result], names: Sequence[str]) -> list[dict[str, Any]]:
+def _labelled(
+    table: Table, runs: Sequence[CampaignResult], names: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return the error by N. Of one run, the deviation is over its draws; of several, over them."""
     assert table.labelled is not None
     lines = []
@@ -180,13 +167,13 @@ def _figure(values: Sequence[float]) -> dict[str, Any] | None:
     return {"nme": mean(values), "sd": sd, "values": list(values)}
 
 
-def _mean_shape(rows: Iterable[Sequence[Result]], name: str) -> dict[str, Any] | None:
+def _mean_shape(rows: Iterable[Sequence[CampaignResult]], name: str) -> dict[str, Any] | None:
     """Return the mean shape's error; it varies only where each seed holds out other images."""
     values = [run.reports[name]["mean_shape"]["nme"] for runs in rows for run in runs]
     return _figure(values[:1] if max(values, default=0) == min(values, default=0) else values)
 
 
-def _spread(table: Table, results: Iterable[Sequence[Result]]) -> str | None:
+def _spread(table: Table, results: Iterable[Sequence[CampaignResult]]) -> str | None:
     """Say what a standard deviation is over, if there is any."""
     runs = list(results)
     seeds = max(map(len, runs), default=0)

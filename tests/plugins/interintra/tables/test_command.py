@@ -237,6 +237,13 @@ def test_celeba_without_the_lists_of_mafl_is_refused(here, tmp_path, celeba):
     assert "--aflw /absent is not a folder" in err
 
 
+def test_the_lists_of_mafl_are_looked_for_where_the_dataset_finds_them():
+    from lmkit.data.sets import celeba
+    from lmkit_interintra.tables.command import FOLDERS
+
+    assert FOLDERS == celeba._FOLDERS
+
+
 def test_a_table_without_a_column_for_aflw_says_so(here, tmp_path, celeba):
     arguments = ("--aflw", tmp_path, *TINY, "--steps=1", "--out", tmp_path / "out")
     out, err = here("table2", "--celeba", celeba, *arguments)

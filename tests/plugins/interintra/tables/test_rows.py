@@ -3,20 +3,18 @@
 import pytest
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.reproduction.published import TABLES
-from lmkit.reproduction.rows import Request, choose_rows, entries
-from lmkit.settings.layers import merge, read_assignments, read_recipe
-from lmkit.settings.settings import resolve
+from lmkit.settings.layers import read_assignments, read_recipe
+from lmkit.settings.settings import settle
+from lmkit_interintra.tables.published import TABLES
+from lmkit_interintra.tables.rows import Request, choose_rows, runs_of, seeds_of
 
 FACES = {"name": "faces"}
 
 
 def made(registry, table="table1", names=None, **request):
     wanted = Request(**{"recipe": "quickstart", "data": FACES, **request})
-    return {
-        entry.name: entry.settings
-        for entry in entries(choose_rows(TABLES[table], names), wanted, registry)
-    }
+    runs = runs_of(choose_rows(TABLES[table], names), wanted)
+    return {name: settle(layers, registry) for name, layers in runs.items()}
 
 
 def test_rows_differ_in_what_makes_them_and_in_nothing_else(registry):
@@ -41,7 +39,7 @@ def test_rows_differ_in_what_makes_them_and_in_nothing_else(registry):
 def test_on_the_paper_a_row_is_its_recipe(registry, name):
     table = "table1" if name in ("baseline", "inter-subject", "cycle") else "table3"
     found = made(registry, table, [name], recipe="paper")[name]
-    recipe = resolve(merge(read_recipe(name, registry)), registry)
+    recipe = settle(read_recipe(name, registry), registry)
     assert found.to_dict() == recipe.to_dict()
 
 
@@ -85,6 +83,7 @@ def test_every_seed_has_a_folder_of_its_own_and_the_first_the_rows(registry):
         "all-seed-1": 1,
     }
     sets = read_assignments(["run.seed=7"])
+    assert seeds_of(Request("quickstart", FACES, seeds=2, assignments=sets)) == [7, 8]
     rows = made(registry, names=["all"], seeds=2, assignments=sets)
     assert {name: settings.run.seed for name, settings in rows.items()} == {
         "all": 7,

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmkit.campaigns.campaign import Entry
-from lmkit.errors import ExitCode, LmkitError, did_you_mean
-from lmkit.registry.lookup import Registry
-from lmkit.reproduction.published import Row, Table
-from lmkit.settings.layers import Layer, merge, read_recipe
-from lmkit.settings.settings import resolve
+from lmkit.api import (
+    ExitCode,
+    Layer,
+    LmkitError,
+    complete_settings,
+    did_you_mean,
+    recipe_layers,
+)
+from lmkit_interintra.tables.published import Row, Table
 
 CHECKPOINTS = 10
 """A shortened run still saves itself this often, so that little is lost when it is killed."""
@@ -23,7 +26,7 @@ class Request:
     Args:
         recipe: The recipe under the rows.
         data: The ``data`` section: what trains.
-        steps: Steps of each run; the recipe's if not given.
+        steps: Steps of each run; the recipe's if None.
         core: Weights of a pretrained detector to start from by projection, or the folder of the
             run that trained them.
         seeds: How many seeds each row is trained with.
@@ -56,24 +59,33 @@ def choose_rows(table: Table, names: Sequence[str] | None) -> list[Row]:
     return [row for row in table.rows if not names or row.name in names]
 
 
-def entries(rows: Sequence[Row], request: Request, registry: Registry) -> list[Entry]:
+def runs_of(rows: Sequence[Row], request: Request) -> dict[str, list[Layer]]:
     """Return the runs of rows, seed by seed, so that a first table is soon complete.
+
+    Returns:
+        The settings of each run by the name of its folder.
 
     Raises:
         LmkitError: If settings are wrong, or contradict what makes a row.
     """
-    base = base_layers(request, registry)
-    first = resolve(merge(base), registry).run.seed
-    found = []
-    for seed in range(first, first + request.seeds):
+    base = base_layers(request)
+    losses = complete_settings(base)["loss"]
+    seeds = seeds_of(request)
+    found = {}
+    for seed in seeds:
         for row in rows:
-            own = overlay(row, registry)
+            own = overlay(row)
             _refuse_contradiction(row, own, request)
-            _refuse_missing_losses(row, own, merge(base), request.recipe)
+            _refuse_missing_losses(row, own, losses, request.recipe)
             layers = [*base, own, Layer("--seeds", {"run": {"seed": seed}})]
-            settings = resolve(merge(layers), registry)
-            found.append(Entry(folder_of(row, seed, first), settings))
+            found[folder_of(row, seed, seeds[0])] = layers
     return found
+
+
+def seeds_of(request: Request) -> list[int]:
+    """Return the seeds that each row is trained with; the first is that of the settings."""
+    first = complete_settings(base_layers(request))["run"]["seed"]
+    return list(range(first, first + request.seeds))
 
 
 def folder_of(row: Row, seed: int, first: int) -> str:
@@ -81,14 +93,14 @@ def folder_of(row: Row, seed: int, first: int) -> str:
     return row.name if seed == first else f"{row.name}-seed-{seed}"
 
 
-def base_layers(request: Request, registry: Registry) -> list[Layer]:
+def base_layers(request: Request) -> list[Layer]:
     """Return what all rows share: recipe, data, length, start, and the user's settings."""
     layers = [
-        *read_recipe(request.recipe, registry),
+        *recipe_layers(request.recipe),
         Layer("data", {"data": request.data}),
     ]
     if request.steps is not None:
-        layers.append(_of_length(request.steps, layers, registry))
+        layers.append(_of_length(request.steps, layers))
     if request.core is not None:
         start = {"init": "projection", "core": _existing(request.core)}
         layers.append(Layer("--core", {"detector": start}))
@@ -97,13 +109,13 @@ def base_layers(request: Request, registry: Registry) -> list[Layer]:
     return layers if request.assignments is None else [*layers, request.assignments]
 
 
-def overlay(row: Row, registry: Registry) -> Layer:
+def overlay(row: Row) -> Layer:
     """Return the settings that make a row, whatever recipe they are put on."""
     values: dict[str, Any] = {"pairing": {"name": "inter-intra", "cycle": True}}
     losses = None
     if row.recipe is not None:
         # Its own file alone, without the recipe that it is based on.
-        own = read_recipe(row.recipe, registry)[-1]
+        own = recipe_layers(row.recipe)[-1]
         values |= own.values
         losses = own.losses
     values["run"] = {"landmarks": row.landmarks}
@@ -121,21 +133,21 @@ def _existing(core: Path) -> Path:
     return core
 
 
-def _of_length(steps: int, layers: Sequence[Layer], registry: Registry) -> Layer:
+def _of_length(steps: int, layers: Sequence[Layer]) -> Layer:
     """Scale everything that is counted in steps, so that the run sees the same schedule."""
-    former = resolve(merge(layers), registry)
-    share = steps / former.run.steps
-    optimizer = former.optimizer
+    former = complete_settings(layers)
+    run, optimizer = former["run"], former["optimizer"]
+    share = steps / run["steps"]
     return Layer(
         "--steps",
         {
             "run": {
                 "steps": steps,
-                "checkpoint_every": min(former.run.checkpoint_every, max(1, steps // CHECKPOINTS)),
+                "checkpoint_every": min(run["checkpoint_every"], max(1, steps // CHECKPOINTS)),
             },
             "optimizer": {
-                "decay_every": max(1, round(optimizer.decay_every * share)),
-                "warmup": round(optimizer.warmup * share),
+                "decay_every": max(1, round(optimizer["decay_every"] * share)),
+                "warmup": round(optimizer["warmup"] * share),
             },
         },
     )
@@ -155,12 +167,12 @@ def _refuse_contradiction(row: Row, own: Layer, request: Request) -> None:
             )
 
 
-def _refuse_missing_losses(row: Row, own: Layer, base: Mapping[str, Any], recipe: str) -> None:
+def _refuse_missing_losses(row: Row, own: Layer, losses: Mapping[str, Any], recipe: str) -> None:
     """Rows that change or take away a loss say nothing on top of a recipe without it."""
     touched = {*own.values.get("loss", {}), *(own.losses or ())}
     if not touched:
         return
-    missing = {"mse", "perceptual"} - base.get("loss", {}).keys()
+    missing = {"mse", "perceptual"} - losses.keys()
     if missing:
         name = sorted(missing)[0]
         raise LmkitError(

@@ -1,28 +1,78 @@
-"""One training step written the straightforward way: what the engine's step is measured against.
+"""One training step written the straightforward way: what lmkit's own step is measured against.
 
 It is the method as one would first write it down, and as released code computes it: float32, eager,
 channels first, one detector call for each role that an image plays, one generator call for each
 hop of each route, frozen networks run whole and with their own gradients, an unfused optimiser
-that looks at every gradient norm. The engine's step computes the same (Li et al. 2020, equations 1
-to 8), and a test compares loss and gradients of both.
+that looks at every gradient norm. lmkit's step computes the same, and tests compare loss and
+gradients of both.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 
 import torch
+from plain_losses import plain_loss
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from lmkit.bench.stepper import Part, Stepper, unwatched
+from lmkit.data.loading import Batch
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import View
 from lmkit.interfaces.step import Step
-from lmkit.runtime.assemble import Assembly
+from lmkit.registry.lookup import Registry
+from lmkit.runtime.assemble import Assembly, assemble
 from lmkit.seeds import derive
 from lmkit.settings.optimizer import OptimizerSettings, learning_rate
+from lmkit.settings.settings import Settings
+
+
+class PlainStepper(Stepper):
+    """Takes the step in the straightforward way.
+
+    Args:
+        settings: Of the run; precision and compilation do not count.
+        registry: Where components are looked up.
+        device: Where it computes.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, device: torch.device) -> None:
+        # Not the constructor of Stepper, which prepares everything for the fast way.
+        self.assembly = assemble(settings, registry)
+        self.settings = settings
+        self.device = device
+        for _, network in self.assembly.networks():
+            network.to(device)
+        self.assembly.train()
+        self.updater = PlainUpdater(self.assembly, settings.optimizer)
+
+    def compile(self) -> None:
+        """Leave the networks as they are."""
+
+    def forward(
+        self, batch: Batch, number: int, part: Part = unwatched, assembly: Assembly | None = None
+    ) -> Tensor:
+        """See [Stepper][lmkit.bench.stepper.Stepper]."""
+        assembly = assembly or self.assembly
+        partners = batch.partners
+        step = run_plain_step(
+            assembly,
+            batch.images.to(self.device),
+            batch.subjects,
+            None if partners is None else partners.to(self.device),
+            number=number,
+            seed=self.settings.run.seed,
+        )
+        loss: Tensor = part("losses", lambda: weigh_plainly(assembly, step))
+        return loss
+
+    def surroundings(self) -> AbstractContextManager[None]:
+        """Take steps in no context of their own."""
+        return nullcontext()
 
 
 def run_plain_step(
@@ -34,13 +84,14 @@ def run_plain_step(
     number: int,
     seed: int,
 ) -> Step:
-    """Run one step up to its record, with the random draws of the engine's.
+    """Run one step up to its record, with the random draws of lmkit's own.
 
     Args:
         assembly: The components.
         images: (B, 3, H, W), uint8, on the device of the networks.
-        subjects: (B,) who is on each image, on the CPU; or none.
-        partners: As ``images``, the images that deformed views are made of; or none.
+        subjects: (B,) who is on each image, on the CPU; None if there is none.
+        partners: As ``images``, the images that deformed views are made of; None if
+            they are made of ``images``.
         number: The step, from 0.
         seed: The run's seed.
     """
@@ -90,7 +141,9 @@ def _travel(
 
 def weigh_plainly(assembly: Assembly, step: Step) -> Tensor:
     """Return the weighted sum of the losses."""
-    terms = [assembly.weights[label] * loss.plain(step) for label, loss in assembly.losses.items()]
+    terms = [
+        assembly.weights[label] * plain_loss(loss, step) for label, loss in assembly.losses.items()
+    ]
     return torch.stack(terms).sum()
 
 
