@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
-from lmkit.storage import made, storage
+from lmkit.storage import flush, made, put_in_place, storage
 
 Write = Callable[[str, tuple[int, int], NDArray[Any]], None]
 """Takes an image's name, its width and height, and (K, 2) points in its pixels."""
@@ -88,9 +88,11 @@ class Skipped:
                 if kind is None:
                     self.path.unlink(missing_ok=True)
                 return
-            self._file.close()
+            with self._file as file:
+                if kind is None:
+                    flush(file)
             if kind is None:
-                self._aside.replace(self.path)
+                put_in_place(self._aside, self.path)
             else:
                 self._aside.unlink(missing_ok=True)
 
@@ -103,7 +105,8 @@ def _aside(path: Path) -> Iterator[TextIO]:
         try:
             with _open(aside) as file:
                 yield file
-            aside.replace(path)
+                flush(file)
+            put_in_place(aside, path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise

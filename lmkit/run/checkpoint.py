@@ -5,7 +5,6 @@ the optimiser, and ``state.json`` with the step and every file's SHA-256. It bec
 rename, after everything in it has reached the disk. Nothing is pickled.
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,14 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.weights import list_steps, sha256
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
-from lmkit.storage import read_json, storage_error, write_json
+from lmkit.storage import (
+    flush_file,
+    flush_folder,
+    put_in_place,
+    read_json,
+    storage_error,
+    write_json,
+)
 
 FORMAT = 1
 
@@ -54,12 +60,12 @@ def save_checkpoint(
                 file = aside / f"{name}.safetensors"
                 save_file({key: _plain(value) for key, value in content.items()}, file)
                 files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
-                _flush(file)
+                flush_file(file)
         write_json(aside / "state.json", {"format": FORMAT, "step": step, "files": files})
         if final.exists():
             shutil.rmtree(final)
-        aside.replace(final)
-        _flush(folder.checkpoints)
+        put_in_place(aside, final)
+        flush_folder(folder.checkpoints)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise storage_error(final, error) from error
@@ -207,12 +213,3 @@ def _check_finite(tensors: dict[str, dict[str, Tensor]], step: int) -> None:
 
 def _plain(value: Tensor) -> Tensor:
     return value.detach().cpu().contiguous().clone()
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or a folder's entries are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
