@@ -57,8 +57,9 @@ def made(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(OSError):
-            for path in missing:
+        for path in missing:
+            # Not empty, or removed by the work itself.
+            with suppress(OSError):
                 path.rmdir()
         raise
 

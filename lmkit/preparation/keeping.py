@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from lmkit.data.cache.cache_folder import (
-    UnusableError,
     Wanted,
     build_cache,
     default_folder,
@@ -22,6 +21,7 @@ from lmkit.data.cache.cache_folder import (
 from lmkit.data.cache.cached import Kept
 from lmkit.data.cache.on_device import ResidentImages
 from lmkit.data.cache.on_disk import CachedImages
+from lmkit.data.cache.record import UnusableError
 from lmkit.data.framing import build_framer
 from lmkit.data.workers import workers_to_read_all
 from lmkit.errors import ExitCode, LmkitError
