@@ -16,8 +16,9 @@ from typing import IO, Any
 
 from lmkit.errors import ExitCode, LmkitError
 
-LARGEST_JSON = 2**30
-"""The bytes of the largest JSON file that is read; a split of some millions of images is one."""
+LARGEST_JSON = 2**32
+"""The bytes of the largest JSON file that is read: 4 GiB, which no list of images or annotated
+objects comes near."""
 
 # What systems answer that cannot flush: some network and FUSE file systems, and macOS on them.
 _NO_FLUSH = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS))
@@ -205,6 +206,6 @@ def load_json(path: Path) -> Any:
     if len(content) > LARGEST_JSON:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
