@@ -1,6 +1,5 @@
 """The lock of a cache's folder: one process builds or removes it, others wait or are told."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,12 +38,11 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
     try:
         yield held
     finally:
-        _remove_if_empty(folder)
+        refused = _remove_if_empty(folder)
         # At once: worker processes that are still ending have it open as well.
         with suppress(OSError):
             lock.release(force=True)
-        if os.name == "nt":
-            # Which removes no file that is open.
+        if refused:
             _remove_if_empty(folder)
 
 
@@ -66,8 +64,16 @@ def _acquire(lock: FileLock, folder: Path, waiting: Callable[[], None]) -> bool:
     return False
 
 
-def _remove_if_empty(folder: Path) -> None:
+def _remove_if_empty(folder: Path) -> bool:
+    """Remove a folder of nothing but the lock, and return whether the system refuses for now.
+
+    Windows removes no file that is open, as the lock is while it is held.
+    """
     with suppress(OSError):
         if all(path.name == LOCK for path in folder.iterdir()):
-            (folder / LOCK).unlink(missing_ok=True)
+            try:
+                (folder / LOCK).unlink(missing_ok=True)
+            except PermissionError:
+                return True
             folder.rmdir()
+    return False

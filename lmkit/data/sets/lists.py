@@ -47,8 +47,8 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_annotation_file(path: Path) -> Any:
+    """Read a JSON file of annotation.
 
     Raises:
         LmkitError: If it cannot be read, or is no JSON; with the line where it ends to be one.

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from lmkit.data.cache import cache_folder as module
@@ -490,6 +491,29 @@ def test_who_waits_for_a_build_that_comes_to_nothing_builds_it(photos, tmp_path)
     process.join(60)
     assert process.exitcode == 0
     check_same(open_cache(folder, wanted(photos), compare=True), Folder(path=photos), stop=2)
+
+
+def test_where_open_files_cannot_be_removed_the_lock_goes_when_it_is_let_go_of(
+    photos, tmp_path, monkeypatch
+):
+    home = tmp_path / "caches"
+    build(home / "a", wanted(photos))
+    (entry,) = entries(home)
+    held, unlink, release = [True], Path.unlink, FileLock.release
+
+    def refuse(self, missing_ok=False):
+        if self.name == "cache.lock" and held:
+            raise PermissionError(13, "The process cannot access the file")
+        unlink(self, missing_ok)
+
+    def let_go(self, force=False):
+        held.clear()
+        release(self, force)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(FileLock, "release", let_go)
+    remove(entry)
+    assert list(home.iterdir()) == []
 
 
 def test_a_cache_of_another_version_is_listed_and_removed(photos, tmp_path):
