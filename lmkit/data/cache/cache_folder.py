@@ -114,7 +114,7 @@ class Wanted:
         return np.fromiter(stamps, dtype=np.uint64, count=count)
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """A cache that lies in a folder of caches."""
 
     path: Path
@@ -213,7 +213,7 @@ def take_repairs(cache: CachedImages) -> int:
     return len(set(lines))
 
 
-def entries(folder: Path) -> list[Entry]:
+def list_caches(folder: Path) -> list[CacheEntry]:
     """Return the caches in a folder of caches, the one last used first."""
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -227,11 +227,11 @@ def entries(folder: Path) -> list[Entry]:
             record, lasting = check_record(load_record(path)), RECORD
             label, shape = str(record["label"]), tuple(record["shape"])
         used = (path / lasting).stat().st_mtime
-        found.append(Entry(path, label, shape, size, used))
+        found.append(CacheEntry(path, label, shape, size, used))
     return sorted(found, key=lambda entry: -entry.used)
 
 
-def remove(entry: Entry) -> None:
+def remove_cache(entry: CacheEntry) -> None:
     """Remove a cache; processes that read it go on, from the data where need be.
 
     Raises:

@@ -21,9 +21,9 @@ from lmkit.data.cache import cache_folder as module
 from lmkit.data.cache.cache_folder import (
     Wanted,
     build_cache,
-    entries,
+    list_caches,
     open_cache,
-    remove,
+    remove_cache,
     take_repairs,
 )
 from lmkit.data.cache.lock import locked
@@ -498,7 +498,7 @@ def test_where_open_files_cannot_be_removed_the_lock_goes_when_it_is_let_go_of(
 ):
     home = tmp_path / "caches"
     build(home / "a", wanted(photos))
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     held, unlink, release = [True], Path.unlink, FileLock.release
 
     def refuse(self, missing_ok=False):
@@ -512,7 +512,7 @@ def test_where_open_files_cannot_be_removed_the_lock_goes_when_it_is_let_go_of(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     monkeypatch.setattr(FileLock, "release", let_go)
-    remove(entry)
+    remove_cache(entry)
     assert list(home.iterdir()) == []
 
 
@@ -520,9 +520,9 @@ def test_a_cache_of_another_version_is_listed_and_removed(photos, tmp_path):
     home = tmp_path / "caches"
     build(home / "a", wanted(photos))
     other_format(photos, home / "a")
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     assert (entry.label, entry.shape) == (f"folder:{photos}", (12, 3, 16, 16))
-    remove(entry)
+    remove_cache(entry)
     assert list(home.iterdir()) == []
 
 
@@ -541,7 +541,7 @@ def test_its_name_tells_data_and_framing_apart(photos, tmp_path):
 
 def test_caches_are_listed_and_removed_and_nothing_else(photos, tmp_path):
     home = tmp_path / "caches"
-    assert entries(home) == []
+    assert list_caches(home) == []
     build(home / "a", wanted(photos))
     build(home / "b", wanted(photos))
     (home / "a" / "cache.json").unlink()
@@ -550,23 +550,23 @@ def test_caches_are_listed_and_removed_and_nothing_else(photos, tmp_path):
         (home / other).mkdir()
         (home / other / "keep.txt").write_text("mine")
     (home / "mine" / "cache.lock").touch()
-    first, second = entries(home)
+    first, second = list_caches(home)
     assert (first.path.name, first.shape) == ("b", (12, 3, 16, 16))
     assert first.bytes > 12 * 768
     assert (second.path.name, second.shape, second.used) == ("a", (), 0)
-    remove(first)
-    remove(second)
+    remove_cache(first)
+    remove_cache(second)
     assert sorted(path.name for path in home.iterdir()) == ["mine", "photos"]
 
 
 def test_one_that_is_being_built_is_not_removed(photos, tmp_path):
     home = tmp_path / "caches"
     build(home / "a", wanted(photos))
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     refused = pytest.raises(LmkitError, match="is being built")
     with locked(entry.path, lambda: None), refused:
-        remove(entry)
-    assert entries(home)
+        remove_cache(entry)
+    assert list_caches(home)
 
 
 class Shades(Dataset):
@@ -621,4 +621,4 @@ def test_time_of_use_is_kept(photos, tmp_path):
     build(folder, wanted(photos))
     os.utime(folder / "cache.json", (5, 5))
     open_cache(folder, wanted(photos), compare=True)
-    assert entries(folder.parent)[0].used > time.time() - 60
+    assert list_caches(folder.parent)[0].used > time.time() - 60
