@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from lmkit.prediction.stream import detect, ready_to_detect
 from plain_stepper import PlainStepper
 from torch import Tensor
 
@@ -36,6 +35,7 @@ from lmkit.bench.training import (
 )
 from lmkit.data.loading import Batch
 from lmkit.errors import LmkitError
+from lmkit.prediction.stream import detect, ready_to_detect
 from lmkit.preparation.prepared import find_partners, prepare
 from lmkit.registry.lookup import Registry, installed
 from lmkit.runtime.assemble import build_detector
@@ -112,7 +112,7 @@ def compare_detection(
         return points
 
     def detect_fast() -> Tensor:
-        return detect(fast, images, device, autocast)
+        return detect(fast, images, device, autocast).points
 
     operations = count_detection(plain, settings.run.image_size)
     distance = (detect_fast() - detect_plainly()).abs().max().item() * settings.run.image_size / 2

@@ -27,19 +27,6 @@ This page is generated from `lmkit.api`, the one module a plugin imports from lm
 pixel inside (`align_corners=False`). [Write a plugin](plugins.md) shows how the parts go together.
 """
 
-AT_ONCE = {
-    "API_VERSION": "registry.version",
-    "Command": "registry.component",
-    "Component": "registry.component",
-    "ExitCode": "errors",
-    "Listing": "registry.component",
-    "LmkitError": "errors",
-    "did_you_mean": "errors",
-    "Recipe": "registry.component",
-    "hookimpl": "registry.hookspecs",
-}
-"""The homes of the names that ``lmkit.api`` imports at once; the others say theirs themselves."""
-
 GROUPS = {
     "To be announced": (
         "hookimpl",
@@ -103,8 +90,7 @@ def page() -> str:
 
 def entry(name: str) -> str:
     """Return one name's part of the page."""
-    home = AT_ONCE.get(name) or api._HOMES[name]
-    node, docstring = find(name, home)
+    node, docstring = find(name, api._HOMES[name])
     if isinstance(node, ast.Assign):
         return f"\n### {name}\n\n{code(ast.unparse(node))}{prose(docstring)}"
     if isinstance(node, ast.FunctionDef):

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from generate_api import AT_ONCE, find, signature
+from generate_api import find, signature
 from generated import ROOT, document_this_tree
 
 document_this_tree()
@@ -45,7 +45,7 @@ def surface() -> str:
     hooks = [name for name in vars(hookspecs) if name.startswith("lmkit_")]
     lines += [defined(hook, "registry.hookspecs")[0] for hook in sorted(hooks)]
     for name in sorted(api.__all__):
-        first, *rest = defined(name, AT_ONCE.get(name) or api._HOMES[name])
+        first, *rest = defined(name, api._HOMES[name])
         lines += ["", first, *(f"    {line}" for line in rest)]
     return "\n".join(lines) + "\n"
 

@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["LmkitError", "Run", "__version__", "open_run", "train"]
+_HOMES = {
+    "LmkitError": "errors",
+    "Run": "run.run",
+    "open_run": "run.run",
+    "train": "training.session",
+}
+"""Every name and the module it is defined in; what type checkers read below is held to it."""
 
 if TYPE_CHECKING:
-    from lmkit.errors import LmkitError
-    from lmkit.run.run import Run, open_run
-    from lmkit.training.session import train
+    from lmkit.errors import LmkitError as LmkitError
+    from lmkit.run.run import Run as Run
+    from lmkit.run.run import open_run as open_run
+    from lmkit.training.session import train as train
 
-_HOMES = {
-    "LmkitError": "lmkit.errors",
-    "Run": "lmkit.run.run",
-    "open_run": "lmkit.run.run",
-    "train": "lmkit.training.session",
-}
+__all__ = sorted(["__version__", *_HOMES])
 
 
 def __getattr__(name: str) -> Any:
@@ -36,4 +38,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lmkit' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"lmkit.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Show the names that nobody has used yet as well."""
+    return sorted({*globals(), *__all__})

@@ -1,116 +1,37 @@
 """The one door for plugin authors: everything a plugin may import from lmkit.
 
-A plugin's hook module needs only ``hookimpl`` and ``Component``, which cost nothing to import; the
-interfaces, the tensor functions and all else are loaded on first use, many with torch, so that
+Every name is loaded on first use. A plugin's hook module needs only ``hookimpl`` and ``Component``,
+which cost nothing to import; the interfaces and the tensor functions come with torch, so that
 ``lmkit list`` stays instant with any number of plugins installed.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from lmkit.errors import ExitCode, LmkitError, did_you_mean
-from lmkit.registry.component import Command, Component, Listing, Recipe
-from lmkit.registry.hookspecs import hookimpl
-from lmkit.registry.version import API_VERSION
-
-__all__ = [
-    "API_VERSION",
-    "DEFAULT_BETA",
-    "AffineWarp",
-    "Annotation",
-    "CampaignReport",
-    "CampaignResult",
-    "Command",
-    "Component",
-    "Dataset",
-    "Deformation",
-    "Detector",
-    "ExitCode",
-    "Generator",
-    "GeometricDeformation",
-    "HeatmapDetector",
-    "HeatmapGenerator",
-    "Landmarks",
-    "Layer",
-    "Listing",
-    "LmkitError",
-    "Loss",
-    "Pairing",
-    "Part",
-    "Recipe",
-    "Route",
-    "Step",
-    "ThinPlateWarp",
-    "View",
-    "Views",
-    "Warp",
-    "Writer",
-    "as_typed",
-    "complete_settings",
-    "data_section",
-    "default_recipe",
-    "derangement",
-    "did_you_mean",
-    "freeze",
-    "from_pixels",
-    "gaussian_heatmaps",
-    "hookimpl",
-    "is_of_the_method",
-    "load_weights",
-    "mean_position",
-    "read_assignments",
-    "recipe_layers",
-    "run_campaign",
-    "soft_argmax",
-    "spatial_softmax",
-    "to_pixels",
-]
-
-if TYPE_CHECKING:
-    from lmkit.campaigns.campaign import CampaignResult
-    from lmkit.cli.campaigns import CampaignReport, run_campaign
-    from lmkit.geometry.coordinates import from_pixels, to_pixels
-    from lmkit.geometry.heatmaps import gaussian_heatmaps
-    from lmkit.geometry.soft_argmax import (
-        DEFAULT_BETA,
-        mean_position,
-        soft_argmax,
-        spatial_softmax,
-    )
-    from lmkit.geometry.warps import AffineWarp, ThinPlateWarp, Warp
-    from lmkit.interfaces.dataset import Annotation, Dataset, Part
-    from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
-    from lmkit.interfaces.detector import Detector, HeatmapDetector
-    from lmkit.interfaces.generator import Generator, HeatmapGenerator
-    from lmkit.interfaces.landmarks import Landmarks
-    from lmkit.interfaces.loss import Loss
-    from lmkit.interfaces.pairing import Pairing, Route, View, derangement
-    from lmkit.interfaces.step import Step
-    from lmkit.interfaces.weights import freeze, load_weights
-    from lmkit.interfaces.writer import Writer
-    from lmkit.registry.values import as_typed
-    from lmkit.settings.changes import is_of_the_method
-    from lmkit.settings.for_plugins import complete_settings, data_section, recipe_layers
-    from lmkit.settings.layers import Layer, read_assignments
-    from lmkit.training.session import default_recipe
-
 _HOMES = {
-    "DEFAULT_BETA": "geometry.soft_argmax",
+    "API_VERSION": "registry.version",
     "AffineWarp": "geometry.warps",
     "Annotation": "interfaces.dataset",
     "CampaignReport": "cli.campaigns",
     "CampaignResult": "campaigns.campaign",
+    "Command": "registry.component",
+    "Component": "registry.component",
+    "DEFAULT_BETA": "geometry.soft_argmax",
     "Dataset": "interfaces.dataset",
     "Deformation": "interfaces.deformation",
     "Detector": "interfaces.detector",
+    "ExitCode": "errors",
     "Generator": "interfaces.generator",
     "GeometricDeformation": "interfaces.deformation",
     "HeatmapDetector": "interfaces.detector",
     "HeatmapGenerator": "interfaces.generator",
     "Landmarks": "interfaces.landmarks",
     "Layer": "settings.layers",
+    "Listing": "registry.component",
+    "LmkitError": "errors",
     "Loss": "interfaces.loss",
     "Pairing": "interfaces.pairing",
     "Part": "interfaces.dataset",
+    "Recipe": "registry.component",
     "Route": "interfaces.pairing",
     "Step": "interfaces.step",
     "ThinPlateWarp": "geometry.warps",
@@ -118,15 +39,17 @@ _HOMES = {
     "Views": "interfaces.deformation",
     "Warp": "geometry.warps",
     "Writer": "interfaces.writer",
-    "is_of_the_method": "settings.changes",
     "as_typed": "registry.values",
     "complete_settings": "settings.for_plugins",
     "data_section": "settings.for_plugins",
     "default_recipe": "training.session",
     "derangement": "interfaces.pairing",
+    "did_you_mean": "errors",
     "freeze": "interfaces.weights",
     "from_pixels": "geometry.coordinates",
     "gaussian_heatmaps": "geometry.heatmaps",
+    "hookimpl": "registry.hookspecs",
+    "is_of_the_method": "settings.changes",
     "load_weights": "interfaces.weights",
     "mean_position": "geometry.soft_argmax",
     "read_assignments": "settings.layers",
@@ -136,6 +59,61 @@ _HOMES = {
     "spatial_softmax": "geometry.soft_argmax",
     "to_pixels": "geometry.coordinates",
 }
+"""Every name and the module it is defined in; what type checkers read below is held to it."""
+
+if TYPE_CHECKING:
+    from lmkit.campaigns.campaign import CampaignResult as CampaignResult
+    from lmkit.cli.campaigns import CampaignReport as CampaignReport
+    from lmkit.cli.campaigns import run_campaign as run_campaign
+    from lmkit.errors import ExitCode as ExitCode
+    from lmkit.errors import LmkitError as LmkitError
+    from lmkit.errors import did_you_mean as did_you_mean
+    from lmkit.geometry.coordinates import from_pixels as from_pixels
+    from lmkit.geometry.coordinates import to_pixels as to_pixels
+    from lmkit.geometry.heatmaps import gaussian_heatmaps as gaussian_heatmaps
+    from lmkit.geometry.soft_argmax import DEFAULT_BETA as DEFAULT_BETA
+    from lmkit.geometry.soft_argmax import mean_position as mean_position
+    from lmkit.geometry.soft_argmax import soft_argmax as soft_argmax
+    from lmkit.geometry.soft_argmax import spatial_softmax as spatial_softmax
+    from lmkit.geometry.warps import AffineWarp as AffineWarp
+    from lmkit.geometry.warps import ThinPlateWarp as ThinPlateWarp
+    from lmkit.geometry.warps import Warp as Warp
+    from lmkit.interfaces.dataset import Annotation as Annotation
+    from lmkit.interfaces.dataset import Dataset as Dataset
+    from lmkit.interfaces.dataset import Part as Part
+    from lmkit.interfaces.deformation import Deformation as Deformation
+    from lmkit.interfaces.deformation import GeometricDeformation as GeometricDeformation
+    from lmkit.interfaces.deformation import Views as Views
+    from lmkit.interfaces.detector import Detector as Detector
+    from lmkit.interfaces.detector import HeatmapDetector as HeatmapDetector
+    from lmkit.interfaces.generator import Generator as Generator
+    from lmkit.interfaces.generator import HeatmapGenerator as HeatmapGenerator
+    from lmkit.interfaces.landmarks import Landmarks as Landmarks
+    from lmkit.interfaces.loss import Loss as Loss
+    from lmkit.interfaces.pairing import Pairing as Pairing
+    from lmkit.interfaces.pairing import Route as Route
+    from lmkit.interfaces.pairing import View as View
+    from lmkit.interfaces.pairing import derangement as derangement
+    from lmkit.interfaces.step import Step as Step
+    from lmkit.interfaces.weights import freeze as freeze
+    from lmkit.interfaces.weights import load_weights as load_weights
+    from lmkit.interfaces.writer import Writer as Writer
+    from lmkit.registry.component import Command as Command
+    from lmkit.registry.component import Component as Component
+    from lmkit.registry.component import Listing as Listing
+    from lmkit.registry.component import Recipe as Recipe
+    from lmkit.registry.hookspecs import hookimpl as hookimpl
+    from lmkit.registry.values import as_typed as as_typed
+    from lmkit.registry.version import API_VERSION as API_VERSION
+    from lmkit.settings.changes import is_of_the_method as is_of_the_method
+    from lmkit.settings.for_plugins import complete_settings as complete_settings
+    from lmkit.settings.for_plugins import data_section as data_section
+    from lmkit.settings.for_plugins import recipe_layers as recipe_layers
+    from lmkit.settings.layers import Layer as Layer
+    from lmkit.settings.layers import read_assignments as read_assignments
+    from lmkit.training.session import default_recipe as default_recipe
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -145,3 +123,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"lmkit.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Show the names that nobody has used yet as well."""
+    return sorted({*globals(), *__all__})

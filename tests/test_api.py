@@ -29,25 +29,47 @@ def test_every_name_of_the_door_is_there(name):
     assert getattr(api, name) is not None
 
 
-def test_what_is_loaded_late_is_what_type_checkers_see():
-    homes = {name: f"lmkit.{home}" for name, home in api._HOMES.items()}
-    assert names_for_types(api) == homes
-    assert set(homes) <= set(api.__all__)
-    assert names_for_types(lmkit) == lmkit._HOMES
-    assert set(lmkit._HOMES) == set(lmkit.__all__) - {"__version__"}
+@pytest.mark.parametrize("module", [lmkit, api])
+def test_type_checkers_see_every_name_where_it_is(module):
+    homes = {name: f"lmkit.{home}" for name, home in module._HOMES.items()}
+    block = "\n".join(
+        f"    from {home} import {name} as {name}"
+        for home, name in sorted((home, name) for name, home in homes.items())
+    )
+    assert names_for_types(module) == homes, f"the block is to be:\nif TYPE_CHECKING:\n{block}"
 
 
-def test_what_is_not_loaded_late_is_there_at_once():
-    assert set(api.__all__) - set(api._HOMES) == set(vars(api)) & set(api.__all__)
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module in (lmkit, api) for name in module._HOMES],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_name_is_what_is_defined_in_its_home(module, name):
+    home = import_module(f"lmkit.{module._HOMES[name]}")
+    value = getattr(module, name)
+    assert value is getattr(home, name)
+    # A Literal is typing's, hookimpl pluggy's, and a constant nobody's, wherever it is named.
+    owner = getattr(value, "__module__", home.__name__)
+    assert owner == home.__name__ or owner.split(".")[0] in ("typing", "pluggy")
 
 
-@pytest.mark.parametrize("name", api._HOMES)
-def test_a_late_name_is_defined_in_its_home(name):
-    home = import_module(f"lmkit.{api._HOMES[name]}")
-    assert getattr(api, name) is getattr(home, name)
-    # A Literal is typing's, wherever it is given its name; a number has no module.
-    own = getattr(getattr(home, name), "__module__", home.__name__)
-    assert own in (home.__name__, "typing")
+def test_dir_shows_every_name_before_it_is_used():
+    program = (
+        "import sys, lmkit, lmkit.api as api; shown = dir(lmkit), dir(api); "
+        "assert 'torch' not in sys.modules; "
+        "print({*lmkit.__all__} <= {*shown[0]}, {*api.__all__} <= {*shown[1]}, "
+        "'train' in shown[0], '__doc__' in shown[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True"] * 4
+
+
+def test_a_star_brings_every_name():
+    names: dict[str, object] = {}
+    exec("from lmkit.api import *", names)
+    assert set(api._HOMES) <= set(names)
 
 
 def check_surface(*arguments):
@@ -93,8 +115,7 @@ def test_the_surface_holds_every_kind_of_thing(line):
 
 def test_names_are_sorted_and_named_once():
     # As ruff sorts them: constants, classes, functions.
-    assert len(api.__all__) == len(set(api.__all__))
-    assert list(api._HOMES) == [name for name in api.__all__ if name in api._HOMES]
+    assert list(api._HOMES) == api.__all__ == sorted(set(api.__all__))
 
 
 @pytest.mark.parametrize("module", [lmkit, api])

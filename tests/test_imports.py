@@ -140,9 +140,13 @@ def may_import(importer: str, imported: str) -> bool:
 def is_light(name: str) -> bool:
     if not belongs(name, "lmkit"):
         return name.split(".")[0] not in HEAVY
-    late = [f"lmkit.{name}" for name in lmkit._HOMES] + [f"lmkit.api.{name}" for name in api._HOMES]
-    if name in late or belongs(name, RICH):
+    if belongs(name, RICH):
         return False
+    # A name of the two facades is as light as the module that it is loaded from.
+    for facade in (lmkit, api):
+        home = facade._HOMES.get(name.removeprefix(f"{facade.__name__}."))
+        if home is not None:
+            return is_light(f"lmkit.{home}")
     return part(name) == "" or any(belongs(name, light) for light in LIGHT[1:])
 
 

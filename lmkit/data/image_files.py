@@ -6,30 +6,38 @@ between pixels of the original and normalised points of the square exactly, in b
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
-)
-"""What the names of image files end in, in lower case."""
+_FROM_PHONES = (".heic", ".heif", ".hif", ".jxl", ".avif", ".jp2", ".webp")
+_FROM_CAMERAS = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
+OTHER_SUFFIXES = frozenset((*_FROM_PHONES, *_FROM_CAMERAS))
+"""What the names of images end in that PIL may not read here: they are named, not passed over."""
 
 _FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
-_ORIENTATION = 0x0112  # the EXIF tag
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_CODECS = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
+_PROGRAMS = frozenset(("EPS",))  # Drawings that are programs, which PIL has Ghostscript run.
+
+
+def image_suffixes() -> frozenset[str]:
+    """Return what the names of image files end in, in lower case: what PIL reads here.
+
+    Those are the formats that it says are images (``image/...``), opens, and has the codec for.
+    Videos, documents and tables of measurements, which it knows by name too, are none of them.
+    """
+    return frozenset(
+        suffix
+        for suffix, form in Image.registered_extensions().items()
+        if Image.MIME.get(form, "").startswith("image/")
+        # MPO, which cameras write, is opened as the JPEG that it begins with.
+        and (form in Image.OPEN or form == "MPO")
+        and (form not in _CODECS or features.check(_CODECS[form]))
+    )
 
 
 def load_image(path: Path) -> NDArray[np.uint8]:
@@ -46,9 +54,14 @@ def load_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         OSError: If the file cannot be read as an image, whatever the reason; the text says it.
     """
-    with _reasons(), Image.open(path) as image:
+    # Opened by us: a file that PIL opens by its name it may map, and some versions map a TIFF that
+    # is stored turned with its width and height exchanged.
+    with _reasons(), path.open("rb") as file, Image.open(file, formats=_formats()) as image:
         image.load()
-        return np.asarray(_upright(to_rgb(image), image))
+        # Damaged metadata says nothing about the pixels, which were decoded without complaint.
+        with suppress(Exception):
+            ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(to_rgb(image))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -75,7 +88,7 @@ def quick_problem(path: Path) -> str | None:
                 raise OSError("it is empty")
             # Asking PIL takes ten times as long, which counts with hundreds of thousands.
             if not start.startswith(_FIRST_BYTES):
-                Image.open(path).close()
+                Image.open(path, formats=_formats()).close()
             return None
     except OSError as error:
         return str(error)
@@ -111,10 +124,9 @@ def _eight_bits(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
     return np.clip(np.rint(real * (255 / brightest)), 0, 255).astype(np.uint8)
 
 
-def _upright(pixels: Image.Image, source: Image.Image) -> Image.Image:
-    try:
-        turn = _TURNS.get(source.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        # Damaged metadata says nothing about the pixels, which were decoded without complaint.
-        turn = None
-    return pixels if turn is None else pixels.transpose(turn)
+def _formats() -> list[str]:
+    """Return the formats that are read, whatever a file is called."""
+    # The common ones are then tried first.
+    Image.preinit()
+    Image.init()
+    return [form for form in Image.ID if form not in _PROGRAMS]

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from lmkit.prediction.stream import Detection
-from lmkit.storage import made, storage
+from lmkit.storage import flush, made, put_in_place, storage
 
 Write = Callable[[Detection], None]
 """Takes what was found on an image."""
@@ -90,9 +90,11 @@ class Skipped:
                 if kind is None:
                     self.path.unlink(missing_ok=True)
                 return
-            self._file.close()
+            with self._file as file:
+                if kind is None:
+                    flush(file)
             if kind is None:
-                self._aside.replace(self.path)
+                put_in_place(self._aside, self.path)
             else:
                 self._aside.unlink(missing_ok=True)
 
@@ -105,7 +107,8 @@ def _aside(path: Path) -> Iterator[TextIO]:
         try:
             with _open(aside) as file:
                 yield file
-            aside.replace(path)
+                flush(file)
+            put_in_place(aside, path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise

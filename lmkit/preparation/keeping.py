@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from lmkit.data.cache.cache_folder import (
-    UnusableError,
     Wanted,
     build_cache,
     default_folder,
@@ -21,6 +20,7 @@ from lmkit.data.cache.cache_folder import (
 from lmkit.data.cache.cached import Kept
 from lmkit.data.cache.on_device import ResidentImages
 from lmkit.data.cache.on_disk import CachedImages
+from lmkit.data.cache.record import UnusableError
 from lmkit.data.workers import workers_to_read_all
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.preparation.prepared import Prepared

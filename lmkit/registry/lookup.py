@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
@@ -78,8 +78,22 @@ class Registry:
         Raises:
             LmkitError: If there is none, or more than one.
         """
-        found = [(entry.component, entry.plugin) for entry in self.components(kind)]
-        return Registered(*self._one(kind, name, found))
+        bare = name.rpartition("/")[2]
+        fits = _fitting(name, self._named.get((kind, bare), ()))
+        if len(fits) != 1:
+            # To refuse it takes every name there is.
+            found = [(entry.component, entry.plugin) for entry in self.components(kind)]
+            fits = [self._one(kind, name, found)]
+        return Registered(*fits[0])
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, str], list[tuple[Component, Plugin]]]:
+        """Every component by its kind and name; several plugins may bring one."""
+        named: dict[tuple[str, str], list[tuple[Component, Plugin]]] = {}
+        for entry in self.components():
+            component = entry.component
+            named.setdefault((component.kind, component.name), []).append((component, entry.plugin))
+        return named
 
     def recipes(self) -> list[tuple[Recipe, Plugin]]:
         """Return every recipe with its plugin, sorted by name."""
@@ -179,15 +193,8 @@ class Registry:
         others: Collection[str] = (),
     ) -> tuple[Record, Plugin]:
         """Return the one record that a name means; ``others`` are names to suggest beside them."""
-        owner, _, bare = name.rpartition("/")
-        fits = [
-            (record, plugin)
-            for record, plugin in found
-            if record.name == bare and owner in ("", plugin.name, plugin.package)
-        ]
-        if not owner:
-            # What lmkit ships keeps its name, so that no package can change what a recipe means.
-            fits = [(record, plugin) for record, plugin in fits if plugin.built_in] or fits
+        bare = name.rpartition("/")[2]
+        fits = _fitting(name, found)
         if not fits:
             known = {*others, *(record.name for record, _ in found)}
             raise LmkitError(
@@ -214,6 +221,20 @@ class Registry:
         return (f" Plugins that are broken: {broken} (see lmkit plugins)." if broken else "") + (
             f" Plugins that are disabled: {disabled} (LMKIT_DISABLE_PLUGINS)." if disabled else ""
         )
+
+
+def _fitting(name: str, found: Iterable[tuple[Record, Plugin]]) -> list[tuple[Record, Plugin]]:
+    """Return the records that a name, or ``plugin/name``, may mean."""
+    owner, _, bare = name.rpartition("/")
+    fits = [
+        (record, plugin)
+        for record, plugin in found
+        if record.name == bare and owner in ("", plugin.name, plugin.package)
+    ]
+    if owner:
+        return fits
+    # What lmkit ships keeps its name, so that no package can change what a recipe means.
+    return [(record, plugin) for record, plugin in fits if plugin.built_in] or fits
 
 
 def _sorted(found: Iterable[tuple[Record, Plugin]]) -> list[tuple[Record, Plugin]]:

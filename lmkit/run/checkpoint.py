@@ -4,7 +4,6 @@ A checkpoint becomes visible by a rename, after everything in it has reached the
 pickled. How it lies on the disk and is verified is in ``interfaces/checkpoint_files.py``.
 """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from lmkit.interfaces.checkpoint_files import (
 )
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
-from lmkit.storage import storage_error, write_json
+from lmkit.storage import flush_file, flush_folder, put_in_place, storage_error, write_json
 
 
 def list_checkpoints(folder: RunFolder) -> dict[int, Path]:
@@ -60,12 +59,12 @@ def save_checkpoint(
                 file = tensor_file(aside, name)
                 save_file({key: _plain(value) for key, value in content.items()}, file)
                 files[file.name] = describe_file(file)
-                _flush(file)
+                flush_file(file)
         write_json(aside / STATE, describe_checkpoint(step, files))
         if final.exists():
             shutil.rmtree(final)
-        aside.replace(final)
-        _flush(folder.checkpoints)
+        put_in_place(aside, final)
+        flush_folder(folder.checkpoints)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise storage_error(final, error) from error
@@ -178,12 +177,3 @@ def _check_finite(tensors: dict[str, dict[str, Tensor]], step: int) -> None:
 
 def _plain(value: Tensor) -> Tensor:
     return value.detach().cpu().contiguous().clone()
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or a folder's entries are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

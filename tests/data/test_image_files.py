@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from lmkit.data.framing import Fit, Framing, frame
-from lmkit.data.image_files import load_image, quick_problem
+from lmkit.data.image_files import image_suffixes, load_image, quick_problem, to_rgb
 
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 SIZES = [(64, 64), (200, 120), (121, 200), (50, 33), (7, 300), (1, 1)]
@@ -155,22 +155,88 @@ def test_floating_point_is_scaled_by_its_range(tmp_path: Path, brightest: float)
     np.testing.assert_allclose(load_image(tmp_path / "a.tif")[..., 1].ravel(), range(256), atol=1)
 
 
+def as_stored(upright: Image.Image, orientation: int) -> Image.Image:
+    """Return how a camera stores an image that a viewer who obeys the tag sees upright."""
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    return upright.transpose(turn[orientation]) if orientation > 1 else upright
+
+
+def grey_of_sixteen_bits() -> Image.Image:
+    steps = np.arange(16 * 24, dtype=np.uint16).reshape(16, 24)
+    return Image.fromarray(steps * np.uint16(150))
+
+
+UPRIGHT = {
+    "L": Image.fromarray(noise(16, 24)).convert("L"),
+    "I;16": grey_of_sixteen_bits(),
+    "P": Image.fromarray(noise(16, 24)).convert("P"),
+    "RGB": Image.fromarray(noise(16, 24)),
+    "RGBA": Image.fromarray(np.concatenate([noise(16, 24), noise(16, 24)[..., :1]], axis=2)),
+    "CMYK": Image.fromarray(noise(16, 24)).convert("CMYK"),
+}
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_upright(tmp_path: Path, orientation: int) -> None:
-    upright = np.zeros((16, 24, 3), np.uint8)
-    upright[:8, :8] = (255, 0, 0)
-    upright[8:, :8] = (0, 255, 0)
-    upright[:8, 8:] = (0, 0, 255)
-    # How a camera stores the image so that a viewer who obeys the tag sees it upright.
-    stored = {
-        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-        5: upright.transpose(1, 0, 2), 6: np.rot90(upright),
-        7: np.rot90(upright, 2).transpose(1, 0, 2), 8: np.rot90(upright, -1),
-    }[orientation]  # fmt: skip
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        *((mode, ".tif") for mode in UPRIGHT),
+        *((mode, ".png") for mode in UPRIGHT if mode != "CMYK"),
+    ],
+)
+def test_images_are_turned_upright(
+    tmp_path: Path, mode: str, suffix: str, orientation: int
+) -> None:
+    upright = UPRIGHT[mode]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(load_image(tmp_path / "a.png"), upright)
+    as_stored(upright, orientation).save(tmp_path / f"a{suffix}", exif=exif)
+    np.testing.assert_array_equal(load_image(tmp_path / f"a{suffix}"), np.asarray(to_rgb(upright)))
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+def test_a_turned_tiff_is_upright_however_it_is_compressed(
+    tmp_path: Path, compression: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    as_stored(UPRIGHT["L"], 6).save(tmp_path / "a.tif", exif=exif, compression=compression)
+    found = load_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found, np.asarray(to_rgb(UPRIGHT["L"])))
+
+
+def test_what_pil_reads_as_an_image_is_an_image() -> None:
+    suffixes = image_suffixes()
+    common = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".tif", ".tiff", ".gif"}
+    assert common | {".ppm", ".pgm"} <= suffixes
+    for suffix, codec in ((".webp", "webp"), (".jp2", "jpg_2000")):
+        assert (suffix in suffixes) == features.check(codec)
+    assert not suffixes & {".pdf", ".eps", ".ps", ".mpg", ".h5", ".hdf", ".wmf", ".pcd", ".heic"}
+
+
+def test_a_format_that_somebody_adds_to_pil_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.init()
+    for table in ("EXTENSION", "MIME", "OPEN"):
+        monkeypatch.setattr(Image, table, {**getattr(Image, table)})
+    assert ".own" not in image_suffixes()
+    Image.EXTENSION[".own"], Image.MIME["OWN"] = "OWN", "image/own"
+    assert ".own" not in image_suffixes()
+    Image.OPEN["OWN"] = Image.OPEN["PNG"]
+    assert ".own" in image_suffixes()
+
+
+def test_a_program_is_never_run_as_an_image(tmp_path: Path) -> None:
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+    for name in ("a.eps", "a.jpg"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(OSError, match="not an image of a known format"):
+            load_image(tmp_path / name)
+        assert quick_problem(tmp_path / name) == "it is not an image of a known format"
 
 
 def test_damaged_metadata_does_not_cost_the_image(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lmkit.data.cache.cache_folder import entries
+from lmkit.data.cache.cache_folder import list_caches
 from lmkit.data.cache.on_disk import CachedImages
 from lmkit.data.sets.folder import Folder
 from lmkit.errors import ExitCode, LmkitError
@@ -70,7 +72,7 @@ def same(first, second):
 
 def test_it_is_built_once_and_changes_nothing(tiny, photos, home, tmp_path):
     first = train(tiny, photos, tmp_path / "a")
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     assert entry.label == f"folder:{photos}"
     assert first.notes[0].startswith(f"Reading 8 images once, for the cache {entry.path} (24")
     assert first.notes[1].startswith("The images are cached (")
@@ -94,7 +96,7 @@ def test_a_run_that_reads_few_images_makes_none_but_uses_one(
 ):
     few = "run.steps=3"
     assert train(tiny, photos, tmp_path / "a", few).notes == []
-    assert entries(home) == []
+    assert list_caches(home) == []
     train(tiny, photos, tmp_path / "b")
     monkeypatch.setattr(Folder, "image", lambda self, index: pytest.fail("was decoded"))
     train(tiny, photos, tmp_path / "c", few)
@@ -104,7 +106,7 @@ def test_one_out_of_date_is_rebuilt_and_that_is_said(tiny, photos, home, tmp_pat
     train(tiny, photos, tmp_path / "a")
     Image.new("RGB", (40, 40)).save(photos / "3.png")
     listener = train(tiny, photos, tmp_path / "b")
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     assert listener.notes[0] == (
         f"The cache {entry.path} is out of date: 1 of 8 images have changed: it is built anew."
     )
@@ -114,7 +116,7 @@ def test_one_out_of_date_is_rebuilt_and_that_is_said(tiny, photos, home, tmp_pat
 
 def test_damaged_images_are_put_right_and_that_is_said(tiny, photos, home, tmp_path):
     train(tiny, photos, tmp_path / "a")
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     with next(entry.path.glob("images-*")).open("r+b") as file:
         file.seek(500)
         file.write(b"damage")
@@ -130,8 +132,8 @@ def test_damaged_images_are_put_right_and_that_is_said(tiny, photos, home, tmp_p
 def test_the_folder_may_be_named_and_changed_on_resume(tiny, photos, home, tmp_path):
     own = tmp_path / "own"
     train(tiny, photos, tmp_path / "a", "run.steps=2", f"loading.cache={own}")
-    assert entries(home) == []
-    assert len(entries(own)) == 1
+    assert list_caches(home) == []
+    assert len(list_caches(own)) == 1
     resume(tmp_path / "a", [read_assignments(["run.steps=4", "loading.cache=none"])])
     train(tiny, photos, tmp_path / "b")
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
@@ -145,7 +147,7 @@ def test_paths_are_made_absolute(tiny, monkeypatch, tmp_path):
 
 def test_data_in_memory_is_not_cached(tiny, home, tmp_path):
     start(tiny(f"loading.cache={home}"), tmp_path / "a")
-    assert entries(home) == []
+    assert list_caches(home) == []
 
 
 def test_data_that_cannot_say_when_it_changes_is_not_cached(
@@ -155,7 +157,7 @@ def test_data_that_cannot_say_when_it_changes_is_not_cached(
     assert train(tiny, photos, tmp_path / "a").notes == []
     (note,) = train(tiny, photos, tmp_path / "b", f"loading.cache={home}").notes
     assert "cannot say when its images change" in note
-    assert entries(home) == []
+    assert list_caches(home) == []
 
 
 def test_without_room_training_goes_on_unless_a_folder_was_named(
@@ -202,13 +204,22 @@ def test_its_folder_is_the_users(monkeypatch, tmp_path):
     assert caching.default_folder() == tmp_path / "b" / "lmkit"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "c"))
-    assert caching.default_folder() == tmp_path / "c" / ".cache" / "lmkit"
+    if sys.platform == "linux":
+        assert caching.default_folder() == tmp_path / "c" / ".cache" / "lmkit"
+    assert caching.default_folder().is_absolute()
 
-    def homeless():
-        raise RuntimeError
 
-    monkeypatch.setattr(Path, "home", homeless)
-    assert caching.default_folder().name == "lmkit"
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system knows a folder")
+def test_a_user_without_a_home_has_a_folder_all_the_same(monkeypatch):
+    import pwd
+
+    def unknown(number):
+        raise KeyError(number)
+
+    for name in ("LMKIT_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert caching.default_folder() == Path(tempfile.gettempdir()) / "lmkit"
 
 
 @pytest.mark.parametrize(

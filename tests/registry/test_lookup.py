@@ -57,6 +57,25 @@ def test_a_component_is_found_with_the_plugin_that_brings_it(clash):
     assert (found.component.name, found.plugin.package) == ("sky", "lmkit-blue")
 
 
+def test_a_name_is_found_as_often_as_it_is_asked_for(clash):
+    for name in ("sky", "rose", "blue/net", "lmkit-red/net"):
+        assert clash.find("detector", name) == clash.find("detector", name)
+    for _ in range(2):
+        with pytest.raises(LmkitError, match="There is more than one detector 'net'"):
+            clash.find("detector", "net")
+        with pytest.raises(LmkitError, match="There is no loss 'sky'"):
+            clash.find("loss", "sky")
+
+
+def test_a_qualified_name_of_the_wrong_plugin_is_refused_with_every_name(clash):
+    with pytest.raises(LmkitError, match="There is no detector 'red/sky'") as caught:
+        clash.find("detector", "red/sky")
+    assert "sky" in caught.value.remedy
+    with pytest.raises(LmkitError, match="There is no detector 'green/nothing'") as caught:
+        clash.find("detector", "green/nothing")
+    assert "The detectors are: net, rose, sky" in caught.value.remedy
+
+
 def test_a_clash_leaves_listing_and_other_names_alone(clash):
     assert names(clash.components()) == ["net", "net", "rose", "sky"]
     assert clash.find("detector", "rose").plugin.name == "red"

@@ -10,7 +10,7 @@ from lmkit.cli.options import F, count_of, json_option, print_json
 from lmkit.errors import LmkitError, did_you_mean
 
 if TYPE_CHECKING:
-    from lmkit.data.cache.cache_folder import Entry
+    from lmkit.data.cache.cache_folder import CacheEntry
 
 
 def folder_option(function: F) -> F:
@@ -70,7 +70,7 @@ def list_(folder: Path | None, as_json: bool) -> None:
 @folder_option
 def remove(names: tuple[str, ...], everything: bool, folder: Path | None) -> None:
     """Remove caches, by the names that lmkit cache list shows."""
-    from lmkit.data.cache.cache_folder import remove as remove_entry
+    from lmkit.data.cache.cache_folder import remove_cache
     from lmkit.preparation.keeping import in_bytes
 
     if everything == bool(names):
@@ -88,13 +88,13 @@ def remove(names: tuple[str, ...], everything: bool, folder: Path | None) -> Non
             )
     chosen = found if everything else [by_name[name] for name in dict.fromkeys(names)]
     for entry in chosen:
-        remove_entry(entry)
+        remove_cache(entry)
     size = in_bytes(sum(entry.bytes for entry in chosen))
     click.echo(f"Removed {count_of(len(chosen), 'cache')}, {size}.")
 
 
-def _find(folder: Path | None) -> tuple[Path, "list[Entry]"]:
-    from lmkit.data.cache.cache_folder import default_folder, entries
+def _find(folder: Path | None) -> tuple[Path, "list[CacheEntry]"]:
+    from lmkit.data.cache.cache_folder import default_folder, list_caches
 
     place = folder or default_folder()
-    return place, entries(place)
+    return place, list_caches(place)

@@ -3,7 +3,7 @@
 A cache is a folder of its own:
 
     cache.json              what it holds, from what and made with what; it names the other two
-    images-TOKEN.npy      the squares, (N, 3, S, S), uint8
+    images-TOKEN.npy        the squares, (N, 3, S, S), uint8
     table-TOKEN.bin         a row an image
     cache.lock              held by whoever builds
 
@@ -14,14 +14,12 @@ one goes on reading.
 
 import json
 import os
-import re
 import secrets
-import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -29,32 +27,36 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import platformdirs
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import __version__ as pillow_version
 from PIL import features
 
 from lmkit import __version__
+from lmkit.data.cache.lock import LOCK, locked
 from lmkit.data.cache.on_disk import ROW, CachedImages, repairs_of, stamp_of
+from lmkit.data.cache.record import (
+    CACHE_FORMAT,
+    RECORD,
+    UnusableError,
+    check_record,
+    is_own,
+    load_record,
+    read_header,
+    read_record,
+)
 from lmkit.data.framing import Framer
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
-from lmkit.storage import storage, write_json
+from lmkit.storage import flush, made, storage, write_json
 
-_FORMAT = 1
 _TOGETHER = 64  # images that a worker process hands over at a time
-_RECORD, _LOCK = "cache.json", "cache.lock"
-_OWN = re.compile(
-    r"\.?cache\.(json|lock)(\.partial)?|images-[0-9a-f]{8}\.(npy|repairs)|table-[0-9a-f]{8}\.bin"
-)
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done, and of all."""
-
-
-class UnusableError(Exception):
-    """Why a cache is not used, as the end of a sentence that begins with "it"."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Wanted:
         return np.fromiter(stamps, dtype=np.uint64, count=count)
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """A cache that lies in a folder of caches."""
 
     path: Path
@@ -138,7 +140,7 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedImages:
     Raises:
         UnusableError: If there is no cache, or it is damaged or out of date.
     """
-    record = _read_record(folder)
+    record = read_record(folder)
     if record["made_with"] != wanted.made_with:
         was, now = record["made_with"], wanted.made_with
         other = next((key for key in now if was.get(key) != now[key]), "package")
@@ -146,17 +148,17 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedImages:
     if tuple(record["shape"]) != wanted.shape:
         held, here = ", ".join(map(str, record["shape"][:1])), wanted.shape[0]
         raise UnusableError(f"is out of date: it holds {held} images, and there are {here}")
-    path, header = folder / record["images"], _header(wanted.shape)
+    path = folder / record["images"]
     try:
         content = (folder / record["table"]).read_bytes()
         with path.open("rb") as file:
-            begins_well = file.read(len(header)) == header
+            start = read_header(file, wanted.shape)
         size = path.stat().st_size
     except OSError as error:
         raise UnusableError(f"cannot be read: {error.strerror}") from None
-    if size != len(header) + int(np.prod(wanted.shape)):
+    if size != start + int(np.prod(wanted.shape)):
         raise UnusableError("is cut short")
-    if not begins_well or zlib.crc32(content) != record["table_checksum"]:
+    if zlib.crc32(content) != record["table_checksum"]:
         raise UnusableError("is damaged")
     table = np.frombuffer(content, ROW)
     if compare:
@@ -165,8 +167,8 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedImages:
             count = f"{changed:,} of {len(table):,}"
             raise UnusableError(f"is out of date: {count} images have changed")
     with suppress(OSError):
-        os.utime(folder / _RECORD)
-    return CachedImages(wanted.dataset, wanted.framer, table, path, len(header), fresh=compare)
+        os.utime(folder / RECORD)
+    return CachedImages(wanted.dataset, wanted.framer, table, path, start, fresh=compare)
 
 
 def build_cache(
@@ -192,9 +194,7 @@ def build_cache(
     Raises:
         LmkitError: If it cannot be written. Nothing is left behind then.
     """
-    with storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, waiting) as alone:
+    with made(folder), locked(folder, waiting) as alone:
         try:
             return open_cache(folder, wanted, compare=True), []
         except UnusableError:
@@ -213,24 +213,25 @@ def take_repairs(cache: CachedImages) -> int:
     return len(set(lines))
 
 
-def entries(folder: Path) -> list[Entry]:
+def list_caches(folder: Path) -> list[CacheEntry]:
     """Return the caches in a folder of caches, the one last used first."""
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         # What else lies there is never taken for a cache, and so never removed.
-        if not (path / _LOCK).is_file() or not all(map(_is_own, path.iterdir())):
+        if not (path / LOCK).is_file() or not all(map(is_own, path.iterdir())):
             continue
         size = sum(file.stat().st_size for file in path.iterdir())
-        record: dict[str, Any] = {}
+        label, shape, lasting = "not whole", (), LOCK
+        # One of another version of lmkit is whole as well.
         with suppress(UnusableError):
-            record = _read_record(path)
-        used = (path / (_RECORD if record else _LOCK)).stat().st_mtime
-        shape = tuple(record.get("shape", ()))
-        found.append(Entry(path, str(record.get("label", "not whole")), shape, size, used))
+            record, lasting = check_record(load_record(path)), RECORD
+            label, shape = str(record["label"]), tuple(record["shape"])
+        used = (path / lasting).stat().st_mtime
+        found.append(CacheEntry(path, label, shape, size, used))
     return sorted(found, key=lambda entry: -entry.used)
 
 
-def remove(entry: Entry) -> None:
+def remove_cache(entry: CacheEntry) -> None:
     """Remove a cache; processes that read it go on, from the data where need be.
 
     Raises:
@@ -244,26 +245,11 @@ def remove(entry: Entry) -> None:
             code=ExitCode.STORAGE,
         )
 
-    with storage(entry.path), _locked(entry.path, refuse):
-        shutil.rmtree(entry.path)
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        if record["format"] != _FORMAT:
-            raise UnusableError(f"is of form {record['format']}, and here is {_FORMAT}")
-        kinds = {"made_with": dict, "shape": list, "images": str, "table": str}
-        if not all(isinstance(record[key], kind) for key, kind in kinds.items()):
-            raise TypeError
-        record["table_checksum"], record["label"]
-        return record
-    except FileNotFoundError:
-        raise UnusableError("") from None
-    except OSError as error:
-        raise UnusableError(f"cannot be read: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError):
-        raise UnusableError("is damaged") from None
+    with storage(entry.path), locked(entry.path, refuse):
+        # The record first: what is left is then taken for no cache, wherever this ends.
+        for path in sorted(entry.path.iterdir(), key=lambda path: path.name != RECORD):
+            if path.name != LOCK:
+                path.unlink()
 
 
 def _write(
@@ -291,13 +277,13 @@ def _write(
     try:
         with storage(images), images.open("wb") as file:
             _write_images(file, wanted, rows, unreadable, workers, progress)
-            _flush(file)
+            flush(file)
         content = rows.tobytes()
         with storage(table), table.open("wb") as file:
             file.write(content)
-            _flush(file)
+            flush(file)
         record = {
-            "format": _FORMAT,
+            "format": CACHE_FORMAT,
             "label": wanted.label,
             "source": wanted.source,
             "framer": repr(wanted.framer),
@@ -309,13 +295,13 @@ def _write(
             "table_checksum": zlib.crc32(content),
             "unreadable": unreadable.report(),
         }
-        write_json(folder / _RECORD, record)
+        write_json(folder / RECORD, record)
     except BaseException:
         for path in (images, table):
             path.unlink(missing_ok=True)
         raise
     for path in folder.iterdir() if tidy else ():
-        if _is_own(path) and path.name not in (_RECORD, _LOCK, images.name, table.name):
+        if is_own(path) and path.name not in (RECORD, LOCK, images.name, table.name):
             # Where open files cannot be removed, the next build does it.
             with suppress(OSError):
                 path.unlink()
@@ -331,10 +317,12 @@ def _write_images(
     progress: Progress,
 ) -> None:
     """Write the squares in order, a hole where an image cannot be read, and fill in the table."""
-    header = _header(wanted.shape)
+    npy.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": wanted.shape}
+    )
+    start = file.tell()
     each = int(np.prod(wanted.shape[1:]))
     count = len(wanted.dataset)
-    file.write(header)
     batches = read_images(
         wanted.dataset,
         range(count),
@@ -347,7 +335,7 @@ def _write_images(
     progress(done, count)
     for images, indices, framings in batches:
         for square, index, framing in zip(images.numpy(), indices, framings, strict=True):
-            file.seek(len(header) + index * each)
+            file.seek(start + index * each)
             file.write(square.data)
             row = rows[index]
             row["checksum"], row["readable"] = zlib.crc32(square.data), True
@@ -357,67 +345,16 @@ def _write_images(
     if done < count:
         # The last ones cannot be read, and are in no batch.
         progress(count, count)
-    file.truncate(len(header) + count * each)
-
-
-def _is_own(path: Path) -> bool:
-    """Return whether a file is one of a cache's."""
-    return _OWN.fullmatch(path.name) is not None
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _header(shape: tuple[int, ...]) -> bytes:
-    """Return how a ``.npy`` file of uint8 begins."""
-    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape}).encode()
-    # The magic words, the version and the length take 10 bytes; numpy asks for a multiple of 64.
-    padded = text + b" " * (-(len(text) + 11) % 64) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
-
-
-@contextmanager
-def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
-    """Hold a cache's lock, which goes with the process however that ends.
-
-    Yields:
-        Whether it is held; some systems and network file systems have no locks. Two that build at
-        once both do it there, and the last one stays.
-    """
-    with storage(folder):
-        lock = (folder / _LOCK).open("ab")
-    try:
-        import fcntl
-    except ImportError:
-        with lock:
-            yield False
-        return
-    with lock:
-        held = True
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError:
-            held = False
-        try:
-            yield held
-        finally:
-            # Worker processes that are still ending hold the same lock.
-            with suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_UN)
+    file.truncate(start + count * each)
 
 
 def default_folder() -> Path:
     """Return where ``auto`` keeps caches: ``LMKIT_CACHE``, or the user's folder of caches."""
     if own := os.environ.get("LMKIT_CACHE"):
         return Path(own).expanduser().absolute()
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "lmkit"
-    try:
-        return Path.home() / ".cache" / "lmkit"
-    except RuntimeError:  # A user without a home, as in some containers.
-        return Path(tempfile.gettempdir()) / "lmkit"
+    with suppress(RuntimeError):
+        folder = platformdirs.user_cache_path("lmkit", appauthor=False)
+        if folder.is_absolute():
+            return folder
+    # A user without a home, as in some containers; some versions leave "~" as it is.
+    return Path(tempfile.gettempdir()) / "lmkit"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.sets.files import CUT_OUT, Files, choose_pair, choose_root, present, square_boxes
-from lmkit.data.sets.lists import field, malformed, missing, numbers, read_json, some
+from lmkit.data.sets.lists import field, malformed, missing, numbers, read_annotation_file, some
 from lmkit.errors import LmkitError
 
 _TORSO = ("left_shoulder", "right_hip")
@@ -130,7 +130,7 @@ def _read(path: Path, root: Path | None, option: str, category: str | None, whol
             "Give --data coco:FILE the path of COCO's keypoints, such as "
             "annotations/person_keypoints_train2017.json.",
         )
-    content = read_json(path)
+    content = read_annotation_file(path)
     images = _images(path, content)
     category_id, names = _category(path, content, category)
     objects = list(_objects(path, content, category_id, images, len(names), boxed=not whole))

@@ -177,9 +177,13 @@ def find_files(root: Path, suffixes: Iterable[str]) -> Iterator[str]:
         within = Path(folder).relative_to(root).as_posix()
         prefix = "" if within == "." else f"{within}/"
         for name in files:
-            suffix = name[name.rfind(".") :].lower()
-            if suffix in wanted and not name.startswith("."):
+            if suffix_of(name) in wanted and not name.startswith("."):
                 yield prefix + name
+
+
+def suffix_of(name: str) -> str:
+    """Return what a file's name ends in, in lower case, from its last full stop on."""
+    return name[name.rfind(".") :].lower()
 
 
 def need_folder(path: Path, what: str, remedy: str) -> None:

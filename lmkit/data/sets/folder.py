@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from lmkit.data.image_files import SUFFIXES
-from lmkit.data.sets.files import Files, find_files, need_folder
-from lmkit.data.sets.lists import missing
+from lmkit.data.image_files import OTHER_SUFFIXES, image_suffixes
+from lmkit.data.sets.files import Files, find_files, need_folder, suffix_of
+from lmkit.data.sets.lists import missing, some
 
 
 class Folder(Files):
@@ -27,11 +27,21 @@ class Folder(Files):
             "Give --data the path of a folder of images; lmkit list dataset shows what else it "
             "takes.",
         )
-        files = sorted(find_files(path, SUFFIXES))
+        readable = image_suffixes()
+        found = sorted(find_files(path, readable | OTHER_SUFFIXES))
+        files = [file for file in found if suffix_of(file) in readable]
+        others = [file for file in found if suffix_of(file) not in readable]
         if not files:
             raise missing(
-                f"The folder {path} holds no image, in itself or below",
-                f"Put images in it; their names end in {', '.join(sorted(SUFFIXES))}.",
+                f"The folder {path} holds no image that can be read, in itself or below"
+                + (f"; {some(others)} cannot" if others else ""),
+                "Put images in it, such as .jpg, .png, .tif or .webp files."
+                + (" Convert what it holds to one of these." if others else ""),
+            )
+        if others:
+            self.notes = (
+                f"Images of kinds that cannot be read here are left out: {len(others)}, "
+                f"{some(others)}. Convert them to .jpg or .png.",
             )
         by_folder = (file.rpartition("/")[0] for file in files)
         super().__init__(path, files, subjects=by_folder if subjects == "folder" else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmkit.data.image_files import SUFFIXES
+from lmkit.data.image_files import image_suffixes
 from lmkit.data.sets.files import EYE_CORNERS, Files, choose_pair, find_files, need_folder
 from lmkit.data.sets.lists import malformed, missing, read_lines, some
 from lmkit.errors import LmkitError
@@ -48,7 +48,7 @@ class IBug(Files):
         normalising_pair: tuple[int, int] | None = None,
     ) -> None:
         need_folder(path, "folder", _REMEDY)
-        images = sorted(find_files(path, SUFFIXES))
+        images = sorted(find_files(path, image_suffixes()))
         annotations = {_stem(file): file for file in sorted(find_files(path, (".pts",)))}
         known = {file: _stem(file) for file in images if _stem(file) in annotations}
         if not known:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.storage import load_json
 
 _NAMED = 3  # how many of many things a message names
 
@@ -46,19 +47,19 @@ def read_lines(path: Path) -> list[str]:
     return lines
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_annotation_file(path: Path) -> Any:
+    """Read a JSON file of annotation.
 
     Raises:
         LmkitError: If it cannot be read, or is no JSON; with the line where it ends to be one.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return load_json(path)
     except json.JSONDecodeError as error:
         raise malformed(
             path, error.lineno, f"it is not JSON ({error.msg})", "Export or download it again."
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, "JSON", error) from error
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmkit.data.sets.files import CUT_OUT, Files, choose_pair, need_folder, present, square_boxes
-from lmkit.data.sets.lists import field, malformed, missing, numbers, read_json
+from lmkit.data.sets.lists import field, malformed, missing, numbers, read_annotation_file
 from lmkit.data.sets.matlab import items, read_matlab
 from lmkit.errors import LmkitError
 
@@ -158,7 +158,7 @@ def _read(folder: Path) -> tuple[list[_Person], Path, list[str]]:
 
 
 def _of_json(path: Path, *, test: bool) -> Iterator[_Person]:
-    entries = read_json(path)
+    entries = read_annotation_file(path)
     if not isinstance(entries, list):
         raise malformed(path, "top level", "it is not a list of persons", _DOWNLOAD)
     for place, entry in enumerate(entries):

@@ -1,5 +1,6 @@
 """Caches of images: the same batches, bit for bit, whatever becomes of the files."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -13,19 +14,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from lmkit.data.cache import cache_folder as module
 from lmkit.data.cache.cache_folder import (
-    UnusableError,
     Wanted,
     build_cache,
-    entries,
+    list_caches,
     open_cache,
-    remove,
+    remove_cache,
     take_repairs,
 )
+from lmkit.data.cache.lock import locked
 from lmkit.data.cache.on_disk import CachedImages
+from lmkit.data.cache.record import UnusableError
 from lmkit.data.crops import AnnotatedBox
 from lmkit.data.framing import Framer
 from lmkit.data.loading import TrainingBatches, read_images
@@ -209,9 +212,40 @@ def other_record(photos, folder):
     (folder / "cache.json").write_text("[]")
 
 
-def other_format(photos, folder):
+def change_record(folder, **changes):
     record = json.loads((folder / "cache.json").read_text())
-    (folder / "cache.json").write_text(json.dumps({**record, "format": 0}))
+    (folder / "cache.json").write_text(json.dumps({**record, **changes}))
+
+
+def other_format(photos, folder):
+    """As lmkit wrote it before, with a header of its own instead of NumPy's."""
+    text = repr({"descr": "|u1", "fortran_order": False, "shape": (12, 3, 16, 16)}).encode()
+    header = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117) + b"\n"
+    pixels = images_of(folder).read_bytes()[-12 * 768 :]
+    images_of(folder).write_bytes(header + pixels)
+    change_record(folder, format=1)
+
+
+def file_outside(photos, folder):
+    change_record(folder, images="../photos/03.png")
+
+
+def shape_of_words(photos, folder):
+    change_record(folder, shape=["many", 3, 16, 16])
+
+
+def deep_record(photos, folder):
+    (folder / "cache.json").write_text("[" * 100_000)
+
+
+def other_array(photos, folder):
+    pixels = np.load(images_of(folder))
+    with images_of(folder).open("wb") as file:
+        np.save(file, pixels.view(np.int8))
+
+
+def torn_header(photos, folder):
+    overwrite(images_of(folder), 10, b"(" * 60)
 
 
 def other_version(photos, folder):
@@ -240,8 +274,13 @@ def overwrite(path: Path, place: int, content: bytes) -> None:
         (damage_header, "is damaged"),
         (lose_images, "cannot be read: No such file"),
         (damage_record, "is damaged"),
+        (file_outside, "is damaged"),
+        (shape_of_words, "is damaged"),
+        (deep_record, "is damaged"),
+        (other_array, "is damaged"),
+        (torn_header, "is damaged"),
         (other_record, "is damaged"),
-        (other_format, "is of form 0, and here is 1"),
+        (other_format, "was written by another version of lmkit"),
         (other_version, "was made with Pillow 1.0, and here is"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -337,11 +376,12 @@ def test_two_that_build_at_once_build_it_once(photos, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
-def test_without_locks_nothing_is_taken_from_another_build(photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_nothing_is_taken_from_another_build(photos, tmp_path, monkeypatch, number):
     import fcntl
 
     def refuse(*_):
-        raise OSError("no locks here")
+        raise OSError(number, "no locks here")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     folder = tmp_path / "cache"
@@ -402,11 +442,88 @@ def test_a_full_disk_is_named_and_leaves_the_former_one(photos, tmp_path, monkey
     def full(file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_flush", full)
+    monkeypatch.setattr(module, "flush", full)
     with pytest.raises(LmkitError, match="cannot be written: No space left") as caught:
         build(folder, wanted(photos))
     assert caught.value.code == ExitCode.STORAGE
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_build_that_comes_to_nothing_leaves_nothing(photos, tmp_path, monkeypatch):
+    def full(file):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "flush", full)
+    with pytest.raises(LmkitError, match="No space left"):
+        build(tmp_path / "caches" / "a", wanted(photos))
+    assert not (tmp_path / "caches").exists()
+    # And where a build was killed before, but for what that one left.
+    (tmp_path / "caches" / "a").mkdir(parents=True)
+    (tmp_path / "caches" / "a" / "cache.lock").touch()
+    with pytest.raises(LmkitError, match="No space left"):
+        build(tmp_path / "caches" / "a", wanted(photos))
+    assert not (tmp_path / "caches" / "a").exists()
+
+
+@forks
+def test_who_waits_for_a_build_that_comes_to_nothing_builds_it(photos, tmp_path):
+    folder, said = tmp_path / "cache", tmp_path / "said"
+    folder.mkdir()
+
+    def work():
+        torch.set_num_threads(1)
+        build_cache(
+            folder,
+            wanted(photos),
+            workers=0,
+            progress=lambda done, total: None,
+            waiting=lambda: said.write_text("waiting"),
+        )
+
+    with locked(folder, lambda: None) as held:
+        assert held
+        process = in_a_process(work)
+        end = time.monotonic() + 30
+        while not said.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert said.exists()
+    # Let go of, with nothing in it, it is gone; the other one makes it again.
+    process.join(60)
+    assert process.exitcode == 0
+    check_same(open_cache(folder, wanted(photos), compare=True), Folder(path=photos), stop=2)
+
+
+def test_where_open_files_cannot_be_removed_the_lock_goes_when_it_is_let_go_of(
+    photos, tmp_path, monkeypatch
+):
+    home = tmp_path / "caches"
+    build(home / "a", wanted(photos))
+    (entry,) = list_caches(home)
+    held, unlink, release = [True], Path.unlink, FileLock.release
+
+    def refuse(self, missing_ok=False):
+        if self.name == "cache.lock" and held:
+            raise PermissionError(13, "The process cannot access the file")
+        unlink(self, missing_ok)
+
+    def let_go(self, force=False):
+        held.clear()
+        release(self, force)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(FileLock, "release", let_go)
+    remove_cache(entry)
+    assert list(home.iterdir()) == []
+
+
+def test_a_cache_of_another_version_is_listed_and_removed(photos, tmp_path):
+    home = tmp_path / "caches"
+    build(home / "a", wanted(photos))
+    other_format(photos, home / "a")
+    (entry,) = list_caches(home)
+    assert (entry.label, entry.shape) == (f"folder:{photos}", (12, 3, 16, 16))
+    remove_cache(entry)
+    assert list(home.iterdir()) == []
 
 
 def test_its_name_tells_data_and_framing_apart(photos, tmp_path):
@@ -424,7 +541,7 @@ def test_its_name_tells_data_and_framing_apart(photos, tmp_path):
 
 def test_caches_are_listed_and_removed_and_nothing_else(photos, tmp_path):
     home = tmp_path / "caches"
-    assert entries(home) == []
+    assert list_caches(home) == []
     build(home / "a", wanted(photos))
     build(home / "b", wanted(photos))
     (home / "a" / "cache.json").unlink()
@@ -433,23 +550,23 @@ def test_caches_are_listed_and_removed_and_nothing_else(photos, tmp_path):
         (home / other).mkdir()
         (home / other / "keep.txt").write_text("mine")
     (home / "mine" / "cache.lock").touch()
-    first, second = entries(home)
+    first, second = list_caches(home)
     assert (first.path.name, first.shape) == ("b", (12, 3, 16, 16))
     assert first.bytes > 12 * 768
     assert (second.path.name, second.shape, second.used) == ("a", (), 0)
-    remove(first)
-    remove(second)
+    remove_cache(first)
+    remove_cache(second)
     assert sorted(path.name for path in home.iterdir()) == ["mine", "photos"]
 
 
 def test_one_that_is_being_built_is_not_removed(photos, tmp_path):
     home = tmp_path / "caches"
     build(home / "a", wanted(photos))
-    (entry,) = entries(home)
+    (entry,) = list_caches(home)
     refused = pytest.raises(LmkitError, match="is being built")
-    with module._locked(entry.path, lambda: None), refused:
-        remove(entry)
-    assert entries(home)
+    with locked(entry.path, lambda: None), refused:
+        remove_cache(entry)
+    assert list_caches(home)
 
 
 class Shades(Dataset):
@@ -504,4 +621,4 @@ def test_time_of_use_is_kept(photos, tmp_path):
     build(folder, wanted(photos))
     os.utime(folder / "cache.json", (5, 5))
     open_cache(folder, wanted(photos), compare=True)
-    assert entries(folder.parent)[0].used > time.time() - 60
+    assert list_caches(folder.parent)[0].used > time.time() - 60

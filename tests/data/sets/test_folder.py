@@ -60,10 +60,34 @@ def test_unusable_folders_are_refused(tmp_path: Path) -> None:
     for name, problem, remedy in [
         ("missing", "does not exist", "--data"),
         ("file", "is a file", "--data"),
-        ("empty", "holds no image", ".jpeg"),
+        ("empty", "holds no image", ".png"),
     ]:
         with pytest.raises(LmkitError, match=problem) as caught:
             Folder(path=tmp_path / name)
         assert str(tmp_path / name) in caught.value.problem
         assert remedy in caught.value.remedy
         assert caught.value.code == ExitCode.DATA
+
+
+def test_images_go_by_any_name_that_pil_knows(tmp_path: Path) -> None:
+    for name in ("A.JPG", "b.JPEG", "d.jfif", "e.jpe", "ä ö 顔.png", "t.TGA"):
+        draw(tmp_path / name)
+    data = Folder(path=tmp_path)
+    keys = ["A.JPG", "b.JPEG", "d.jfif", "e.jpe", "t.TGA", "ä ö 顔.png"]
+    assert [data.key(index) for index in range(len(data))] == keys
+    assert all(data.image(index).shape == (4, 6, 3) for index in range(len(data)))
+    assert tuple(data.notes) == ()
+
+
+def test_images_that_cannot_be_read_here_are_named(tmp_path: Path) -> None:
+    for name in ("k.heic", "sub/l.HEIF", "m.nef", ".hidden.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"pixels")
+    with pytest.raises(LmkitError, match=r"k\.heic, m\.nef, sub/l\.HEIF cannot") as caught:
+        Folder(path=tmp_path)
+    assert "Convert" in caught.value.remedy
+    draw(tmp_path / "a.png")
+    data = Folder(path=tmp_path)
+    assert len(data) == 1
+    (note,) = data.notes
+    assert "cannot be read here are left out: 3, k.heic, m.nef, sub/l.HEIF." in note
