@@ -126,8 +126,8 @@ def _source(
     paths = [word for word in kinds if Path(word).exists()]
     for word in paths:
         NOTES.print(
-            f"Note: {word} is taken for what lies here by that name, and not for the kind of data. "
-            f"To have that, run this elsewhere, or rename what lies here.",
+            f"Note: {word} is taken for the path of that name, which exists, and not for the kind "
+            "of data. For that, call this from another folder.",
             markup=False,
         )
     kinds = [word for word in kinds if word not in paths]
