@@ -101,10 +101,6 @@ class ImageFiles(Source):
         """See [Source][lmkit.prediction.sources.Source]."""
         return load_image(item[1])
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the list behind: the processes that read are told each file as its turn comes."""
-        return {"_files": ()}
-
 
 class DatasetImages(Source):
     """Images of a dataset, by their keys.

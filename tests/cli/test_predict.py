@@ -90,7 +90,7 @@ def test_a_folder_of_a_kinds_name_wins_and_says_so(lmkit, trained, tmp_path):
     code, stdout, stderr = lmkit("predict", trained, "faces", "--out", "found", "--device=cpu")
     assert code == 0
     assert stdout.startswith("1 image: found")
-    assert "Note: faces is taken for what lies here by that name" in stderr.replace("\n", " ")
+    assert "Note: faces is taken for the path of that name" in stderr.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

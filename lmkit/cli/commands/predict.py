@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -45,12 +45,10 @@ def command(
     data: tuple[str, ...],
     assignments: tuple[str, ...],
     out: Path,
-    form: str,
     no_overlays: bool,
-    batch_size: int,
-    workers: int | None,
     device: str | None,
     as_json: bool,
+    **how: Any,
 ) -> int:
     """Find the landmarks of DATA with the detector of RUN.
 
@@ -83,15 +81,13 @@ def command(
                 opened.predictor,
                 source,
                 out,
-                form=form,
                 overlays=not no_overlays,
-                batch_size=batch_size,
-                workers=workers,
                 progress=advance,
+                **how,
             )
         except KeyboardInterrupt:
             progress.stop()
-            landmarks = out / f"landmarks.{form}"
+            landmarks = out / f"landmarks.{how['form']}"
             state = "is still that of before" if landmarks.exists() else "was not written"
             total = source.count()
             done = count_of(progress.done, "image")
@@ -126,8 +122,8 @@ def _source(
     paths = [word for word in kinds if Path(word).exists()]
     for word in paths:
         NOTES.print(
-            f"Note: {word} is taken for what lies here by that name, and not for the kind of data. "
-            f"To have that, run this elsewhere, or rename what lies here.",
+            f"Note: {word} is taken for the path of that name, which exists, and not for the kind "
+            "of data. For that, call this from another folder.",
             markup=False,
         )
     kinds = [word for word in kinds if word not in paths]
