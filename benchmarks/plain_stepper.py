@@ -17,7 +17,7 @@ from plain_losses import plain_loss
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from lmkit.bench.stepper import Part, Stepper, unwatched
+from lmkit.bench.stepper import Stepper, Watch, unwatched
 from lmkit.data.loading import Batch
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
@@ -54,7 +54,7 @@ class PlainStepper(Stepper):
         """Leave the networks as they are."""
 
     def forward(
-        self, batch: Batch, number: int, part: Part = unwatched, assembly: Assembly | None = None
+        self, batch: Batch, number: int, part: Watch = unwatched, assembly: Assembly | None = None
     ) -> Tensor:
         """See [Stepper][lmkit.bench.stepper.Stepper]."""
         assembly = assembly or self.assembly

@@ -23,7 +23,8 @@ LAYERS = {
     "": "errors run training",
     "api": "errors registry settings geometry interfaces training campaigns cli",
     "bench": "errors registry settings interfaces data runtime prediction preparation training",
-    "campaigns": "errors registry storage settings runtime run preparation training evaluation",
+    "campaigns": "errors registry storage settings data runtime run preparation training "
+    "evaluation",
     "cli": "errors registry storage settings interfaces data runtime run prediction preparation "
     "training evaluation comparison campaigns bench templates testing",
     "comparison": "errors registry storage settings interfaces data runtime run preparation "

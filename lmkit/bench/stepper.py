@@ -19,7 +19,7 @@ from lmkit.training.compiling import compile_networks
 from lmkit.training.step import run_step, weigh
 from lmkit.training.updater import Updater
 
-Part = Callable[[str, Callable[[], Any]], Any]
+Watch = Callable[[str, Callable[[], Any]], Any]
 """Runs a part of a step under its name."""
 
 
@@ -56,7 +56,7 @@ class Stepper:
             raise LmkitError(problem, remedy="Measure without: --set run.compile=none.")
 
     def forward(
-        self, batch: Batch, number: int, part: Part = unwatched, assembly: Assembly | None = None
+        self, batch: Batch, number: int, part: Watch = unwatched, assembly: Assembly | None = None
     ) -> Tensor:
         """Return the loss of a step.
 
@@ -89,7 +89,7 @@ class Stepper:
             self.updater.apply(loss, number)
 
 
-def watched(assembly: Assembly, part: Part) -> Assembly:
+def watched(assembly: Assembly, part: Watch) -> Assembly:
     """Return an assembly whose components run as parts of a step."""
     parts: dict[str, Any] = {"deformation": _WatchedDeformation(assembly.deformation, part)}
     parts["detector"] = _Watched("detector", assembly.detector, part)
@@ -101,7 +101,7 @@ def watched(assembly: Assembly, part: Part) -> Assembly:
 class _Watched:
     """Stands in for a network, and runs it as a part of the step."""
 
-    def __init__(self, name: str, network: Any, part: Part) -> None:
+    def __init__(self, name: str, network: Any, part: Watch) -> None:
         self._name = name
         self._network = network
         self._part = part
@@ -116,7 +116,7 @@ class _Watched:
 class _WatchedDeformation(Deformation):
     """Stands in for a deformation."""
 
-    def __init__(self, deformation: Deformation, part: Part) -> None:
+    def __init__(self, deformation: Deformation, part: Watch) -> None:
         self._deformation = deformation
         self._part = part
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lmkit.bench.stepper import Part, Stepper, watched
+from lmkit.bench.stepper import Stepper, Watch, watched
 from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, TrainingBatches
@@ -266,7 +266,7 @@ def _parts(
             spent[name] += time.perf_counter() - start
             return result
 
-        def step(batch: Batch = batch, number: int = number, part: Part = part) -> None:
+        def step(batch: Batch = batch, number: int = number, part: Watch = part) -> None:
             loss = stepper.forward(batch, number, part, watched(stepper.assembly, part))
             part("backward", lambda: stepper.updater.backward(loss))
             part("optimiser", lambda: stepper.updater.apply(loss, number))

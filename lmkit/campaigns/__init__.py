@@ -1,1 +1,1 @@
-"""Several runs as one piece of work: trained and measured, stopped and gone on with anywhere."""
+"""Several runs as one piece of work: trained and measured, and resumed wherever they were stopped."""

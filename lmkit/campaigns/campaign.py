@@ -9,12 +9,13 @@ interrupted goes on from its checkpoint. There is no other record than the run f
 import json
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.protocol import evaluate
 from lmkit.preparation.of_run import other_data, own_data
@@ -24,15 +25,13 @@ from lmkit.run.checkpoint import list_checkpoints
 from lmkit.run.folder import RunFolder
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import assemble
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.runtime.signals import Stop, stop_on_signals
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge
 from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json, write_json
 from lmkit.training.session import resume, start
-
-ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +77,15 @@ class CampaignResult:
     reports: dict[str, dict[str, Any]]
 
 
-class CampaignObserver:
+class CampaignCallback:
     """Hears how a campaign goes; every method does nothing unless overridden."""
 
     def began(self, entry: CampaignEntry, number: int, count: int, path: Path) -> None:
         """A run is next, the ``number``-th of ``count``; told of finished ones too."""
 
-    def training(self, entry: CampaignEntry) -> AbstractContextManager[Observer]:
+    def training(self, entry: CampaignEntry) -> AbstractContextManager[Callback]:
         """Return who hears of one run's training, for as long as it lasts."""
-        return nullcontext(Observer())
+        return nullcontext(Callback())
 
     def measuring(
         self, entry: CampaignEntry, benchmark: Benchmark
@@ -148,7 +147,7 @@ class Campaign:
         for benchmark in self.benchmarks if waiting else ():
             _check_annotated(benchmark, waiting[0].settings, self.registry)
 
-    def run(self, observer: CampaignObserver) -> Stop:
+    def run(self, callback: CampaignCallback) -> Stop:
         """Train and measure whatever is not there yet.
 
         Returns:
@@ -161,14 +160,14 @@ class Campaign:
             for number, entry in enumerate(self.entries, start=1):
                 if stop:
                     break
-                observer.began(entry, number, len(self.entries), self.out / entry.name)
+                callback.began(entry, number, len(self.entries), self.out / entry.name)
                 try:
-                    if not self._train(entry, observer, stop):
+                    if not self._train(entry, callback, stop):
                         break
-                    self._measure(entry, observer, stop)
+                    self._measure(entry, callback, stop)
                 except _InterruptedError:
                     break
-                observer.finished(entry)
+                callback.finished(entry)
         return stop
 
     def read(self, name: str) -> CampaignResult | None:
@@ -188,7 +187,7 @@ class Campaign:
         train = read_json(folder.split)["train"]
         return CampaignResult(name, run.stored, len(train), reports)
 
-    def _train(self, entry: CampaignEntry, observer: CampaignObserver, stop: Stop) -> bool:
+    def _train(self, entry: CampaignEntry, callback: CampaignCallback, stop: Stop) -> bool:
         """Train a run to its end, and return whether it got there; a signal may come before."""
         folder = RunFolder(self.out / entry.name)
         exists = folder.settings.is_file()
@@ -198,7 +197,7 @@ class Campaign:
                 return True
         else:
             _remove_leftover(folder)
-        with observer.training(entry) as hears:
+        with callback.training(entry) as hears:
             everyone = [hears, _PassOn(stop)]
             if exists:
                 layers = [Layer("the campaign", entry.settings.to_dict())]
@@ -209,7 +208,7 @@ class Campaign:
             stop.signal = outcome.stop.signal
         return outcome.step >= entry.settings.run.steps
 
-    def _measure(self, entry: CampaignEntry, observer: CampaignObserver, stop: Stop) -> None:
+    def _measure(self, entry: CampaignEntry, callback: CampaignCallback, stop: Stop) -> None:
         folder = RunFolder(self.out / entry.name)
         run = Run(folder, self.registry, device=entry.settings.run.device)
         for benchmark in self.benchmarks:
@@ -218,7 +217,7 @@ class Campaign:
             if _read_report(run, benchmark, self.registry) is not None:
                 continue
             ready = _open(run, benchmark)
-            with observer.measuring(entry, benchmark) as told:
+            with callback.measuring(entry, benchmark) as told:
 
                 def progress(done: int, total: int, told: ProgressCallback = told) -> None:
                     told(done, total)
@@ -249,14 +248,14 @@ class _InterruptedError(Exception):
     """A signal came where nothing needs to be saved."""
 
 
-class _PassOn(Observer):
+class _PassOn(Callback):
     """Passes a signal that came before a training, while its data was opened, on to it."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
 
     def progressed(self, step: int) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         if self._stop.signal is not None:
             signal.raise_signal(self._stop.signal)
 

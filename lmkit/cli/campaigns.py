@@ -102,15 +102,15 @@ def carry_on(campaign: "Campaign", write: Callable[[], object] = lambda: None) -
     Returns:
         Whether a signal stopped it, and which.
     """
-    from lmkit.campaigns.campaign import Benchmark, CampaignEntry, CampaignObserver
+    from lmkit.campaigns.campaign import Benchmark, CampaignCallback, CampaignEntry
     from lmkit.cli.terminal import NOTES, CountingProgress, TrainingProgress
-    from lmkit.runtime.observer import Observer
+    from lmkit.runtime.callback import Callback
 
-    class Told(CampaignObserver):
+    class Told(CampaignCallback):
         def began(self, entry: CampaignEntry, number: int, count: int, path: Path) -> None:
             NOTES.print(f"Run {number} of {count}: {path}", markup=False)
 
-        def training(self, entry: CampaignEntry) -> AbstractContextManager[Observer]:
+        def training(self, entry: CampaignEntry) -> AbstractContextManager[Callback]:
             return TrainingProgress()
 
         def measuring(

@@ -8,7 +8,7 @@ from lmkit.cli.options import count_of
 
 if TYPE_CHECKING:
     from lmkit.evaluation.conventions import Convention
-    from lmkit.evaluation.report import Report
+    from lmkit.evaluation.report import EvaluationReport
 
 EVERY_POINT = 10
 """Up to so many annotated points, the error of each is shown; of more, the worst."""
@@ -16,7 +16,7 @@ WORST = 5
 """How many of the worst points are shown."""
 
 
-def print_report(report: "Report") -> None:
+def print_report(report: "EvaluationReport") -> None:
     """Print a report: figures, then points, then few labelled images, then what is wrong."""
     from lmkit.cli.terminal import print_table
 
@@ -32,7 +32,7 @@ def print_report(report: "Report") -> None:
         click.echo(line)
 
 
-def _errors(report: "Report") -> list[tuple[str, str, str]]:
+def _errors(report: "EvaluationReport") -> list[tuple[str, str, str]]:
     low, high = report.interval
     rows = []
     for title, figure in (("with bias", report.with_bias), ("without bias", report.without_bias)):
@@ -45,7 +45,7 @@ def _errors(report: "Report") -> list[tuple[str, str, str]]:
     return rows
 
 
-def _others(report: "Report") -> list[tuple[str, str]]:
+def _others(report: "EvaluationReport") -> list[tuple[str, str]]:
     from lmkit.evaluation.measures import MEASURES
 
     curve, health = report.curve, report.health
@@ -62,7 +62,7 @@ def _others(report: "Report") -> list[tuple[str, str]]:
     return rows
 
 
-def _points(report: "Report") -> tuple[tuple[str, str], list[tuple[str, str]]]:
+def _points(report: "EvaluationReport") -> tuple[tuple[str, str], list[tuple[str, str]]]:
     each = [
         (error, name)
         for name, error in zip(report.point_names, report.forward_per_point, strict=True)
@@ -75,7 +75,7 @@ def _points(report: "Report") -> tuple[tuple[str, str], list[tuple[str, str]]]:
     return (heading, "NME %"), [(name, f"{error:.2f}") for error, name in worst]
 
 
-def _labelled(report: "Report") -> list[tuple[str, str, str]]:
+def _labelled(report: "EvaluationReport") -> list[tuple[str, str, str]]:
     rows = []
     for row in report.labelled:
         spread = "" if row.sd is None else f"± {row.sd:.2f} over {row.draws}"
@@ -85,7 +85,7 @@ def _labelled(report: "Report") -> list[tuple[str, str, str]]:
     return rows
 
 
-def _statements(report: "Report") -> list[str]:
+def _statements(report: "EvaluationReport") -> list[str]:
     """Return what makes the figures comparable with others, or not."""
     from lmkit.data.crops import LEAK
 

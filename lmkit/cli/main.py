@@ -15,7 +15,7 @@ import click
 
 from lmkit import __version__
 from lmkit.cli import plugin_commands
-from lmkit.cli.commands import COMMANDS, TOGETHER
+from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES
 from lmkit.cli.options import refuse_company
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import place
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
         Raises:
             LmkitError: If it is for one process, and there are several.
         """
-        if args[0] in COMMANDS and args[0] not in TOGETHER:
+        if args[0] in COMMANDS and args[0] not in FOR_SEVERAL_PROCESSES:
             refuse_company(args[0])
         return super().resolve_command(ctx, args)
 
@@ -83,8 +83,9 @@ class LazyGroup(click.Group):
             return None
         if cmd_name not in COMMANDS:
             return plugin_commands.load(cmd_name, COMMANDS)
-        module = import_module(f"lmkit.cli.commands.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"lmkit.cli.commands.{name}")
+        command: click.Command = getattr(module, f"{name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lmkit.cli.commands import COMMANDS, TOGETHER
+from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.runtime.launch import place
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-RUN = click.Path(path_type=Path)
+RUN_PATH = click.Path(path_type=Path)
 """The type of a run folder's argument; whether it is one is checked where it is opened."""
 
 
@@ -83,7 +83,7 @@ def refuse_company(name: str) -> None:
         sys.exit(ExitCode.USAGE)
     raise LmkitError(
         f"lmkit {name} is done by one process, and torchrun has started {place().world}.",
-        remedy=f"Start it without torchrun; {' and '.join(TOGETHER)} are for several.",
+        remedy=f"Start it without torchrun; {' and '.join(FOR_SEVERAL_PROCESSES)} are for several.",
     )
 
 
@@ -97,7 +97,7 @@ def registry() -> "Registry":
     return installed()
 
 
-def open_run(path: Path, device: str | None) -> "Run":
+def open_given_run(path: Path, device: str | None) -> "Run":
     """Open a run, and name plugins that are here in another version than it had."""
     from lmkit.cli.terminal import NOTES
     from lmkit.run.run import open_run

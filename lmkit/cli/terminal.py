@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 
 _WORTH_TELLING = 0.02  # of the time
 
@@ -91,7 +91,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: s
         click.echo(line.rstrip())
 
 
-class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
+class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
     """Shows a run on the terminal: step, loss terms, images a second, time left."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             self._progress = None
 
     def started(self, *, step: int, steps: int) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         # What was prepared may have ended early, and a terminal shows one bar at a time.
         self._end_counting()
         self._first, self._steps, self._began = step, steps, time.monotonic()
@@ -133,11 +133,11 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
         self._progress.start()
 
     def note(self, text: str) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         NOTES.print(text, markup=False)
 
     def prepared(self, what: str, done: int, total: int) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         if self._counting is None:
             self._counting = CountingProgress(what).__enter__()
         self._counting(done, total)
@@ -145,12 +145,12 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             self._end_counting()
 
     def progressed(self, step: int) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         if self._progress is not None:
             self._progress.update(self._task, completed=step)
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         text = _metrics_text(metrics)
         if metrics["skipped_updates"]:
             self.note(f"{metrics['skipped_updates']:.0f} updates were skipped: not finite.")
@@ -162,12 +162,12 @@ class TrainingProgress(Observer, AbstractContextManager["TrainingProgress"]):
             NOTES.print(f"step {step}/{self._steps}  {text}  {_clock(left)} left", markup=False)
 
     def saved(self, step: int, path: Path) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         if not self._live:
             NOTES.print(f"step {step}/{self._steps}  saved {path}", markup=False)
 
     def ended(self, step: int, state: str) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         self.__exit__(None, None, None)
 
     def _end_counting(self) -> None:

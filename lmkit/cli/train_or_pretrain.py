@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lmkit.run.run import Run
     from lmkit.settings.layers import Layer
     from lmkit.settings.settings import Settings
-    from lmkit.training.loop import Outcome
+    from lmkit.training.loop import TrainingOutcome
 
 RUN_FLAGS = ("steps", "batch_size", "landmarks", "image_size", "seed", "device", "checkpoint_every")
 PART_FLAGS = ("detector", "generator", "deformation", "pairing")
@@ -145,7 +145,7 @@ def _train(
     dry_run: bool,
     as_json: bool,
     **flags: Any,
-) -> "tuple[Run, Outcome] | None":
+) -> "tuple[Run, TrainingOutcome] | None":
     """Train, or go on with a run, or only show what would be done.
 
     Args:
@@ -276,7 +276,7 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
     print_table(("setting", "value"), [*rows, ("device", str(device))])
 
 
-def _finish(kind: Kind, run: "Run", outcome: "Outcome", as_json: bool) -> None:
+def _finish(kind: Kind, run: "Run", outcome: "TrainingOutcome", as_json: bool) -> None:
     """Report the end of a run, and end the process as its stop demands."""
     from lmkit.cli.terminal import NOTES
 

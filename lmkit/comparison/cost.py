@@ -49,9 +49,9 @@ class Cost:
         generator: How large the generator is; None if there is none, or its plugin is not here.
         gflop: Thousand million operations of the detector for one image; a multiplication and
             the addition that follows are two.
-        images_per_second: How fast it trained: the median over its metrics; none if there are
+        images_per_second: How fast it trained: the median over its metrics; None if there are
             none.
-        device: What it trained on; none if it is not known.
+        device: What it trained on; None if it is not known.
     """
 
     detector: Size

@@ -6,10 +6,10 @@ from PIL.Image import Image
 
 from lmkit.comparison.runs import Comparison
 from lmkit.comparison.tables import markdown
-from lmkit.evaluation.figures import SIDE, Seen, compared_sheet, evenly
+from lmkit.evaluation.figures import FACE_SIDE, Seen, compared_sheet, evenly
 from lmkit.storage import storage, write_json, write_text
 
-FACES = 8
+FACES_OF_A_RUN = 8
 """How many faces the sheet shows, the same for each run."""
 
 
@@ -40,10 +40,10 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
 
 def runs_sheet(comparison: Comparison) -> Image:
     """Draw the same test faces for each run, a row each."""
-    rows = evenly(len(comparison.entries[0].report.keys), FACES)
+    rows = evenly(len(comparison.entries[0].report.keys), FACES_OF_A_RUN)
     seen = []
     for entry in comparison.entries:
-        faces = Seen(entry.report, entry.dataset, rows, SIDE)
+        faces = Seen(entry.report, entry.dataset, rows, FACE_SIDE)
         title = f"{entry.name}: {entry.report.forward:.2f} %"
         seen.append((title, faces.images, faces.place(entry.report.detections)))
     return compared_sheet(seen)

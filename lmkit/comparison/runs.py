@@ -1,6 +1,6 @@
 """Runs side by side: what differs in their settings, and whether their errors differ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -9,15 +9,14 @@ from typing import Any
 from lmkit.comparison.cost import Cost, measure_cost
 from lmkit.comparison.shared import share_images
 from lmkit.comparison.significance import Difference, Seeds
+from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.protocol import QUICK, evaluate
-from lmkit.evaluation.report import Report
+from lmkit.evaluation.report import EvaluationReport
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run.run import Run, open_run
 from lmkit.settings.changes import separates_experiments
 from lmkit.settings.layers import COMPONENT_SECTIONS, Layer
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Entry:
     name: str
     run: Run
     dataset: Dataset
-    report: Report
+    report: EvaluationReport
     cost: Cost
 
     @property
@@ -128,7 +127,7 @@ def compare(
     layers: Sequence[Layer] = (),
     device: str = "auto",
     batch_size: int = 64,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda done, total: None,
 ) -> Comparison:
     """Measure runs on the same images and compare them.
 

@@ -51,7 +51,7 @@ class Crop(ABC):
             width: Of the image, in pixels.
             height: Of the image, in pixels.
             points: (P, 2), the annotated points in pixels, the centre of the first pixel at (0, 0);
-                NaN where not known; or none.
+                NaN where not known; or None.
 
         Raises:
             OSError: If this image cannot be cropped so. It then counts as unreadable.
@@ -220,7 +220,7 @@ def make_crop(name: CropName, *, share: float, margin: float) -> Crop | None:
 
 
 def _extent(points: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Return the least and greatest (x, y) of the points that are known; none if that is no box."""
+    """Return the least and greatest (x, y) of the points that are known; None if that is no box."""
     if points is None:
         return None
     known = np.asarray(points, dtype=np.float64)

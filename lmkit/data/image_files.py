@@ -79,7 +79,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def quick_problem(path: Path) -> str | None:
-    """Say why a file cannot be an image, from its first bytes and without decoding it; or none."""
+    """Say why a file cannot be an image, from its first bytes and without decoding it; or None."""
     try:
         with _reasons():
             with path.open("rb") as file:

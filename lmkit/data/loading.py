@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmkit.data.cache.cached import Kept
+from lmkit.data.cache.cached import CachedDataset
 from lmkit.data.framing import Framer, Framing
 from lmkit.data.subjects import Partners, number_subjects
 from lmkit.data.unreadable import Unreadable
@@ -36,7 +36,7 @@ class Batch:
         indices: The B images' numbers; empty where nobody asks for them.
         unreadable: Images of this step that could not be read, and why; others stand in.
         partners: (B, 3, S, S), for each image another one of its subject, or the image itself
-            where there is no other; none unless asked for.
+            where there is no other; None unless asked for.
         partner_points: (B, P, 2), as ``points``, those of the partners.
         partner_indices: The B partners' numbers; empty without partners.
     """
@@ -85,7 +85,7 @@ class TrainingBatches:
         world: The number of processes that train together.
         workers: The number of processes that read; none are started for data held in memory.
         annotated: Whether batches carry annotated points; unless they do, none is looked at.
-        partners: Whose other images batches carry beside each image; none if not given. Which
+        partners: Whose other images batches carry beside each image; None if not given. Which
             one is drawn from (seed, step, place in the batch of all processes) alone; where it
             cannot be read, the next one of the subject is taken.
         pin_memory: Whether to put images where the GPU fetches them from.
@@ -314,7 +314,7 @@ def read_framed(dataset: Dataset, index: int, framer: Framer) -> tuple[Tensor, F
     Raises:
         OSError: If it cannot be read, or not be cropped by the framer's rule.
     """
-    if isinstance(dataset, Kept) and (kept := dataset.framed(index, framer)):
+    if isinstance(dataset, CachedDataset) and (kept := dataset.framed(index, framer)):
         return kept
     square, framing = framer(dataset.image(index), dataset.annotation(index))
     return torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1))), framing

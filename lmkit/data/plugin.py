@@ -10,7 +10,7 @@ def lmkit_components() -> list[Component]:
     datasets = [
         ("faces", "faces:Faces", "generated faces with exact landmarks, nothing to download"),
         ("folder", "folder:Folder", "every image below a folder, without annotation"),
-        ("csv", "table:Table", "a CSV of files, with optional points, subject and split"),
+        ("csv", "table:CsvTable", "a CSV of files, with optional points, subject and split"),
         ("celeba", "celeba:CelebA", "CelebA's own layout, with the MAFL lists where present"),
         ("aflw", "aflw:AFLW", "AFLW with five points, as prepared for landmark discovery"),
         ("300w", "ibug:IBug", "images with a .pts file beside each, split as 300-W commonly is"),

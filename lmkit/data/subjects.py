@@ -18,7 +18,7 @@ def number_subjects(dataset: Dataset, indices: Sequence[int]) -> NDArray[np.int6
         indices: N of its images.
 
     Returns:
-        (N,), from 0, equal where the subject is; none if no subject is known. An image whose
+        (N,), from 0, equal where the subject is; None if no subject is known. An image whose
         subject is not known is taken for a subject of its own.
     """
     numbers = np.empty(len(indices), np.int64)

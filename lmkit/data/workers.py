@@ -16,16 +16,19 @@ from lmkit.errors import ExitCode, LmkitError
 
 _FEW = 256  # images that are read sooner than processes are started
 
-Request = TypeVar("Request")
-Result = TypeVar("Result")
+ProgressCallback = Callable[[int, int], None]
+"""Is told how many of how many are done."""
+
+_Asked = TypeVar("_Asked")
+_Read = TypeVar("_Read")
 
 
 def read_ahead(
-    read: Callable[[Request], Result],
-    requests: Iterable[Request],
+    read: Callable[[_Asked], _Read],
+    requests: Iterable[_Asked],
     workers: int,
     pin_memory: bool = False,
-) -> Iterator[Result]:
+) -> Iterator[_Read]:
     """Yield ``read(request)`` for each request, in order.
 
     Args:
@@ -142,7 +145,7 @@ class _Requests(data.Sampler[Any]):
             self.error = error
 
 
-def _as_is(result: Result) -> Result:
+def _as_is(result: _Read) -> _Read:
     return result
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Mark:
         reach: No part of the mark is further from the place, along x or y, in pixels.
     """
 
-    distance: Callable[[Array, Array], Array]
+    distance: Callable[[_Array, _Array], _Array]
     reach: float
 
 
-def paint(canvas: NDArray[np.uint8], at: Array, mark: Mark, colour: Colour) -> None:
+def paint(canvas: NDArray[np.uint8], at: _Array, mark: Mark, colour: Colour) -> None:
     """Draw a mark, in place; pixels that it covers in part are mixed.
 
     Args:
@@ -71,17 +71,17 @@ def cross(radius: float, width: float) -> Mark:
         width: Half the width of a bar, in pixels.
     """
 
-    def distance(dx: Array, dy: Array) -> Array:
+    def distance(dx: _Array, dy: _Array) -> _Array:
         along, across = np.abs(dx + dy) / np.sqrt(2), np.abs(dx - dy) / np.sqrt(2)
         one = np.maximum(along - radius, across - width)
         other = np.maximum(across - radius, along - width)
-        nearer: Array = np.minimum(one, other)
+        nearer: _Array = np.minimum(one, other)
         return nearer
 
     return Mark(distance, radius + width)
 
 
-def line(to: Array, width: float) -> Mark:
+def line(to: _Array, width: float) -> Mark:
     """Return a line with round ends.
 
     Args:
@@ -90,33 +90,33 @@ def line(to: Array, width: float) -> Mark:
     """
     length = max(float(to @ to), 1e-12)
 
-    def distance(dx: Array, dy: Array) -> Array:
+    def distance(dx: _Array, dy: _Array) -> _Array:
         share = np.clip((dx * to[0] + dy * to[1]) / length, 0, 1)
-        away: Array = np.hypot(dx - share * to[0], dy - share * to[1]) - width
+        away: _Array = np.hypot(dx - share * to[0], dy - share * to[1]) - width
         return away
 
     return Mark(distance, float(np.abs(to).max()) + width)
 
 
-def _disc(dx: Array, dy: Array) -> Array:
-    away: Array = np.hypot(dx, dy)
+def _disc(dx: _Array, dy: _Array) -> _Array:
+    away: _Array = np.hypot(dx, dy)
     return away
 
 
-def _square(dx: Array, dy: Array) -> Array:
+def _square(dx: _Array, dy: _Array) -> _Array:
     return 1.1 * np.maximum(np.abs(dx), np.abs(dy))
 
 
-def _diamond(dx: Array, dy: Array) -> Array:
+def _diamond(dx: _Array, dy: _Array) -> _Array:
     return 0.78 * (np.abs(dx) + np.abs(dy))
 
 
-def _triangle(dx: Array, dy: Array) -> Array:
-    away: Array = 1.3 * np.maximum(dy, 0.87 * np.abs(dx) - 0.5 * dy)
+def _triangle(dx: _Array, dy: _Array) -> _Array:
+    away: _Array = 1.3 * np.maximum(dy, 0.87 * np.abs(dx) - 0.5 * dy)
     return away
 
 
-def _upturned(dx: Array, dy: Array) -> Array:
+def _upturned(dx: _Array, dy: _Array) -> _Array:
     return _triangle(dx, -dy)
 
 

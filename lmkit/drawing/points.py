@@ -41,7 +41,7 @@ def draw_points(
             dots, the k-th in the k-th colour; the first ten round, the next ten square, and so on.
             Points that are NaN are left out.
         scale: Enlarge the image this many times first.
-        truth: (P, 2) points drawn as white crosses beneath, or none; NaN as above.
+        truth: (P, 2) points drawn as white crosses beneath, or None; NaN as above.
         links: Whether to join each point to the truth of its number; there are K of both then.
         radius: Of the dots, in pixels of the result; a sixtieth of its side if not given.
 

@@ -27,7 +27,7 @@ class DirectReport:
 
     Args:
         direct: Of the detector's points, a mean over images.
-        per_point: The same for each annotated point; none where it is known in no test image.
+        per_point: The same for each annotated point; None where it is known in no test image.
         mean_shape: Of predicting the mean annotated points of training images.
         fit_images: Images that the mean shape was averaged over.
         test_images: Images it was tested on.
@@ -77,7 +77,7 @@ def measure_direct(
         progress: Called with the number of images done, and of all.
 
     Returns:
-        The report; none where no held-out image has both points that normalise.
+        The report; None where no held-out image has both points that normalise.
 
     Raises:
         LmkitError: If too many images cannot be read.

@@ -18,13 +18,13 @@ from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.charts import MEAN_SHAPE, can_plot, plot_cumulative, plot_labelled
 from lmkit.evaluation.measures import Curve
-from lmkit.evaluation.report import Report
+from lmkit.evaluation.report import EvaluationReport
 from lmkit.interfaces.dataset import Dataset
 from lmkit.storage import storage
 
-Images = Sequence[NDArray[np.uint8]]
+_Images = Sequence[NDArray[np.uint8]]
 
-SIDE = 160
+FACE_SIDE = 160
 """Side of a face on the sheet of landmarks, in pixels."""
 LARGE_SIDE = 224
 """Side of a face where predicted and true points are told apart."""
@@ -36,7 +36,7 @@ MANY = 20
 """Beyond so many annotated points, their marks are small."""
 
 
-def faces_sheet(images: Images, landmarks: NDArray[np.floating], columns: int = 8) -> Image.Image:
+def faces_sheet(images: _Images, landmarks: NDArray[np.floating], columns: int = 8) -> Image.Image:
     """Draw landmarks on many faces: the same landmark in the same colour, as the legend says.
 
     Args:
@@ -50,7 +50,7 @@ def faces_sheet(images: Images, landmarks: NDArray[np.floating], columns: int = 
 
 
 def extremes_sheet(
-    images: Images,
+    images: _Images,
     predicted: NDArray[np.floating],
     truth: NDArray[np.floating],
     errors: Sequence[float],
@@ -84,7 +84,7 @@ def extremes_sheet(
 
 
 def compared_sheet(
-    runs: Sequence[tuple[str, Images, NDArray[np.floating]]],
+    runs: Sequence[tuple[str, _Images, NDArray[np.floating]]],
 ) -> Image.Image:
     """Draw the landmarks of several runs on the same faces, a row each run.
 
@@ -111,7 +111,9 @@ class Seen:
         side: Of the squares, in pixels.
     """
 
-    def __init__(self, report: Report, dataset: Dataset, rows: Sequence[int], side: int) -> None:
+    def __init__(
+        self, report: EvaluationReport, dataset: Dataset, rows: Sequence[int], side: int
+    ) -> None:
         numbers = {report.indices[row]: row for row in rows}
         batches = read_images(
             dataset,
@@ -128,7 +130,7 @@ class Seen:
             images += list(batch.images.permute(0, 2, 3, 1).numpy())
             self._framings += batch.framings
             self.rows += [numbers[index] for index in batch.indices]
-        self.images: Images = images
+        self.images: _Images = images
         """Squares (S, S, 3), RGB."""
 
     def place(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -151,7 +153,7 @@ def evenly(count: int, wanted: int) -> list[int]:
     return [number * count // taken for number in range(taken)]
 
 
-def write_figures(report: Report, dataset: Dataset, folder: Path) -> list[Path]:
+def write_figures(report: EvaluationReport, dataset: Dataset, folder: Path) -> list[Path]:
     """Write the images of an evaluation.
 
     ``faces.png``, ``best-and-worst.png``, and where matplotlib is installed also
@@ -170,7 +172,7 @@ def write_figures(report: Report, dataset: Dataset, folder: Path) -> list[Path]:
         LmkitError: If they cannot be written.
     """
     sheets: dict[str, Image.Image] = {}
-    faces = Seen(report, dataset, evenly(len(report.keys), FACES), SIDE)
+    faces = Seen(report, dataset, evenly(len(report.keys), FACES), FACE_SIDE)
     if faces.rows:
         sheets["faces.png"] = faces_sheet(faces.images, faces.place(report.detections))
     order = np.argsort(report.per_image, kind="stable").tolist()
@@ -192,7 +194,7 @@ def write_figures(report: Report, dataset: Dataset, folder: Path) -> list[Path]:
     return [*written, *_write_charts(report, folder)]
 
 
-def _write_charts(report: Report, folder: Path) -> list[Path]:
+def _write_charts(report: EvaluationReport, folder: Path) -> list[Path]:
     if not can_plot():
         return []
     cumulative, labelled = folder / "cumulative-error.png", folder / "labelled-images.png"

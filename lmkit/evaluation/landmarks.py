@@ -36,7 +36,7 @@ class Health:
             percent of the square's side.
         outside: The share of images where it lies outside of the face area.
         consistency: The share of its variance that annotated points explain (R squared of the
-            backward map; negative where the map is worse than the mean); none where it hardly moves
+            backward map; negative where the map is worse than the mean); None where it hardly moves
             or nothing could be fitted.
         still: Whether it hardly moves.
         pinned: Whether it hardly moves and sits near the centre.
@@ -125,7 +125,7 @@ class Health:
         return f"{self._count(which)} ({', '.join(map(str, which))})"
 
 
-def examine(
+def examine_landmarks(
     found: Array,
     pixels: Array,
     truth: Array,
@@ -142,7 +142,7 @@ def examine(
         consistency: Explained variance of each landmark, where it could be measured.
     """
     points = torch.from_numpy(found)
-    moves = geometry.spread(points)
+    moves = geometry.mean_movement(points)
     # A single image does not say what moves.
     still = [len(found) > 1 and each < geometry.STILL for each in moves.tolist()]
     count = found.shape[1]
@@ -151,7 +151,7 @@ def examine(
         (a, b)
         for a in range(count)
         for b in range(a + 1, count)
-        if 50 * np.linalg.norm(found[:, a] - found[:, b], axis=-1).mean() < geometry.TOGETHER
+        if 50 * np.linalg.norm(found[:, a] - found[:, b], axis=-1).mean() < geometry.SAME_PLACE
     ]
     shares = [None] * count if consistency is None else consistency
     return Health(

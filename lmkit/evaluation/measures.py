@@ -84,7 +84,7 @@ def image_errors(predicted: Array, truth: Array, pair: tuple[int, int]) -> Array
     return 100 * mean_known(normalised_errors(predicted, truth, pair), axis=1)
 
 
-def choose_pair(text: str, names: Sequence[str]) -> tuple[int, int]:
+def pair_by_name(text: str, names: Sequence[str]) -> tuple[int, int]:
     """Return the normalising pair that a user names.
 
     Args:

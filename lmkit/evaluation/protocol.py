@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.unreadable import Unreadable
+from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import CONVENTIONS, JAKAB2018, LMKIT, Convention
 from lmkit.evaluation.detections import Detections, detect_parts, mean_shape
 from lmkit.evaluation.labelled import DRAWS, NUMBERS, few_labelled
-from lmkit.evaluation.landmarks import examine, explained_variance
+from lmkit.evaluation.landmarks import examine_landmarks, explained_variance
 from lmkit.evaluation.measures import (
     Curve,
     bootstrap,
@@ -31,13 +32,11 @@ from lmkit.evaluation.measures import (
     normalising_distance,
 )
 from lmkit.evaluation.regression import Array, complete, ever_known, known_points
-from lmkit.evaluation.report import Report
+from lmkit.evaluation.report import EvaluationReport
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run.run import Run
 from lmkit.seeds import derive
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,8 @@ def evaluate(
     max_unreadable: float | None = None,
     batch_size: int = 64,
     notes: Sequence[str] = (),
-    progress: Progress = lambda done, total: None,
-) -> Report:
+    progress: ProgressCallback = lambda done, total: None,
+) -> EvaluationReport:
     """Measure a run's detector.
 
     Args:
@@ -144,7 +143,7 @@ def evaluate(
     per_image = mean_known(errors, axis=1)
     back = _backward(main, fitting, testing, pair)
     backward, consistency = (None, None) if back is None else back
-    return Report(
+    return EvaluationReport(
         keys=testing.keys,
         indices=testing.indices,
         errors=errors,
@@ -173,7 +172,7 @@ def evaluate(
             draws=protocol.draws,
             seed=protocol.seed,
         ),
-        health=examine(
+        health=examine_landmarks(
             testing.found, testing.to_pixels(testing.found), testing.truth, pair, consistency
         ),
         fit_images=len(fitting),
@@ -264,7 +263,7 @@ def _backward(
 
     Returns:
         The error of each landmark in percent, (K,), and the share of its variance that is
-        explained; none where there are too few such images to fit, or none to test.
+        explained; None where there are too few such images to fit, or none to test.
     """
     fitting, testing = (part.take(complete(part.truth)) for part in (fitting, testing))
     if len(fitting) < 2 or not len(testing):

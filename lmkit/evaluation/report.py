@@ -24,7 +24,7 @@ _LONGEST = 60  # characters of a folder's name before its digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class EvaluationReport:
     """The result of an evaluation; every error in percent of the normalising distance.
 
     Args:
@@ -47,7 +47,7 @@ class Report:
         mean_shape_errors: (N,), the error of each image where the mean annotated points of the
             fitting images are predicted.
         curve: The cumulative error curve.
-        stability: How landmarks follow a known rotation; none if not measured.
+        stability: How landmarks follow a known rotation; None if not measured.
         labelled: The error with few labelled images.
         health: What each landmark is like.
         fit_images: Images the regressor was fitted on.

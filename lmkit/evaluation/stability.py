@@ -26,7 +26,7 @@ IMAGES = 200
 """Test images that are looked at a second time, unless another number is asked for."""
 ROTATION, LIMIT = 15.0, 40.0
 """The standard deviation of the angle, and where it is clipped, in degrees."""
-SIDE = 128
+UNIT_SIDE = 128
 """Distances are in pixels of a square of this side, whatever the run's own is."""
 
 
@@ -50,7 +50,7 @@ class Stability:
             "mean": self.mean,
             "per_landmark": self.per_landmark,
             "images": self.images,
-            "unit": f"pixels of {SIDE}",
+            "unit": f"pixels of {UNIT_SIDE}",
         }
 
 
@@ -132,6 +132,6 @@ def deviations(found: torch.Tensor, found_after: torch.Tensor, warp: AffineWarp)
         (B, K), in pixels of 128 of the warped image; NaN where a landmark leaves it.
     """
     expected = warp.map_points(found)
-    distance = (expected - found_after).norm(dim=-1) * (SIDE / 2)
+    distance = (expected - found_after).norm(dim=-1) * (UNIT_SIDE / 2)
     inside = expected.abs().amax(dim=-1) <= 1
     return torch.where(inside, distance, torch.nan).double().numpy()

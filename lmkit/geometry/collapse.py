@@ -21,7 +21,7 @@ CENTRE = 10.0
 sits near it. The soft-argmax of flat score maps lies at the centre exactly: landmarks without
 anything to follow fall back to it."""
 
-TOGETHER = 2.0
+SAME_PLACE = 2.0
 """Two landmarks whose mean distance is below this, in percent of the side, say the same. It is less
 than one cell of a score map of 32 x 32 (3.1 percent), and their heatmaps overlap almost wholly."""
 
@@ -35,7 +35,7 @@ TOO_MANY = 0.5
 them carry information, and the run looks collapsed."""
 
 
-def spread(points: Tensor) -> Tensor:
+def mean_movement(points: Tensor) -> Tensor:
     """Return how far each landmark moves over images.
 
     Args:
@@ -59,7 +59,7 @@ def pinned(points: Tensor) -> Tensor:
         [CENTRE][lmkit.geometry.collapse.CENTRE].
     """
     off_centre = _percent(points.mean(dim=0).norm(dim=-1))
-    return (spread(points) < STILL) & (off_centre < CENTRE)
+    return (mean_movement(points) < STILL) & (off_centre < CENTRE)
 
 
 def coincident(points: Tensor) -> Tensor:
@@ -69,11 +69,12 @@ def coincident(points: Tensor) -> Tensor:
         points: (B, K, 2), in [-1, 1].
 
     Returns:
-        (K,), bool; see [TOGETHER][lmkit.geometry.collapse.TOGETHER]. A landmark alone has no other.
+        (K,), bool; see [SAME_PLACE][lmkit.geometry.collapse.SAME_PLACE]. A single landmark has no
+        other.
     """
     distances = _percent((points[:, :, None] - points[:, None]).norm(dim=-1).mean(dim=0))
     itself = torch.eye(points.shape[1], dtype=torch.bool, device=points.device)
-    return ((distances < TOGETHER) & ~itself).any(dim=1)
+    return ((distances < SAME_PLACE) & ~itself).any(dim=1)
 
 
 def at_border(points: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ def summary(points: Tensor) -> dict[str, Tensor]:
         ``border``.
     """
     return {
-        "spread": spread(points).mean(),
+        "spread": mean_movement(points).mean(),
         "pinned": pinned(points).float().mean(),
         "coincident": coincident(points).float().mean(),
         "border": at_border(points).float().mean(),

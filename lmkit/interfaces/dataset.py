@@ -30,7 +30,7 @@ class Dataset(ABC):
     """
 
     argument: ClassVar[str | None] = "path"
-    """The option that ``--data NAME:VALUE`` fills; none if there is nothing to fill."""
+    """The option that ``--data NAME:VALUE`` fills; None if there is nothing to fill."""
     in_memory: bool = False
     """Whether reading an image costs so little that worker processes would only slow it down."""
     point_names: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class Dataset(ABC):
         return self.subject(index)
 
     def indices(self, part: Part) -> Sequence[int] | None:
-        """Return the images of a part, or none if the data does not say.
+        """Return the images of a part, or None if the data does not say.
 
         An image may train and fit; test images must do neither. Where this returns none for
         every part, lmkit holds out a share of the groups (or images) for testing.
@@ -87,7 +87,7 @@ class Dataset(ABC):
         return None
 
     def stamp(self, index: int) -> str | None:
-        """Return a text that changes whenever the image may have, without reading it; or none.
+        """Return a text that changes whenever the image may have, without reading it; or None.
 
         For a file that is its size and the time of its last change. Images of data that says none
         are never kept in a cache, where a change would go unnoticed.
@@ -95,5 +95,5 @@ class Dataset(ABC):
         return None
 
     def problem(self, index: int) -> str | None:
-        """Say what is wrong with an image's file, quickly and without decoding it; or none."""
+        """Say what is wrong with an image's file, quickly and without decoding it; or None."""
         return None

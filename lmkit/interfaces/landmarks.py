@@ -15,14 +15,14 @@ class Landmarks:
 
     Args:
         points: (B, K, 2), (x, y) in [-1, 1], float32.
-        score_maps: (B, K, h, w) or none: what the points were read from.
-        confidence: (B, K) in [0, 1] or none.
-        descriptors: (B, K, D) or none: a vector describing what is at each point.
-        features: (B, C, h, w) or none: a map describing the whole image, for losses and
+        score_maps: (B, K, h, w) or None: what the points were read from.
+        confidence: (B, K) in [0, 1] or None.
+        descriptors: (B, K, D) or None: a vector describing what is at each point.
+        features: (B, C, h, w) or None: a map describing the whole image, for losses and
             generators that read more than points.
-        probability_maps: (B, K, h, w), float32, or none: how likely each landmark is in each cell;
+        probability_maps: (B, K, h, w), float32, or None: how likely each landmark is in each cell;
             each map sums to 1, and the points are their means.
-        images: (B, 3, H, W), RGB in [0, 1], or none: the images that they were found in; put
+        images: (B, 3, H, W), RGB in [0, 1], or None: the images that they were found in; put
             here for generators that [need them][lmkit.api.Generator.needs_images].
     """
 

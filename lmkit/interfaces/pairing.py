@@ -47,12 +47,12 @@ class Pairing(ABC):
 
         Args:
             batch: The number of images B.
-            subjects: (B,) whole numbers that say who is on each image, or none if not known; on
+            subjects: (B,) whole numbers that say who is on each image, or None if not known; on
                 the CPU.
             generator: The only source of randomness, on the CPU.
 
         Returns:
-            (B,) indices into the batch, or none if no route uses an auxiliary view.
+            (B,) indices into the batch, or None if no route uses an auxiliary view.
         """
         if not self.uses_auxiliary:
             return None
@@ -74,7 +74,7 @@ def derangement(batch: int, subjects: Tensor | None, generator: torch.Generator)
 
     Args:
         batch: The number of images B, at least 2.
-        subjects: (B,) whole numbers, or none if not known; on the CPU.
+        subjects: (B,) whole numbers, or None if not known; on the CPU.
         generator: The only source of randomness, on the CPU.
 
     Returns:

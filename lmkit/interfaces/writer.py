@@ -15,7 +15,7 @@ class Writer:
     """
 
     argument: ClassVar[str | None] = None
-    """The option that ``--writer NAME:VALUE`` fills; none if there is nothing to fill."""
+    """The option that ``--writer NAME:VALUE`` fills; None if there is nothing to fill."""
 
     def started(self, folder: Path, settings: Mapping[str, Any], *, step: int, steps: int) -> None:
         """The run starts, or goes on after ``step``; whatever was written of later steps is void.

@@ -11,7 +11,7 @@ from lmkit.data.sets.folder import Folder
 from lmkit.errors import ExitCode, LmkitError
 
 
-class Place(NamedTuple):
+class AlbumFolder(NamedTuple):
     """A folder that images lie in or below."""
 
     root: str
@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    place: Place
+    place: AlbumFolder
     key: str
     """The image's path within the folder."""
     absolute: bool
@@ -39,7 +39,7 @@ class Album(Sequence[tuple[str, Path]]):
     """
 
     def __init__(self, entries: Iterator[_Entry]) -> None:
-        self._places: list[Place] = []
+        self._places: list[AlbumFolder] = []
         self._place_of = array("I")
         self._absolute = bytearray()
         self._keys = Strings(self._take(entries))
@@ -64,7 +64,7 @@ class Album(Sequence[tuple[str, Path]]):
         return file.as_posix() if self._absolute[index] else place.prefix + key, file
 
     def _take(self, entries: Iterator[_Entry]) -> Iterator[str]:
-        numbers: dict[Place, int] = {}
+        numbers: dict[AlbumFolder, int] = {}
         for place, key, absolute in entries:
             number = numbers.setdefault(place, len(self._places))
             if number == len(self._places):
@@ -100,13 +100,13 @@ def _search(path: Path, alone: bool, drawings: str | None) -> Iterator[_Entry]:
     if path.is_dir():
         folder = Folder(path=path)
         # The real name, since "." and ".." have none of their own.
-        place = Place(str(real), "" if alone else f"{real.name}/")
+        place = AlbumFolder(str(real), "" if alone else f"{real.name}/")
         for index in range(len(folder)):
             key = folder.key(index)
             if drawings is None or not _path(place, key).startswith(drawings):
                 yield _Entry(place, key, False)
     elif path.exists():
-        yield _Entry(Place(str(path.parent.resolve()), ""), path.name, False)
+        yield _Entry(AlbumFolder(str(path.parent.resolve()), ""), path.name, False)
     else:
         raise LmkitError(
             f"{path} does not exist.",
@@ -128,5 +128,5 @@ def _told_apart(entries: Iterator[_Entry]) -> Iterator[_Entry]:
         names.add(name)
 
 
-def _path(place: Place, key: str) -> str:
+def _path(place: AlbumFolder, key: str) -> str:
     return os.path.join(place.root, key)  # noqa: PTH118

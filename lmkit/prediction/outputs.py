@@ -43,7 +43,7 @@ def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
         file.write(end)
 
 
-class Skipped:
+class LeftOut:
     """The images that were left out, and why: all in a file, the first few in memory as well.
 
     After a ``with`` block that ended well, the file is there if any image was left out, and none
@@ -60,7 +60,7 @@ class Skipped:
         self._aside = _name_aside(path)
         self._file: TextIO | None = None
 
-    def __enter__(self) -> "Skipped":
+    def __enter__(self) -> "LeftOut":
         return self
 
     def add(self, name: str, reason: str) -> None:

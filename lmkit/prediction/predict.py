@@ -21,7 +21,7 @@ from PIL import Image
 from lmkit.data.workers import read_ahead
 from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.prediction.outputs import FIELDS, Skipped, landmarks_file
+from lmkit.prediction.outputs import FIELDS, LeftOut, landmarks_file
 from lmkit.prediction.sources import Source
 from lmkit.prediction.stream import Predictor, stream
 from lmkit.storage import storage
@@ -36,7 +36,7 @@ _DRAWN_TOGETHER = 8  # images: few, so that a few dozen already keep several pro
 
 
 @dataclass(slots=True)
-class Result:
+class PredictionResult:
     """What [predict_images][lmkit.prediction.predict.predict_images] wrote.
 
     Args:
@@ -75,7 +75,7 @@ def predict_images(
     batch_size: int = 32,
     workers: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
-) -> Result:
+) -> PredictionResult:
     """Write the landmarks of images, and draw them.
 
     The file of landmarks appears when it is complete; until then, one of an earlier call stays.
@@ -96,14 +96,14 @@ def predict_images(
     Raises:
         LmkitError: If no image can be read, or ``out`` cannot be written.
     """
-    result = Result(out / f"landmarks.{form}")
+    result = PredictionResult(out / f"landmarks.{form}")
     total = source.count()
     readers, drawers = _processes(predictor, source, workers, batch_size)
     done = 0
 
     with (
         landmarks_file(result.landmarks, form, predictor.detector.landmarks) as write,
-        Skipped(out / UNREADABLE) as skipped,
+        LeftOut(out / UNREADABLE) as skipped,
     ):
 
         def skip(name: str, reason: str) -> None:
@@ -240,7 +240,7 @@ def _draw(path: Path, image: NDArray[np.uint8], points: NDArray[np.float32]) -> 
         Image.fromarray(draw_points(image, points)).save(path, compress_level=1)
 
 
-def _none_readable(skipped: Skipped) -> LmkitError:
+def _none_readable(skipped: LeftOut) -> LmkitError:
     if not skipped.count:
         problem = "No image was given."
     else:

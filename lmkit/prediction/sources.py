@@ -19,7 +19,7 @@ from lmkit.data.image_files import load_image
 from lmkit.data.loading import read_framed
 from lmkit.interfaces.dataset import Dataset
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """Width and height, in pixels."""
 
 
@@ -53,7 +53,7 @@ class Source(ABC):
             OSError: If it cannot be read. It is then left out and named.
         """
 
-    def framed(self, item: Any, framer: Framer) -> tuple[Tensor, Framing, Size | None]:
+    def framed(self, item: Any, framer: Framer) -> tuple[Tensor, Framing, ImageSize | None]:
         """Read an image and frame it; nothing is annotated.
 
         Args:
@@ -134,7 +134,7 @@ class DatasetImages(Source):
         """See [Source][lmkit.prediction.sources.Source]."""
         return self._dataset.image(item)
 
-    def framed(self, item: int, framer: Framer) -> tuple[Tensor, Framing, Size | None]:
+    def framed(self, item: int, framer: Framer) -> tuple[Tensor, Framing, ImageSize | None]:
         """See [Source][lmkit.prediction.sources.Source]."""
         if not self._annotated:
             return super().framed(item, framer)

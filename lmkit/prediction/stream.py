@@ -19,7 +19,7 @@ from lmkit.data.framing import Framer, Framing
 from lmkit.data.workers import read_ahead, workers_for
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.landmarks import Landmarks
-from lmkit.prediction.sources import Size, Source
+from lmkit.prediction.sources import ImageSize, Source
 from lmkit.runtime.device import autocast_for, blame, tuned
 
 Refuse = Callable[[str, str], None]
@@ -92,7 +92,7 @@ class Detection:
     """
 
     name: str
-    size: Size | None
+    size: ImageSize | None
     found: Landmarks
     framing: Framing
     item: Any
@@ -202,7 +202,7 @@ class _Read:
     """(B, 3, S, S), uint8."""
     items: list[Any]
     names: list[str]
-    sizes: list[Size | None]
+    sizes: list[ImageSize | None]
     framings: list[Framing]
     problems: list[tuple[str, str]]
     """The names of those that cannot be read, and why."""

@@ -17,24 +17,25 @@ from lmkit.data.cache.cache_folder import (
     open_cache,
     take_repairs,
 )
-from lmkit.data.cache.cached import Kept
-from lmkit.data.cache.on_device import ResidentImages
-from lmkit.data.cache.on_disk import CachedImages
+from lmkit.data.cache.cached import CachedDataset
+from lmkit.data.cache.on_device import DeviceCachedDataset
+from lmkit.data.cache.on_disk import DiskCachedDataset
 from lmkit.data.cache.record import UnusableError
 from lmkit.data.workers import workers_to_read_all
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.preparation.prepared import Prepared
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import wanted_from_run
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.storage import storage
 
 PAYS = 2
-"""How often a run has to read each image, on average, before ``auto`` caches them."""
+"""How often a run has to read each image, on average, before ``auto`` keeps them: in a cache on the
+disk, or on the device."""
 _SHARE = 0.5  # of the free disk, that auto may fill
 
 
-def make_cache(ready: Prepared, registry: Registry, tell: Observer) -> Prepared:
+def make_cache(ready: Prepared, registry: Registry, tell: Callback) -> Prepared:
     """Return data that is read from a cache, built where there is none that can be used.
 
     With ``auto`` that is done where it pays, and training goes on without one where it cannot be.
@@ -88,9 +89,9 @@ def use_cache(ready: Prepared, registry: Registry) -> Prepared:
         return ready
 
 
-def tell_repairs(ready: Prepared, tell: Observer) -> None:
+def tell_repairs(ready: Prepared, tell: Callback) -> None:
     """Say how many images of a cache proved damaged and were put right."""
-    if isinstance(ready.dataset, CachedImages) and (count := take_repairs(ready.dataset)):
+    if isinstance(ready.dataset, DiskCachedDataset) and (count := take_repairs(ready.dataset)):
         tell.note(
             f"Damaged images in the cache {ready.dataset.path.parent} were read anew and put "
             f"right: {count:,}. The disk may be failing."
@@ -107,9 +108,9 @@ def in_bytes(count: float) -> str:
 
 
 def _place(ready: Prepared, registry: Registry) -> tuple[Path, Wanted] | None:
-    """Return where the cache lies and what it holds; none if there is to be none."""
+    """Return where the cache lies and what it holds; None if there is to be none."""
     settings, dataset = ready.settings, ready.dataset
-    if settings.loading.cache == "none" or dataset.in_memory or isinstance(dataset, Kept):
+    if settings.loading.cache == "none" or dataset.in_memory or isinstance(dataset, CachedDataset):
         return None
     if len(dataset) == 0 or dataset.stamp(0) is None:
         return None
@@ -128,8 +129,8 @@ def _place(ready: Prepared, registry: Registry) -> tuple[Path, Wanted] | None:
 
 
 def _build(
-    folder: Path, wanted: Wanted, ready: Prepared, why: str, tell: Observer
-) -> CachedImages | None:
+    folder: Path, wanted: Wanted, ready: Prepared, why: str, tell: Callback
+) -> DiskCachedDataset | None:
     """Build a cache if it pays and fits; see [make_cache][lmkit.preparation.keeping.make_cache]."""
     settings, count = ready.settings, len(wanted.dataset)
     auto = settings.loading.cache == "auto"
@@ -176,11 +177,9 @@ def _free(folder: Path) -> int:
 
 SHARE = 0.25
 """The share of the device's free memory that images may take; the rest is for training."""
-PAYS = 2
-"""How often a run has to read each image, on average, before ``auto`` puts them on the device."""
 
 
-def keep_on_device(ready: Prepared, device: torch.device, tell: Observer) -> Prepared:
+def keep_on_device(ready: Prepared, device: torch.device, tell: Callback) -> Prepared:
     """Return data whose training images lie on the device, if they fit there and it pays.
 
     Args:
@@ -205,7 +204,7 @@ def keep_on_device(ready: Prepared, device: torch.device, tell: Observer) -> Pre
         )
         return ready
     try:
-        images = ResidentImages(
+        images = DeviceCachedDataset(
             ready.dataset,
             indices,
             framer=ready.framer,
@@ -221,7 +220,7 @@ def keep_on_device(ready: Prepared, device: torch.device, tell: Observer) -> Pre
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return the bytes that are free on a device; none where nobody says."""
+    """Return the bytes that are free on a device; None where nobody says."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     try:

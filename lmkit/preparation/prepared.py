@@ -167,10 +167,10 @@ def prepare(settings: Settings, registry: Registry | None = None) -> Prepared:
         LmkitError: If the data cannot be used.
     """
     dataset = build_dataset(settings, registry or installed())
-    return divide(dataset, settings, find_unreadable(dataset))
+    return divide_data(dataset, settings, find_unreadable(dataset))
 
 
-def divide(dataset: Dataset, settings: Settings, problems: Mapping[int, str]) -> Prepared:
+def divide_data(dataset: Dataset, settings: Settings, problems: Mapping[int, str]) -> Prepared:
     """Divide a new run's data.
 
     Args:

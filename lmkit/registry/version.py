@@ -16,7 +16,7 @@ def check_api(wanted: object) -> None:
     """Refuse a plugin that was written against an interface this lmkit does not have.
 
     Args:
-        wanted: The plugin's ``LMKIT_API``; none if it does not say, which is accepted.
+        wanted: The plugin's ``LMKIT_API``; None if it does not say, which is accepted.
 
     Raises:
         LmkitError: If it is of another major version, of a newer minor one, or no version.

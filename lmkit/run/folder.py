@@ -118,7 +118,7 @@ class RunFolder:
         write_text(self.metrics, "".join(kept))
 
 
-class Bystander(RunFolder):
+class NullFolder(RunFolder):
     """The folder of a run as a process has it that trains with another one, which writes."""
 
     def write_status(

@@ -31,7 +31,7 @@ def keys(subject: Subject) -> None:
 
 
 @promise("images", "dataset", remedy="Return images as uint8 arrays (H, W, 3), RGB.")
-def images(subject: Subject) -> None:
+def dataset_images(subject: Subject) -> None:
     """Images are (H, W, 3), uint8, and nothing is said to be wrong with them."""
     data: Dataset = subject.build()
     for index in _some(data):

@@ -29,7 +29,7 @@ def views(subject: Subject) -> None:
 
 
 @promise("batch of one", "deformation", remedy="Do not squeeze() away a batch of one.")
-def batch_of_one(subject: Subject) -> None:
+def deformation_batch_of_one(subject: Subject) -> None:
     """It makes the views of a single image."""
     _check_views(subject, 1)
 
@@ -101,7 +101,7 @@ def moved_pixels(subject: Subject) -> None:
     "deformation",
     remedy="Draw from the generator that is given, and keep nothing from one call to the next.",
 )
-def repeatable(subject: Subject) -> None:
+def deformation_repeatable(subject: Subject) -> None:
     """The same generator gives the same views and warps, whatever was drawn before."""
     images = random_images(BATCH, subject.image_size)
     deformation = subject.build()
@@ -125,7 +125,7 @@ def repeatable(subject: Subject) -> None:
 
 
 @promise("inputs", "deformation", remedy="Do not write into the images that are given.")
-def inputs(subject: Subject) -> None:
+def deformation_inputs(subject: Subject) -> None:
     """The images it is given stay as they were."""
     images = random_images(BATCH, subject.image_size)
     before = images.clone()
@@ -136,7 +136,7 @@ def inputs(subject: Subject) -> None:
 @promise(
     "cuda", "deformation", remedy="Make tensors on the generator's device, which is the images'."
 )
-def cuda(subject: Subject) -> None:
+def deformation_cuda(subject: Subject) -> None:
     """On a CUDA device views and warps are made there."""
     device = cuda_device()
     images = random_images(BATCH, subject.image_size).to(device)

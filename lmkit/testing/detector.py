@@ -14,7 +14,7 @@ from lmkit.testing.inputs import BATCH, arguments, difference, random_images, se
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
 
-CLOSE = 0.05
+POINTS_CLOSE = 0.05
 """How far half precision may move a point, in half sides of the image."""
 
 
@@ -112,7 +112,7 @@ def points_train(subject: Subject) -> None:
 
 
 @promise("batch of one", "detector", remedy="Do not squeeze() away a batch of one.")
-def batch_of_one(subject: Subject) -> None:
+def detector_batch_of_one(subject: Subject) -> None:
     """It finds landmarks in a single image."""
     with torch.no_grad():
         _check_landmarks(subject, subject.build().eval()(*arguments(subject, 1)), 1)
@@ -123,7 +123,7 @@ def batch_of_one(subject: Subject) -> None:
     "detector",
     remedy="In eval mode use running means, and no statistics over the batch.",
 )
-def batch_independence(subject: Subject) -> None:
+def detector_batch_independence(subject: Subject) -> None:
     """In eval mode an image's points do not depend on what is beside it in the batch."""
     detector, (images,) = subject.build().eval(), arguments(subject)
     order = torch.arange(len(images)).flip(0)
@@ -167,13 +167,16 @@ def other_sizes(subject: Subject) -> None:
     remedy="Compute points in float32, outside of autocast, from score maps made float(); "
     "soft_argmax does so.",
 )
-def bf16(subject: Subject) -> None:
+def detector_bf16(subject: Subject) -> None:
     """Under bfloat16 autocast points are float32, and where they are without it."""
     full, half = in_half_precision(subject)
     _check_landmarks(subject, half, len(full.points))
     apart = difference({"points": full.points}, {"points": half.points})["points"]
     expect(
-        apart <= CLOSE, subject, f"points within {CLOSE} of float32's", f"points {apart:.3g} off"
+        apart <= POINTS_CLOSE,
+        subject,
+        f"points within {POINTS_CLOSE} of float32's",
+        f"points {apart:.3g} off",
     )
 
 

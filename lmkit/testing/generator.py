@@ -12,7 +12,7 @@ from lmkit.testing.inputs import BATCH, arguments, mapped, objective, seeded, te
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
 
-CLOSE = 0.05
+COLOURS_CLOSE = 0.05
 """How far half precision may move colours, on average."""
 
 
@@ -22,7 +22,7 @@ CLOSE = 0.05
     remedy="Return images of the size that came, (B, 3, H, W), with colours mapped to [0, 1] by "
     "a sigmoid or the like.",
 )
-def images(subject: Subject) -> None:
+def generator_images(subject: Subject) -> None:
     """It returns images of the size it is given, (B, 3, H, W), in [0, 1]."""
     given = arguments(subject)
     _check(subject, subject.build().train()(*given), given[0])
@@ -35,7 +35,7 @@ def images(subject: Subject) -> None:
 
 
 @promise("batch of one", "generator", remedy="Do not squeeze() away a batch of one.")
-def batch_of_one(subject: Subject) -> None:
+def generator_batch_of_one(subject: Subject) -> None:
     """It redraws a single image."""
     given = arguments(subject, 1)
     with torch.no_grad():
@@ -47,7 +47,7 @@ def batch_of_one(subject: Subject) -> None:
     "generator",
     remedy="In eval mode use running means, and no statistics over the batch.",
 )
-def batch_independence(subject: Subject) -> None:
+def generator_batch_independence(subject: Subject) -> None:
     """In eval mode an image does not depend on what is beside it in the batch."""
     generator, given = subject.build().eval(), arguments(subject)
     with torch.no_grad():
@@ -144,12 +144,17 @@ def image_trains(subject: Subject) -> None:
     "generator",
     remedy="Map colours to [0, 1] in float32, and keep sums of many terms out of half precision.",
 )
-def bf16(subject: Subject) -> None:
+def generator_bf16(subject: Subject) -> None:
     """Under bfloat16 autocast it draws the same images, nearly."""
     full, half = in_half_precision(subject)
     _check(subject, half, full)
     apart = (full.float() - half.float()).abs().mean().item()
-    expect(apart <= CLOSE, subject, f"colours within {CLOSE} of float32's", f"{apart:.3g} off")
+    expect(
+        apart <= COLOURS_CLOSE,
+        subject,
+        f"colours within {COLOURS_CLOSE} of float32's",
+        f"{apart:.3g} off",
+    )
 
 
 def _slopes(subject: Subject) -> list[dict[str, Tensor | None]]:

@@ -12,7 +12,7 @@ from lmkit.testing.inputs import BATCH, arguments, mapped, tensors
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
 
-CLOSE = 0.1
+LOSS_CLOSE = 0.1
 """How far half precision may move a loss, as a share of it."""
 
 
@@ -105,12 +105,12 @@ def needs_truth(subject: Subject) -> None:
 
 
 @promise("bf16", "loss", remedy="Compute differences and sums in float32: call float() on tensors.")
-def bf16(subject: Subject) -> None:
+def loss_bf16(subject: Subject) -> None:
     """Under bfloat16 autocast it is nearly the same, and float32."""
     full, half = in_half_precision(subject)
     _check(subject, half)
     apart = (full - half).abs().item()
-    limit = CLOSE * max(abs(full.item()), 1e-3)
+    limit = LOSS_CLOSE * max(abs(full.item()), 1e-3)
     expect(apart <= limit, subject, f"{full.item():.4g}, to a tenth", f"{half.item():.4g}")
 
 

@@ -49,7 +49,7 @@ def gradients(subject: Subject) -> None:
 
 
 @promise("repeatable", *NETWORKS, remedy="Keep chance out of eval mode.")
-def repeatable(subject: Subject) -> None:
+def network_repeatable(subject: Subject) -> None:
     """In eval mode the same input gives the same output, bit for bit."""
     network, given = subject.build().eval(), arguments(subject)
     with torch.no_grad():
@@ -125,7 +125,7 @@ def weights(subject: Subject) -> None:
     *NETWORKS,
     remedy="Do not write into what is given: no x += 1, no add_(), no inplace=True as first layer.",
 )
-def inputs(subject: Subject) -> None:
+def network_inputs(subject: Subject) -> None:
     """What it is given stays as it was."""
     network, given = subject.build().train(), arguments(subject)
     before = mapped(given, torch.Tensor.clone)
@@ -139,7 +139,7 @@ def inputs(subject: Subject) -> None:
     *NETWORKS,
     remedy="Make tensors on the device of the input, and keep constants in buffers.",
 )
-def cuda(subject: Subject) -> None:
+def network_cuda(subject: Subject) -> None:
     """On a CUDA device it does the same as on the CPU."""
     device = cuda_device()
     network, given = subject.build().eval(), arguments(subject)

@@ -56,7 +56,7 @@ def batch_of_two(subject: Subject) -> None:
 
 
 @promise("repeatable", "pairing", remedy="Draw from the generator that is given, and nowhere else.")
-def repeatable(subject: Subject) -> None:
+def pairing_repeatable(subject: Subject) -> None:
     """The same generator chooses the same auxiliaries, whatever was drawn before."""
     pairing: Pairing = subject.build()
     first = pairing.auxiliary(8, None, seeded("repeatable"))

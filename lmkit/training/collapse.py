@@ -34,7 +34,7 @@ class CollapseWatch:
         self._spoke = False
 
     def hear(self, step: int, metrics: Mapping[str, float]) -> str | None:
-        """Take in one reading, and return what to tell the user, or none.
+        """Take in one reading, and return what to tell the user, or None.
 
         Args:
             step: Steps done.

@@ -44,7 +44,7 @@ def compile_networks(assembly: Assembly, mode: str, device: torch.device) -> Ite
 
 
 def why_not(device: torch.device) -> str | None:
-    """Return why networks cannot be compiled on a device; none if they can."""
+    """Return why networks cannot be compiled on a device; None if they can."""
     probe = _Probe().to(device)
     probe.compile(backend=BACKEND)
     try:

@@ -16,7 +16,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.step import Step
 from lmkit.runtime.assemble import Assembly
-from lmkit.training.parts import Part
+from lmkit.training.parts import BatchPart
 from lmkit.training.processes import Processes
 from lmkit.training.step import run_step, weigh
 from lmkit.training.updater import Updater
@@ -63,7 +63,7 @@ class Objective(nn.Module):
         self._autocast = autocast
 
     def forward(
-        self, batch: Batch, number: int, part: Part | None
+        self, batch: Batch, number: int, part: BatchPart | None
     ) -> tuple[Tensor, dict[str, Tensor], Step]:
         """Return the loss of a part, its terms, and the record they were read from."""
         step = run_step(
@@ -108,7 +108,7 @@ class Learner:
         self._objective = objective
         self._updater = updater
         self._processes = processes
-        self._parts = divide(batch_size, accumulate, processes)
+        self._parts = divide_batch(batch_size, accumulate, processes)
         self._replica: DistributedDataParallel | None = None
         self._may_be_unused = False
         self._before: list[Tensor] = []
@@ -230,7 +230,7 @@ class Learner:
         return list(kinds.values())
 
 
-def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part | None]:
+def divide_batch(batch_size: int, accumulate: int, processes: Processes) -> list[BatchPart | None]:
     """Return what this process computes of a batch, one pass after the other.
 
     Raises:
@@ -256,7 +256,7 @@ def divide(batch_size: int, accumulate: int, processes: Processes) -> list[Part 
     join = processes.join if accumulate == 1 else None
     first = processes.rank * accumulate * size
     starts = range(first, first + accumulate * size, size)
-    return [Part(slice(start, start + size), join) for start in starts]
+    return [BatchPart(slice(start, start + size), join) for start in starts]
 
 
 def _saved_buffers(module: nn.Module) -> list[Tensor]:

@@ -16,8 +16,8 @@ from lmkit.preparation.prepared import Prepared
 from lmkit.run.checkpoint import load_checkpoint, save_checkpoint
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
+from lmkit.runtime.callback import Callback
 from lmkit.runtime.device import autocast_for, choose_device, describe_device, tuned
-from lmkit.runtime.observer import Observer
 from lmkit.runtime.signals import Stop, stop_on_signals
 from lmkit.seeds import derive
 from lmkit.settings.optimizer import for_batch, learning_rate
@@ -29,12 +29,12 @@ from lmkit.training.norm import synchronise
 from lmkit.training.processes import ALONE, Processes
 from lmkit.training.updater import Updater
 
-PATIENCE = 10
+MOST_SKIPPED = 10
 """How many updates in a row may be skipped, because they would not be finite, before a run ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrainingOutcome:
     """How training ended: at which step, and what stopped it."""
 
     step: int
@@ -45,17 +45,17 @@ def run(
     ready: Prepared,
     assembly: Assembly,
     folder: RunFolder,
-    observer: Observer,
+    callback: Callback,
     processes: Processes = ALONE,
     checkpoint: Path | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train until ``run.steps``, from the start or from a checkpoint.
 
     Args:
         ready: The settings and the data; images that prove unreadable are added to its count.
         assembly: The components, on the CPU.
         folder: Where the run is written.
-        observer: Hears of progress.
+        callback: Hears of progress.
         processes: Those that train together, of which the first one writes.
         checkpoint: Where to go on; from the start if not given.
 
@@ -63,14 +63,14 @@ def run(
         LmkitError: If a component breaks, values stop being finite, or a file cannot be written.
             What was saved stays.
     """
-    now = _Training(ready, assembly, folder, observer, processes, checkpoint)
+    now = _Training(ready, assembly, folder, callback, processes, checkpoint)
     settings, device = ready.settings.run, now.device
     state = "failed"
     now.write_status("running", now.done)
     forked = [device] if device.type == "cuda" else []
     try:
-        observer.started(step=now.done, steps=settings.steps)
-        if objection := observer.objection():
+        callback.started(step=now.done, steps=settings.steps)
+        if objection := callback.objection():
             raise objection
         with (
             stop_on_signals(sent_on=processes.world > 1) as stop,
@@ -80,7 +80,7 @@ def run(
         ):
             for batch in now.meter.waiting.over(now.batches()):
                 now.learn(batch)
-                objection = observer.objection()
+                objection = callback.objection()
                 news = processes.tell(stop.signal, objection is not None, batch.unreadable)
                 # A signal from here on is for the next step: all have to take the same one.
                 ending = news.signal is not None or news.objection
@@ -106,11 +106,11 @@ def run(
             now.write_status("failed", max(now.saved, 0), note)
         raise
     finally:
-        observer.ended(now.done, state)
+        callback.ended(now.done, state)
     now.write_status(state, now.done)
-    if objection := observer.objection():
+    if objection := callback.objection():
         raise objection
-    return Outcome(now.done, stop)
+    return TrainingOutcome(now.done, stop)
 
 
 class _Training:
@@ -130,13 +130,13 @@ class _Training:
         ready: Prepared,
         assembly: Assembly,
         folder: RunFolder,
-        observer: Observer,
+        callback: Callback,
         processes: Processes,
         checkpoint: Path | None,
     ) -> None:
         run = ready.settings.run
         self._assembly, self._folder = assembly, folder
-        self._observer, self._processes = observer, processes
+        self._observer, self._processes = callback, processes
         self.device = device = choose_device(run.device)
         self._autocast = autocast_for(device, run.precision)
         assembly.to(device)
@@ -159,13 +159,13 @@ class _Training:
         )
         if run.sync_batch_norm and processes.world > 1:
             for kind in synchronise(objective, processes):
-                observer.note(
+                callback.note(
                     f"{kind} is no plain BatchNorm, and not synchronised between processes."
                 )
-        self._ready = keep_on_device(ready, device, observer)
+        self._ready = keep_on_device(ready, device, callback)
         if run.compile != "none":
             for text in compile_networks(assembly, run.compile, device):
-                observer.note(text)
+                callback.note(text)
         self.meter = Meter(device)
         self._watch = CollapseWatch(run.batch_size)
         self.saved = self.done if checkpoint is not None else -1
@@ -240,7 +240,7 @@ class _Training:
 
 
 def _check_finite(metrics: Mapping[str, float], step: int, folder: RunFolder) -> None:
-    if metrics["skipped_in_a_row"] < PATIENCE:
+    if metrics["skipped_in_a_row"] < MOST_SKIPPED:
         return
     bad = [name for name, value in metrics.items() if not abs(value) < float("inf")]
     raise LmkitError(

@@ -17,7 +17,7 @@ from lmkit.interfaces.landmarks import Landmarks
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """The images of a batch that are computed at once.
 
     Args:
@@ -43,7 +43,7 @@ class Deformed(NamedTuple):
 
 
 def deform(
-    deformation: Deformation, images: Tensor, draws: int, part: Part | None = None
+    deformation: Deformation, images: Tensor, draws: int, part: BatchPart | None = None
 ) -> Deformed:
     """Make the views of a part.
 

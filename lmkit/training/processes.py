@@ -22,7 +22,7 @@ from torch.distributed import PrefixStore, Store, rendezvous  # type: ignore[att
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import Place, place
 
-PATIENCE = timedelta(minutes=10)
+RENDEZVOUS_TIME = timedelta(minutes=10)
 """How long a process waits for another that is there but does not come forward: longer than the
 first process takes to write a checkpoint and to draw."""
 
@@ -38,7 +38,7 @@ class News(NamedTuple):
     signal: signal.Signals | None
     """By which they are to stop; none to go on."""
     objection: bool
-    """Whether an observer wants the run to end."""
+    """Whether a callback wants the run to end."""
     unreadable: Mapping[int, str]
     """The images that could not be read, and why."""
 
@@ -48,7 +48,7 @@ class Processes:
 
     Args:
         place: Where this process stands among them.
-        store: What all of them can read and write; none for a process alone.
+        store: What all of them can read and write; None for a process alone.
     """
 
     def __init__(self, place: Place | None = None, store: Store | None = None) -> None:
@@ -143,7 +143,7 @@ class Processes:
 
         Args:
             stop: The signal it was asked to stop by, if it was.
-            objection: Whether one of its observers wants the run to end.
+            objection: Whether one of its callbacks wants the run to end.
             unreadable: The images that it could not read, and why.
 
         Returns:
@@ -273,13 +273,13 @@ def _meet(on_gpus: bool) -> Store:
     """Join the others where torchrun says, and return what all can read and write."""
     store: Store
     try:
-        store, rank, world = next(rendezvous("env://", timeout=PATIENCE))
+        store, rank, world = next(rendezvous("env://", timeout=RENDEZVOUS_TIME))
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
             store=store,
             rank=rank,
             world_size=world,
-            timeout=PATIENCE,
+            timeout=RENDEZVOUS_TIME,
         )
     except dist.DistError as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

@@ -21,11 +21,11 @@ from lmkit.registry.discovery import is_strict
 from lmkit.registry.lookup import Registry, installed
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
-from lmkit.run.folder import Bystander, RunFolder
+from lmkit.run.folder import NullFolder, RunFolder
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.callback import Callback, Callbacks
 from lmkit.runtime.device import blame, choose_device
-from lmkit.runtime.observer import Observer, Observers
 from lmkit.runtime.signals import Stop
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
@@ -33,25 +33,25 @@ from lmkit.settings.recipes import FULL_RECIPE, QUICK_RECIPE
 from lmkit.settings.settings import Settings, settle
 from lmkit.storage import read_json, write_json
 from lmkit.training import loop
-from lmkit.training.learner import divide
-from lmkit.training.loop import Outcome
+from lmkit.training.learner import divide_batch
+from lmkit.training.loop import TrainingOutcome
 from lmkit.training.processes import Processes, together
 from lmkit.training.sheets import SheetWriter
-from lmkit.training.writers import WriterObserver
+from lmkit.training.writers import WriterCallback
 
 
 def start(
     settings: Settings,
     out: Path,
-    observers: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
     registry: Registry | None = None,
-) -> tuple["Run", Outcome]:
+) -> tuple["Run", TrainingOutcome]:
     """Start a new run and train it.
 
     Args:
         settings: Everything that decides it.
         out: Its folder; must not exist or be empty.
-        observers: Hear of its progress.
+        callbacks: Hear of its progress.
         registry: Where components are looked up.
 
     Raises:
@@ -60,15 +60,15 @@ def start(
     registry = registry or installed()
     with together() as processes:
         choose_device(settings.run.device)
-        divide(settings.run.batch_size, settings.run.accumulate, processes)
+        divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
         ready, assembly = make_ready(settings, registry)
         _initialise(assembly)
         # A name that is made of the time is not the same everywhere.
         out = Path(processes.exchange(str(out))[0])
         if processes.write:
             RunFolder.refuse_taken(out)
-        ready = _cached(ready, registry, observers, processes)
-        folder: RunFolder = Bystander(out)
+        ready = _cached(ready, registry, callbacks, processes)
+        folder: RunFolder = NullFolder(out)
         if processes.write:
             folder = RunFolder.create(out)
             write_json(folder.split, ready.split.to_json(ready.dataset))
@@ -76,23 +76,23 @@ def start(
                 folder.write_unreadable(ready.unreadable.report())
             # Last, since it is what makes the folder a run.
             write_json(folder.settings, _describe(settings, registry, processes))
-        outcome = _train(ready, assembly, folder, observers, None, processes)
+        outcome = _train(ready, assembly, folder, callbacks, None, processes)
     return Run(folder, registry), outcome
 
 
 def resume(
     path: Path,
     layers: Sequence[Layer] = (),
-    observers: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
     registry: Registry | None = None,
-) -> tuple["Run", Outcome]:
+) -> tuple["Run", TrainingOutcome]:
     """Go on with a run from its newest checkpoint, or from the start if it has none.
 
     Args:
         path: The run's folder.
         layers: Settings that differ from the run's own; only those may that
             [do not make it another run][lmkit.settings.changes.may_change_on_resume].
-        observers: Hear of its progress.
+        callbacks: Hear of its progress.
         registry: Where components are looked up.
 
     Raises:
@@ -104,7 +104,7 @@ def resume(
         former = run.full_settings
         settings = settle(_with_writers(run, layers), registry)
         refuse_changes(former, settings, path)
-        divide(settings.run.batch_size, settings.run.accumulate, processes)
+        divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
         if processes.write:
             checkpoints.remove_leftovers(run.folder)
         found = checkpoints.list_checkpoints(run.folder)
@@ -113,8 +113,8 @@ def resume(
             # It was killed after its last checkpoint: nothing is missing but the word for it.
             if processes.write:
                 run.folder.write_status("finished", done, done, processes=processes.world)
-                Observers(observers).note(f"All {done} steps were done and saved already.")
-            return run, loop.Outcome(done, Stop())
+                Callbacks(callbacks).note(f"All {done} steps were done and saved already.")
+            return run, loop.TrainingOutcome(done, Stop())
         if done >= settings.run.steps:
             raise LmkitError(
                 f"{path} is at step {done} already, of {settings.run.steps}.",
@@ -124,7 +124,7 @@ def resume(
         assembly = assemble(settings, registry)
         if not found:
             _initialise(assembly)
-        ready = _cached(ready, registry, observers, processes)
+        ready = _cached(ready, registry, callbacks, processes)
         # Before training, so that a run that is interrupted again knows how far it was to go; and
         # once all have read what it was.
         processes.exchange(None)
@@ -134,9 +134,9 @@ def resume(
             record["components"] = run.origins + [each for each in now if each["kind"] == "writer"]
             write_json(run.folder.settings, record)
             for text in run.notes():
-                Observers(observers).note(text)
-        folder = run.folder if processes.write else Bystander(path)
-        outcome = _train(ready, assembly, folder, observers, found.get(done), processes)
+                Callbacks(callbacks).note(text)
+        folder = run.folder if processes.write else NullFolder(path)
+        outcome = _train(ready, assembly, folder, callbacks, found.get(done), processes)
     return Run(folder, registry), outcome
 
 
@@ -147,7 +147,7 @@ def train(
     recipe: str | None = None,
     resume_from: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    observers: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> "Run":
     """Train a detector.
 
@@ -162,7 +162,7 @@ def train(
             [do not make it another run][lmkit.settings.changes.may_change_on_resume].
         settings: ``{"section": {"key": value}}`` on top of the recipe, for example
             ``{"run": {"steps": 500}, "detector": {"depth": 3}}``.
-        observers: Hear of the run's progress; see [Observer][lmkit.runtime.observer.Observer].
+        callbacks: Hear of the run's progress; see [Callback][lmkit.runtime.callback.Callback].
 
     Returns:
         The finished run.
@@ -183,12 +183,12 @@ def train(
                     "run.",
                     remedy=f"Leave {name} out, or start a new run without resume_from.",
                 )
-        return resume(Path(resume_from), [layer], observers)[0]
+        return resume(Path(resume_from), [layer], callbacks)[0]
     registry = installed()
     layers = read_recipe(recipe or default_recipe(), registry)
     if data is not None:
         layers.append(Layer("data", {"data": parse_data(data, registry)}))
-    return start(settle([*layers, layer]), Path(out or default_out()), observers)[0]
+    return start(settle([*layers, layer]), Path(out or default_out()), callbacks)[0]
 
 
 def default_recipe(full: str = FULL_RECIPE, quick: str = QUICK_RECIPE) -> str:
@@ -224,10 +224,10 @@ def _initialise(assembly: Assembly) -> None:
 
 
 def _cached(
-    ready: Prepared, registry: Registry, observers: Sequence[Observer], processes: Processes
+    ready: Prepared, registry: Registry, callbacks: Sequence[Callback], processes: Processes
 ) -> Prepared:
     """Return data that is read from a cache, which one process builds while the others wait."""
-    ready = make_cache(ready, registry, Observers(observers if processes.write else ()))
+    ready = make_cache(ready, registry, Callbacks(callbacks if processes.write else ()))
     processes.wait_for_all("cache")
     return ready
 
@@ -236,13 +236,13 @@ def _train(
     ready: Prepared,
     assembly: Assembly,
     folder: RunFolder,
-    observers: Sequence[Observer],
+    callbacks: Sequence[Callback],
     checkpoint: Path | None,
     processes: Processes,
-) -> Outcome:
-    everyone = Observer()
+) -> TrainingOutcome:
+    everyone = Callback()
     if processes.write:
-        everyone = _audience(ready, assembly, folder, observers)
+        everyone = _audience(ready, assembly, folder, callbacks)
     try:
         return loop.run(ready, assembly, folder, everyone, processes, checkpoint)
     finally:
@@ -250,12 +250,12 @@ def _train(
 
 
 def _audience(
-    ready: Prepared, assembly: Assembly, folder: RunFolder, observers: Sequence[Observer]
-) -> Observer:
+    ready: Prepared, assembly: Assembly, folder: RunFolder, callbacks: Sequence[Callback]
+) -> Callback:
     """Return all who hear of a run, after they have heard of its data."""
-    listening = Observers(observers)
+    listening = Callbacks(callbacks)
     writers = [
-        WriterObserver(
+        WriterCallback(
             writer,
             assembly.names[f"writer.{label}"],
             folder.path,
@@ -265,12 +265,12 @@ def _audience(
         )
         for label, writer in assembly.writers.items()
     ]
-    listening.observers = [*observers, *writers]
+    listening.callbacks = [*callbacks, *writers]
     for text in ready.notes():
         listening.note(text)
     if ready.unreadable:
         listening.note(f"{folder.unreadable} lists them.")
-    return Observers(
+    return Callbacks(
         [listening, SheetWriter(folder, ready.settings, ready.dataset, ready.split, listening)]
     )
 

@@ -16,19 +16,19 @@ from lmkit.geometry.coordinates import to_pixels
 from lmkit.interfaces.dataset import Dataset
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
+from lmkit.runtime.callback import Callback
 from lmkit.runtime.device import autocast_for
-from lmkit.runtime.observer import Observer
 from lmkit.settings.settings import Settings
 from lmkit.storage import storage
 from lmkit.training.step import run_step
 
-FACES, COLUMNS = 32, 8
+LANDMARK_IMAGES, COLUMNS = 32, 8
 """How many images the sheet of landmarks shows, and how many in a row."""
-ROUTES = 4
+ROUTE_IMAGES = 4
 """How many images the sheet of routes shows, a row each."""
 
 
-class SheetWriter(Observer):
+class SheetWriter(Callback):
     """Writes ``sheets/landmarks-N.png`` and ``sheets/routes-N.png``.
 
     Always of the same images, taken evenly from the held-out part (from the training part where
@@ -48,14 +48,14 @@ class SheetWriter(Observer):
         settings: Settings,
         dataset: Dataset,
         split: Split,
-        tell: Observer | None = None,
+        tell: Callback | None = None,
     ) -> None:
-        self._tell = tell or Observer()
+        self._tell = tell or Callback()
         self._folder = folder
         self._settings = settings
         self._dataset = dataset
         self._pool = pool = split.test or split.train
-        count = min(len(pool), FACES)
+        count = min(len(pool), LANDMARK_IMAGES)
         self._chosen = [pool[number * len(pool) // count] for number in range(count)]
         self._images: Tensor | None = None
         self._others: Tensor | None = None
@@ -78,7 +78,7 @@ class SheetWriter(Observer):
             found = self._read_images(self._chosen)
             self._images = torch.stack([*found.values()]) if found else torch.empty(0)
             if self._settings.loading.partner != "none":
-                self._others = self._paired(dict([*found.items()][:ROUTES]))
+                self._others = self._paired(dict([*found.items()][:ROUTE_IMAGES]))
         return self._images
 
     def _paired(self, shown: dict[int, Tensor]) -> Tensor | None:
@@ -97,7 +97,7 @@ class SheetWriter(Observer):
             self._dataset,
             indices,
             framer=build_framer(self._settings),
-            batch_size=FACES,
+            batch_size=LANDMARK_IMAGES,
             unreadable=Unreadable(1.0),
         )
         return {
@@ -117,7 +117,9 @@ class SheetWriter(Observer):
         others = self._others
         record = run_step(
             assembly,
-            Batch(images[:ROUTES], partners=None if others is None else others.to(images.device)),
+            Batch(
+                images[:ROUTE_IMAGES], partners=None if others is None else others.to(images.device)
+            ),
             number=0,
             seed=self._settings.run.seed,
             autocast=autocast_for(images.device, self._settings.run.precision),

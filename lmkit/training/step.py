@@ -15,7 +15,7 @@ from lmkit.interfaces.step import Step
 from lmkit.runtime.assemble import Assembly
 from lmkit.runtime.device import blame
 from lmkit.seeds import derive
-from lmkit.training.parts import Part, deform, join_landmarks
+from lmkit.training.parts import BatchPart, deform, join_landmarks
 from lmkit.training.routes import travel
 
 
@@ -26,7 +26,7 @@ def run_step(
     number: int,
     seed: int,
     autocast: Callable[[], AbstractContextManager[object]],
-    part: Part | None = None,
+    part: BatchPart | None = None,
 ) -> Step:
     """Run one step, or a part of it, up to its record.
 

@@ -7,10 +7,10 @@ from typing import Any
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 
 
-class WriterObserver(Observer):
+class WriterCallback(Callback):
     """Drives one writer. Once it has raised, it is left alone for the rest of the run.
 
     Args:
@@ -41,27 +41,27 @@ class WriterObserver(Observer):
         self._objection: LmkitError | None = None
 
     def started(self, *, step: int, steps: int) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         self._tell("started", step, self._folder, self._settings, step=step, steps=steps)
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         self._tell("metrics", step, step, dict(metrics))
 
     def drawn(self, step: int, name: str, path: Path) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         self._tell("sheet", step, step, name, path)
 
     def saved(self, step: int, path: Path) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         self._tell("checkpoint", step, step, path)
 
     def ended(self, step: int, state: str) -> None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         self._tell("ended", step, step, state)
 
     def objection(self) -> LmkitError | None:
-        """See [Observer][lmkit.runtime.observer.Observer]."""
+        """See [Callback][lmkit.runtime.callback.Callback]."""
         return self._objection
 
     def _tell(self, method: str, at: int, /, *arguments: Any, **named: Any) -> None:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from lmkit.campaigns.campaign import Benchmark, Campaign, CampaignEntry, CampaignObserver
+from lmkit.campaigns.campaign import Benchmark, Campaign, CampaignCallback, CampaignEntry
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import Layer
 from lmkit.training.session import start
 
@@ -17,7 +17,7 @@ OWN = Benchmark("own")
 OTHER = Benchmark("Other", Layer("test", {"data": {"name": "faces", "seed": 5, "count": 9}}))
 
 
-class Told(CampaignObserver):
+class Told(CampaignCallback):
     """Remembers what it is told, and does something when told of it."""
 
     def __init__(self, **actions):
@@ -37,7 +37,7 @@ class Told(CampaignObserver):
     def training(self, entry):
         outer = self
 
-        class Steps(Observer):
+        class Steps(Callback):
             def started(self, *, step, steps):
                 outer.hear("train", entry.name, step)
 
@@ -101,7 +101,7 @@ def test_runs_are_trained_and_measured_once(campaign, tmp_path):
 
 
 def test_another_benchmark_is_measured_without_training_again(campaign):
-    campaign(OWN, names=["a"]).run(CampaignObserver())
+    campaign(OWN, names=["a"]).run(CampaignCallback())
     assert campaign(OWN, OTHER, names=["a"]).read("a") is None
     told = Told()
     campaign(OWN, OTHER, names=["a"]).run(told)
@@ -149,7 +149,7 @@ def test_what_a_killed_process_left_is_cleared(campaign, tmp_path):
     (tmp_path / "a" / "split.json").write_text("{}")
     (tmp_path / "a" / ".run.json.partial").write_text("{")
     campaign(names=["a"]).check()
-    campaign(names=["a"]).run(CampaignObserver())
+    campaign(names=["a"]).run(CampaignCallback())
     assert campaign().read("a") is not None
     # An evaluation without its last file does not count.
     (tmp_path / "a" / "evaluation" / "own" / "measured.json").unlink()
@@ -160,7 +160,7 @@ def test_what_a_killed_process_left_is_cleared(campaign, tmp_path):
 
 
 def test_other_settings_are_refused_before_anything_starts(campaign, tmp_path):
-    campaign(names=["a"]).run(CampaignObserver())
+    campaign(names=["a"]).run(CampaignCallback())
     before = contents(tmp_path)
     other = campaign(sets=["run.steps=5", "optimizer.learning_rate=0.5"])
     with pytest.raises(LmkitError) as caught:

@@ -24,16 +24,16 @@ from lmkit.evaluation.protocol import Protocol, evaluate
 from lmkit.preparation.of_run import own_data
 from lmkit.run.run import open_run
 
-SIDE = 60
+FACE_SIDE = 60
 
 
 def faces(count):
-    return [np.full((SIDE, SIDE, 3), 40 + number, np.uint8) for number in range(count)]
+    return [np.full((FACE_SIDE, FACE_SIDE, 3), 40 + number, np.uint8) for number in range(count)]
 
 
 def cell(image, row, column, top=0):
-    y, x = top + row * (SIDE + GAP), column * (SIDE + GAP)
-    return np.asarray(image)[y : y + SIDE, x : x + SIDE]
+    y, x = top + row * (FACE_SIDE + GAP), column * (FACE_SIDE + GAP)
+    return np.asarray(image)[y : y + FACE_SIDE, x : x + FACE_SIDE]
 
 
 @pytest.mark.parametrize("landmarks", [3, 50])
@@ -47,12 +47,12 @@ def test_the_same_landmark_has_the_same_colour_on_every_face(landmarks):
         assert tuple(own[0, 0]) == (40 + number,) * 3
         for colour, (x, y) in zip(colours(landmarks), points[number].astype(int), strict=True):
             assert tuple(own[y, x]) == colour
-    assert drawn.height == 3 * (SIDE + GAP) + legend(landmarks, drawn.width).height
+    assert drawn.height == 3 * (FACE_SIDE + GAP) + legend(landmarks, drawn.width).height
 
 
 def test_a_sheet_is_no_wider_than_its_faces():
     drawn = faces_sheet(faces(3), np.zeros((3, 1, 2)), 8)
-    assert drawn.width == 3 * (SIDE + GAP) - GAP
+    assert drawn.width == 3 * (FACE_SIDE + GAP) - GAP
 
 
 def test_the_best_stand_above_the_worst():
@@ -61,8 +61,8 @@ def test_the_best_stand_above_the_worst():
     truth[3:, 1] = (50, 10)
     truth[4] = np.nan
     drawn = extremes_sheet(faces(6), points, truth, [1, 2, 3, 40, 50, 60], 2)
-    heading = (drawn.height - 4 * SIDE - 5 * GAP) // 2
-    second = 2 * heading + 2 * SIDE + 4 * GAP
+    heading = (drawn.height - 4 * FACE_SIDE - 5 * GAP) // 2
+    second = 2 * heading + 2 * FACE_SIDE + 4 * GAP
     for number in range(3):
         row, column = divmod(number, 2)
         best = cell(drawn, row, column, top=heading + GAP)
@@ -75,8 +75,13 @@ def test_the_best_stand_above_the_worst():
 
 
 def test_two_faces_are_enough_and_one_is_among_the_worst():
-    assert extremes_sheet(faces(2), np.zeros((2, 1, 2)), np.zeros((2, 1, 2)), [1, 2]).width == SIDE
-    assert extremes_sheet(faces(1), np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), [1]).width == SIDE
+    assert (
+        extremes_sheet(faces(2), np.zeros((2, 1, 2)), np.zeros((2, 1, 2)), [1, 2]).width
+        == FACE_SIDE
+    )
+    assert (
+        extremes_sheet(faces(1), np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), [1]).width == FACE_SIDE
+    )
 
 
 def test_runs_stand_in_rows_over_the_same_faces():
@@ -85,12 +90,12 @@ def test_runs_stand_in_rows_over_the_same_faces():
     drawn = compared_sheet([("first", faces(3), points), ("second", faces(3), more)])
     title = heading("first", 100).height + GAP
     for row, (own, place) in enumerate(((points, 30), (more, 20))):
-        top = title + row * (title + SIDE + GAP)
+        top = title + row * (title + FACE_SIDE + GAP)
         for number in range(3):
             face = cell(drawn, 0, number, top=top)
             assert tuple(face[0, 0]) == (40 + number,) * 3
             assert tuple(face[place, place]) == colours(4)[own.shape[1] - 1]
-    assert drawn.height == 2 * (title + SIDE + GAP) + legend(4, drawn.width).height
+    assert drawn.height == 2 * (title + FACE_SIDE + GAP) + legend(4, drawn.width).height
 
 
 def test_places_are_spread_evenly():

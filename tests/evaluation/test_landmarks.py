@@ -3,7 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from lmkit.evaluation.landmarks import MARGIN, Health, examine, explained_variance, outside_face
+from lmkit.evaluation.landmarks import (
+    MARGIN,
+    Health,
+    examine_landmarks,
+    explained_variance,
+    outside_face,
+)
 
 COUNT, SIDE = 200, 100.0
 PAIR = (0, 1)
@@ -24,7 +30,7 @@ def pixels(points):
 
 def look(truth, found, consistency=None):
     shares = [0.9] * found.shape[1] if consistency is None else consistency
-    return examine(found, pixels(found), pixels(truth), PAIR, shares)
+    return examine_landmarks(found, pixels(found), pixels(truth), PAIR, shares)
 
 
 def test_landmarks_that_follow_the_face_are_well(scene):
@@ -103,7 +109,7 @@ def test_landmarks_that_move_on_their_own(scene):
 
 def test_where_it_could_not_be_measured_nothing_is_said_of_it(scene):
     _, truth, found = scene
-    health = examine(found, pixels(found), pixels(truth), PAIR, None)
+    health = examine_landmarks(found, pixels(found), pixels(truth), PAIR, None)
     assert health.consistency == [None] * 4
     assert health.warnings() == []
 

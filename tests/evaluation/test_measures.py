@@ -7,11 +7,11 @@ from lmkit.errors import LmkitError
 from lmkit.evaluation.measures import (
     Curve,
     bootstrap,
-    choose_pair,
     distances,
     mean_known,
     normalised_errors,
     normalising_distance,
+    pair_by_name,
 )
 
 
@@ -121,7 +121,7 @@ NAMES = ("left eye", "right eye", "nose")
     ("text", "pair"), [("0,2", (0, 2)), ("nose, left eye", (2, 0)), ("1,nose", (1, 2))]
 )
 def test_the_pair_is_named_or_counted(text, pair):
-    assert choose_pair(text, NAMES) == pair
+    assert pair_by_name(text, NAMES) == pair
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_the_pair_is_named_or_counted(text, pair):
 )
 def test_a_pair_that_is_none_is_refused(text, problem):
     with pytest.raises(LmkitError, match="Errors cannot be normalised by") as caught:
-        choose_pair(text, NAMES)
+        pair_by_name(text, NAMES)
     assert problem.strip() in str(caught.value)
     assert "left eye, right eye, nose" in caught.value.remedy
 
 
 def test_of_many_points_a_message_names_the_range():
     with pytest.raises(LmkitError) as caught:
-        choose_pair("36,99", [str(number) for number in range(68)])
+        pair_by_name("36,99", [str(number) for number in range(68)])
     assert "0 to 67" in caught.value.remedy

@@ -11,7 +11,7 @@ from lmkit.evaluation.conventions import JAKAB2018, LMKIT
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import Curve, Interval
-from lmkit.evaluation.report import Report, folder_name
+from lmkit.evaluation.report import EvaluationReport, folder_name
 
 
 def report(**changes):
@@ -50,7 +50,7 @@ def report(**changes):
         "notes": ["a note"],
         "remarks": ["a remark"],
     }
-    return Report(**{**parts, **changes})
+    return EvaluationReport(**{**parts, **changes})
 
 
 def test_an_images_error_is_the_mean_of_its_known_points_and_the_figure_the_mean_of_these():

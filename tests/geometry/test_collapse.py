@@ -8,14 +8,14 @@ import torch
 from lmkit.geometry.collapse import (
     BORDER,
     CENTRE,
+    SAME_PLACE,
     STILL,
-    TOGETHER,
     TOO_MANY,
     at_border,
     coincident,
     looks_collapsed,
+    mean_movement,
     pinned,
-    spread,
     summary,
 )
 
@@ -32,15 +32,15 @@ def test_spread_is_the_distance_from_the_mean_in_percent_of_the_side():
     angles = torch.arange(8) * math.pi / 4
     circle = 0.2 * torch.stack((angles.cos(), angles.sin()), dim=-1)
     beside = torch.tensor([[0.5, 0.3], [-0.5, 0.3]]).repeat(4, 1)
-    found = spread(torch.stack((beside, circle), dim=1))
+    found = mean_movement(torch.stack((beside, circle), dim=1))
     assert torch.allclose(found, torch.tensor([25.0, 10.0]))
 
 
 def test_where_the_landmark_is_changes_no_spread():
     points = torch.rand(5, 3, 2) - 0.5
-    assert torch.allclose(spread(points), spread(points + 0.4), atol=1e-4)
-    assert torch.allclose(spread(points / 2), spread(points) / 2)
-    assert spread(points[:1]).tolist() == [0, 0, 0]
+    assert torch.allclose(mean_movement(points), mean_movement(points + 0.4), atol=1e-4)
+    assert torch.allclose(mean_movement(points / 2), mean_movement(points) / 2)
+    assert mean_movement(points[:1]).tolist() == [0, 0, 0]
 
 
 def test_pinned_needs_both_stillness_and_the_centre():
@@ -55,10 +55,10 @@ def test_pinned_needs_both_stillness_and_the_centre():
 def test_coincident_ones_are_together_on_average():
     # The second follows the first, the third is met once and is far away at other times.
     first = torch.tensor([[[0.0, 0.0]], [[0.5, 0.1]]])
-    second = first + torch.tensor([percent(0.9 * TOGETHER), 0.0])
+    second = first + torch.tensor([percent(0.9 * SAME_PLACE), 0.0])
     third = torch.tensor([[[0.0, 0.0]], [[-0.5, 0.1]]])
     assert coincident(torch.cat((first, second, third), dim=1)).tolist() == [True, True, False]
-    apart = first + torch.tensor([0.0, percent(1.1 * TOGETHER)])
+    apart = first + torch.tensor([0.0, percent(1.1 * SAME_PLACE)])
     assert coincident(torch.cat((first, apart), dim=1)).tolist() == [False, False]
     assert coincident(first).tolist() == [False]
 
@@ -78,7 +78,7 @@ def test_a_summary_counts_shares():
     points[:, 3] = torch.linspace(-0.5, 0.5, 4)[:, None]
     found = {name: value.item() for name, value in summary(points).items()}
     assert found == {
-        "spread": pytest.approx(spread(points)[3].item() / 4),
+        "spread": pytest.approx(mean_movement(points)[3].item() / 4),
         "pinned": 0.5,
         "coincident": 0.5,
         "border": 0.25,

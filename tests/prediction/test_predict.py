@@ -82,10 +82,10 @@ def test_the_file_holds_the_points_of_every_image(run, album, tmp_path, form, re
 
 
 def test_a_csv_can_be_read_back_as_data(run, album, tmp_path):
-    from lmkit.data.sets.table import Table
+    from lmkit.data.sets.table import CsvTable
 
     result = predict_files(run, find_images([album]), tmp_path / "out")
-    data = Table(path=result.landmarks, root=album)
+    data = CsvTable(path=result.landmarks, root=album)
     assert data.annotation(0).points.shape == (3, 2)
 
 

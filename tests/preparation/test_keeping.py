@@ -13,18 +13,18 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lmkit.data.cache.cache_folder import list_caches
-from lmkit.data.cache.on_disk import CachedImages
+from lmkit.data.cache.on_disk import DiskCachedDataset
 from lmkit.data.sets.folder import Folder
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.preparation import keeping as caching
 from lmkit.preparation.of_run import own_data
 from lmkit.run.run import open_run
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import read_assignments
 from lmkit.training.session import resume, start
 
 
-class Listener(Observer):
+class Listener(Callback):
     """Keeps what it is told."""
 
     def __init__(self):
@@ -187,10 +187,10 @@ def test_where_it_cannot_be_written_training_goes_on_unless_a_folder_was_named(
 
 def test_evaluation_reads_from_it_and_builds_none(tiny, photos, home, tmp_path):
     train(tiny, photos, tmp_path / "a", "run.steps=3")
-    assert not isinstance(own_data(open_run(tmp_path / "a")).dataset, CachedImages)
+    assert not isinstance(own_data(open_run(tmp_path / "a")).dataset, DiskCachedDataset)
     train(tiny, photos, tmp_path / "b")
     dataset = own_data(open_run(tmp_path / "a")).dataset
-    assert isinstance(dataset, CachedImages)
+    assert isinstance(dataset, DiskCachedDataset)
     os.utime(photos / "3.png", ns=(1, 1))
     assert dataset.framed(3, dataset.framer) is None
     assert dataset.framed(4, dataset.framer) is not None

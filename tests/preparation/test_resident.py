@@ -6,17 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lmkit.data.cache.on_device import ResidentImages
+from lmkit.data.cache.on_device import DeviceCachedDataset
 from lmkit.preparation import keeping as module
 from lmkit.preparation.prepared import prepare
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import read_assignments
 from lmkit.training.session import resume, start
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-class Listener(Observer):
+class Listener(Callback):
     """Keeps what it is told."""
 
     def __init__(self):
@@ -58,11 +58,11 @@ def keep(settings, registry, device, count=8, **changes):
 def gpu(monkeypatch):
     """A device that is called a GPU, and has a megabyte."""
 
-    class Here(ResidentImages):
+    class Here(DeviceCachedDataset):
         def __init__(self, source, indices, *, device, **given):
             super().__init__(source, indices, device=CPU, **given)
 
-    monkeypatch.setattr(module, "ResidentImages", Here)
+    monkeypatch.setattr(module, "DeviceCachedDataset", Here)
     monkeypatch.setattr(module, "free_memory", lambda device: 2**20)
 
 
@@ -93,7 +93,7 @@ def test_where_memory_runs_out_a_note_says_so(tiny, registry, monkeypatch):
     def full(*arguments, **given):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(module, "ResidentImages", full)
+    monkeypatch.setattr(module, "DeviceCachedDataset", full)
     kept, (note,) = keep(tiny("loading.resident=always"), registry, CPU)
     assert not kept
     assert note.startswith("cpu has no room")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.training import collapse as health
 from lmkit.training.collapse import IN_A_ROW, WARM_UP, CollapseWatch
 from lmkit.training.session import start
@@ -53,7 +53,7 @@ def test_batches_of_one_image_tell_nothing():
     assert not any(said([still] * 20, batch_size=1))
 
 
-class Notes(Observer):
+class Notes(Callback):
     def __init__(self):
         self.heard = []
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from lmkit.interfaces.weights import list_steps
 from lmkit.runtime.assemble import assemble
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import Layer
 from lmkit.training import compiling
 from lmkit.training.compiling import compile_networks, forgiving
@@ -21,7 +21,7 @@ FEW = (
 )
 
 
-class Notes(Observer):
+class Notes(Callback):
     def __init__(self):
         self.texts = []
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from lmkit.data.sets.faces import Faces
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import read_assignments
 from lmkit.training.session import resume, start
 
@@ -32,7 +32,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-class At(Observer):
+class At(Callback):
     """Does something once a step is reached."""
 
     def __init__(self, step, action):
@@ -190,7 +190,7 @@ def spy(monkeypatch):
     honest = Faces.annotation
     monkeypatch.setattr(Faces, "annotation", lambda self, index: Spied(*honest(self, index)))
 
-    class Reset(Observer):
+    class Reset(Callback):
         def started(self, *, step, steps):
             Spied.looks.clear()
 

@@ -11,8 +11,8 @@ from lmkit.errors import LmkitError
 from lmkit.interfaces.deformation import Deformation
 from lmkit.runtime.assemble import assemble
 from lmkit.runtime.launch import Place
-from lmkit.training.learner import Learner, Objective, divide
-from lmkit.training.parts import Part
+from lmkit.training.learner import Learner, Objective, divide_batch
+from lmkit.training.parts import BatchPart
 from lmkit.training.processes import ALONE, Processes
 from lmkit.training.step import run_step
 from lmkit.training.updater import Updater
@@ -92,7 +92,7 @@ def test_a_part_has_the_record_of_its_own_rows(tiny, registry, images, join):
                 return full
         return whole.landmarks["original"].probability_maps
 
-    part = Part(rows, joined if join else None)
+    part = BatchPart(rows, joined if join else None)
     step = run_step(assembly, batch, **common, part=part)
     for view in ("original", "deformed", "auxiliary"):
         close = {"rtol": 0, "atol": 1e-4, "equal_nan": True}
@@ -107,21 +107,21 @@ def test_every_image_of_a_batch_is_computed_once():
     rows = []
     for rank in range(2):
         processes = Processes(Place(rank=rank, world=2, local_rank=rank, local_world=2))
-        for part in divide(24, 3, processes):
+        for part in divide_batch(24, 3, processes):
             assert part.join is None
             rows += range(24)[part.rows]
-        (alone,) = divide(24, 1, processes)
+        (alone,) = divide_batch(24, 1, processes)
         assert alone.join is not None
     assert rows == list(range(24))
-    assert divide(24, 1, ALONE) == [None]
+    assert divide_batch(24, 1, ALONE) == [None]
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():
     processes = Processes(Place(rank=0, world=4, local_world=4))
     with pytest.raises(LmkitError, match="30 cannot be divided evenly among 4 processes of 2"):
-        divide(30, 2, processes)
+        divide_batch(30, 2, processes)
     with pytest.raises(LmkitError, match="among 4 passes") as caught:
-        divide(30, 4, ALONE)
+        divide_batch(30, 4, ALONE)
     assert "--batch-size 28" in caught.value.remedy
     assert "run.accumulate" in caught.value.remedy
 

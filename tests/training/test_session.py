@@ -68,9 +68,9 @@ def test_a_folder_of_images_is_data(tmp_path):
 
 
 def test_a_run_that_is_interrupted_again_knows_how_far_it_was_to_go(copied):
-    from lmkit.runtime.observer import Observer
+    from lmkit.runtime.callback import Callback
 
-    class Crash(Observer):
+    class Crash(Callback):
         def progressed(self, step):
             raise RuntimeError("the machine is gone")
 
@@ -111,9 +111,9 @@ def test_another_seed_of_the_run_tests_on_the_same_images(tmp_path):
 
 
 def test_frames_of_a_folder_each_are_paired_and_those_alone_are_told_of(tmp_path):
-    from lmkit.runtime.observer import Observer
+    from lmkit.runtime.callback import Callback
 
-    class Notes(Observer):
+    class Notes(Callback):
         def __init__(self):
             self.heard = []
 

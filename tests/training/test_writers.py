@@ -9,7 +9,7 @@ import pytest
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry.lookup import installed
 from lmkit.run.run import open_run
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import Layer, read_assignments
 from lmkit.training.session import resume, start
 
@@ -59,7 +59,7 @@ class Diary(Writer):
 """
 
 
-class Notes(Observer):
+class Notes(Callback):
     """Keeps what the user would be told."""
 
     def __init__(self):

@@ -17,8 +17,8 @@ COMMANDS = {
     "check-plugin": "Check whether a plugin keeps what it promises.",
     "doctor": "Check this installation and this machine.",
 }
-"""The commands and their one-line descriptions; each is ``command`` in a module of its name."""
+"""The commands and their one-line descriptions; each is ``NAME_command`` in the module ``NAME``."""
 
 
-TOGETHER = ("train", "pretrain")
+FOR_SEVERAL_PROCESSES = ("train", "pretrain")
 """The commands that several processes carry out together, started by torchrun."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--warm-up", type=click.IntRange(0), default=1, show_default=True, metavar="N",
               help="How many are taken before.")  # fmt: skip
 @json_option
-def command(
+def bench_command(
     recipe: str | None,
     config: Path | None,
     data: str | None,

@@ -24,14 +24,14 @@ def folder_option(function: F) -> F:
 
 
 @click.group("cache", short_help="List or remove the caches of images that were read once.")
-def command() -> None:
+def cache_command() -> None:
     """List or remove the caches of images that training has read once.
 
     They only save time: what is removed is built again when it is needed.
     """
 
 
-@command.command("list", short_help="List them, the one last used first.")
+@cache_command.command("list", short_help="List them, the one last used first.")
 @folder_option
 @json_option
 def list_(folder: Path | None, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def list_(folder: Path | None, as_json: bool) -> None:
     click.echo(f"{in_bytes(sum(entry.bytes for entry in found))} in {place}")
 
 
-@command.command("remove", short_help="Remove some or all of them.")
+@cache_command.command("remove", short_help="Remove some or all of them.")
 @click.argument("names", nargs=-1, metavar="CACHE...")
 @click.option("--all", "everything", is_flag=True, help="Remove all of them.")
 @folder_option

@@ -36,7 +36,7 @@ COLOURS = {"passed": "green", "failed": "red"}
     "given several times.",
 )
 @json_option
-def command(
+def check_plugin_command(
     plugin: str, kinds: tuple[str, ...], assignments: tuple[str, ...], as_json: bool
 ) -> None:
     """Check an installed PLUGIN, given by its name or its package's.
@@ -50,11 +50,11 @@ def command(
 
     settings = component_settings(assignments)
     checks = checks_for(plugin, settings=settings, kinds=kinds)
-    results = run(checks, quiet=as_json)
+    results = run_checks(checks, quiet=as_json)
     if as_json:
         print_json([{"check": str(check), **asdict(outcome)} for check, outcome in results])
     else:
-        summarise(results)
+        print_summary(results)
     failed = any(outcome.state == "failed" for _, outcome in results)
     sys.exit(ExitCode.PLUGIN if failed else ExitCode.OK)
 
@@ -82,7 +82,7 @@ def component_settings(assignments: tuple[str, ...]) -> dict[str, dict[str, Any]
     return found
 
 
-def run(checks: "list[Check]", *, quiet: bool) -> "list[tuple[Check, Outcome]]":
+def run_checks(checks: "list[Check]", *, quiet: bool) -> "list[tuple[Check, Outcome]]":
     """Make every check, with a line for each as it ends."""
 
     def made() -> "Iterator[tuple[Check, Outcome]]":
@@ -97,7 +97,7 @@ def run(checks: "list[Check]", *, quiet: bool) -> "list[tuple[Check, Outcome]]":
     return list(made())
 
 
-def summarise(results: "list[tuple[Check, Outcome]]") -> None:
+def print_summary(results: "list[tuple[Check, Outcome]]") -> None:
     """Explain each failure, and count how the checks ended."""
     for check, outcome in results:
         if outcome.state == "failed":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lmkit.cli.options import (
-    RUN,
+    RUN_PATH,
     assignments_layer,
     data_option,
     device_option,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare", short_help="Compare runs: settings, errors, cost, the same faces.")
-@click.argument("runs", type=RUN, nargs=-1, required=True)
+@click.argument("runs", type=RUN_PATH, nargs=-1, required=True)
 @data_option("Annotated images to measure all runs on; their own if not given.")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
               help="Images at a time.")  # fmt: skip
 @device_option
 @json_option
-def command(
+def compare_command(
     runs: tuple[Path, ...],
     data: str | None,
     assignments: tuple[str, ...],

@@ -10,7 +10,7 @@ from lmkit.cli.options import assignments_layer, json_option, print_json, regist
 from lmkit.errors import ExitCode, LmkitError
 
 if TYPE_CHECKING:
-    from lmkit.preparation.check.report import Report
+    from lmkit.preparation.check.report import DataReport
 
 OUT = Path("data-check")
 """Where the sheets go, if nothing else is said."""
@@ -31,11 +31,11 @@ COUNTS = {
 
 
 @click.group("data", short_help="Look a data set over before training on it.")
-def command() -> None:
+def data_command() -> None:
     """Commands about data, apart from any run."""
 
 
-@command.command("check", short_help="Count, measure and compare images; draw a sample.")
+@data_command.command("check", short_help="Count, measure and compare images; draw a sample.")
 @click.argument("spec")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True,
@@ -91,7 +91,7 @@ def check(
     sys.exit(ExitCode.DATA if not report.usable or (strict and report.findings) else ExitCode.OK)
 
 
-def _print(report: "Report", written: list[Path]) -> None:
+def _print(report: "DataReport", written: list[Path]) -> None:
     from lmkit.cli.terminal import print_table
 
     rows = [(COUNTS[name], f"{count:,}") for name, count in report.counts().items()]

@@ -29,7 +29,7 @@ ENOUGH_DISK = 2 * 1024**3
 
 @click.command("doctor", short_help="Check this installation and this machine.")
 @json_option
-def command(as_json: bool) -> None:
+def doctor_command(as_json: bool) -> None:
     """Check versions, devices, plugins, disk, and that a small training step works.
 
     Exits with 4 if something does not.

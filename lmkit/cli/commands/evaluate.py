@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmkit.cli.options import (
-    RUN,
+    RUN_PATH,
     assignments_layer,
     data_option,
     device_option,
     json_option,
-    open_run,
+    open_given_run,
     print_json,
     print_written,
     registry,
@@ -22,13 +22,13 @@ from lmkit.errors import LmkitError
 
 if TYPE_CHECKING:
     from lmkit.evaluation.protocol import Protocol
-    from lmkit.evaluation.report import Report
+    from lmkit.evaluation.report import EvaluationReport
     from lmkit.preparation.prepared import Prepared
     from lmkit.run.run import Run
 
 
 @click.command("evaluate", short_help="Measure a trained detector against annotated points.")
-@click.argument("run", type=RUN)
+@click.argument("run", type=RUN_PATH)
 @data_option("Annotated images; the run's own, its held-out part, if not given.")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
               help="Images at a time.")  # fmt: skip
 @device_option
 @json_option
-def command(
+def evaluate_command(
     run: Path,
     data: str | None,
     assignments: tuple[str, ...],
@@ -82,7 +82,7 @@ def command(
     from lmkit.preparation.of_run import is_own_data, other_data, own_data
     from lmkit.storage import made
 
-    opened = open_run(run, device)
+    opened = open_given_run(run, device)
     if data is None and not assignments:
         ready = own_data(opened)
     else:
@@ -111,7 +111,7 @@ def command(
     print_written(written)
 
 
-def _write(report: "Report", ready: "Prepared", folder: Path) -> list[Path]:
+def _write(report: "EvaluationReport", ready: "Prepared", folder: Path) -> list[Path]:
     from lmkit.cli.terminal import NOTES
     from lmkit.evaluation.charts import LEFT_OUT, can_plot
     from lmkit.evaluation.figures import write_figures
@@ -121,7 +121,9 @@ def _write(report: "Report", ready: "Prepared", folder: Path) -> list[Path]:
     return [*report.write(folder), *write_figures(report, ready.dataset, folder)]
 
 
-def measure(run: "Run", ready: "Prepared", protocol: "Protocol", batch_size: int = 64) -> "Report":
+def measure(
+    run: "Run", ready: "Prepared", protocol: "Protocol", batch_size: int = 64
+) -> "EvaluationReport":
     """Evaluate a run, with its progress and notes on the terminal."""
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.evaluation.protocol import evaluate
@@ -149,12 +151,12 @@ def _protocol(
 ) -> "Protocol":
     """Turn options into what is measured."""
     from lmkit.evaluation import conventions
-    from lmkit.evaluation.measures import choose_pair
+    from lmkit.evaluation.measures import pair_by_name
     from lmkit.evaluation.protocol import Protocol
 
     return Protocol(
         convention=conventions.convention(convention),
-        pair=None if pair is None else choose_pair(pair, ready.dataset.point_names),
+        pair=None if pair is None else pair_by_name(pair, ready.dataset.point_names),
         labelled=_numbers(labelled),
         **asked,
     )

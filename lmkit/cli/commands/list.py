@@ -26,7 +26,7 @@ class NamingListings(click.Command):
 @click.argument("kind", required=False)
 @click.argument("pattern", required=False, default="*")
 @json_option
-def command(kind: str | None, pattern: str, as_json: bool) -> None:
+def list_command(kind: str | None, pattern: str, as_json: bool) -> None:
     """List components and recipes: all, those of a KIND, or those whose name fits a PATTERN.
 
     Plugins may add listings of their own, which stand in the place of a KIND; `lmkit list listing`

@@ -40,7 +40,7 @@ LICENCES = ("Apache-2.0", "MIT")
     show_default=True,
     help="The licence of the package.",
 )
-def command(name: str, kinds: tuple[str, ...], out: Path | None, licence: str) -> None:
+def new_plugin_command(name: str, kinds: tuple[str, ...], out: Path | None, licence: str) -> None:
     """Write a package called NAME with one small, working component of each KIND.
 
     With its recipe, its tests (the conformance kit among them), a README, a workflow for continuous

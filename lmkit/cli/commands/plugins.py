@@ -9,7 +9,7 @@ from lmkit.cli.options import json_option, print_json
 
 @click.command("plugins", short_help="List plugins, and what is wrong with any.")
 @json_option
-def command(as_json: bool) -> None:
+def plugins_command(as_json: bool) -> None:
     """List plugins with package, version, plugin API, file, import time, and what they bring.
 
     A broken plugin is named with its problem and a remedy; everything else works without it.

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmkit.cli.options import (
-    RUN,
+    RUN_PATH,
     assignments_layer,
     count_of,
     device_option,
     json_option,
-    open_run,
+    open_given_run,
     print_json,
     registry,
     set_option,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("predict", short_help="Find landmarks in images and draw them.")
-@click.argument("run", type=RUN)
+@click.argument("run", type=RUN_PATH)
 @click.argument("data", nargs=-1, required=True)
 @set_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
               "read as in training, and each core draws, up to 8.")  # fmt: skip
 @device_option
 @json_option
-def command(
+def predict_command(
     run: Path,
     data: tuple[str, ...],
     assignments: tuple[str, ...],
@@ -64,7 +64,7 @@ def command(
     from lmkit.prediction.predict import OVERLAYS, predict_images
     from lmkit.runtime.signals import stop_on_signals
 
-    opened = open_run(run, device)
+    opened = open_given_run(run, device)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
     source = _source(opened, data, assignments, out / OVERLAYS)

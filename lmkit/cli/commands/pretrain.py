@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @detector_option
 @loss_option
 @run_options
-def command(**given: Any) -> None:
+def pretrain_command(**given: Any) -> None:
     """Train a detector on annotated points, so that unsupervised training can start from it.
 
     The number of landmarks is the number of annotated points. The result is a run like any other,

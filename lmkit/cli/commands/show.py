@@ -23,7 +23,7 @@ from lmkit.registry.values import as_typed
 @click.argument("name")
 @set_option
 @json_option
-def command(kind: str, name: str, assignments: tuple[str, ...], as_json: bool) -> None:
+def show_command(kind: str, name: str, assignments: tuple[str, ...], as_json: bool) -> None:
     """Show every option of a component with its type, default and meaning.
 
     A pairing's routes are drawn, as they are with the options given: lmkit show pairing inter-intra

@@ -19,7 +19,7 @@ from lmkit.cli.options import (
 )
 from lmkit.errors import ExitCode
 
-PARTS = ("detector", "generator", "deformation", "pairing")
+VARIED = ("detector", "generator", "deformation", "pairing")
 
 
 @click.command("sweep", short_help="Train combinations under equal settings and compare them.")
@@ -42,7 +42,7 @@ PARTS = ("detector", "generator", "deformation", "pairing")
               metavar="DIR", help="Folder of the runs and the comparison.")  # fmt: skip
 @device_option
 @json_option
-def command(
+def sweep_command(
     data: str | None,
     loss: str | None,
     vary: tuple[str, ...],
@@ -72,7 +72,7 @@ def command(
     from lmkit.settings.layers import Layer, parse_data, read_config_file, read_recipe
     from lmkit.training.session import default_recipe
 
-    axes = [component_axis(part, names) for part in PARTS if (names := parts[part]) is not None]
+    axes = [component_axis(part, names) for part in VARIED if (names := parts[part]) is not None]
     axes += [loss_axis(loss)] if loss is not None else []
     axes += [option_axis(each) for each in vary]
     if recipe is None and config is None:

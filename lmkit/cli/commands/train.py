@@ -35,7 +35,7 @@ EVALUATE_UP_TO = 5_000
 @loss_option
 @click.option("--landmarks", type=int, metavar="K", help="Number of landmarks.")
 @run_options
-def command(**given: Any) -> None:
+def train_command(**given: Any) -> None:
     """Train a detector on images without annotation.
 
     Without anything else it trains on generated faces. Settings come from the recipe, then

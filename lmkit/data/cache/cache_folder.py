@@ -7,7 +7,7 @@ A cache is a folder of its own:
     table-TOKEN.bin         a row an image
     cache.lock              held by whoever builds
 
-``cache.json`` is renamed into its place last, so that a folder holds a whole cache or none,
+``cache.json`` is renamed into its place last, so that a folder holds a whole cache or None,
 whenever a build is killed; and since each build has a token of its own, whoever reads the former
 one goes on reading.
 """
@@ -35,7 +35,7 @@ from PIL import features
 
 from lmkit import __version__
 from lmkit.data.cache.lock import LOCK, locked
-from lmkit.data.cache.on_disk import ROW, CachedImages, repairs_of, stamp_of
+from lmkit.data.cache.on_disk import ROW, DiskCachedDataset, repairs_of, stamp_of
 from lmkit.data.cache.record import (
     CACHE_FORMAT,
     RECORD,
@@ -49,14 +49,12 @@ from lmkit.data.cache.record import (
 from lmkit.data.framing import Framer
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
+from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.storage import flush, made, storage, write_json
 
 _TOGETHER = 64  # images that a worker process hands over at a time
-
-Progress = Callable[[int, int], None]
-"""Called with the number of images done, and of all."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class CacheEntry(NamedTuple):
     """When it was last opened or built, in seconds since 1970."""
 
 
-def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedImages:
+def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> DiskCachedDataset:
     """Open a cache for reading, and verify everything but the pixels, which are when they are read.
 
     Args:
@@ -168,7 +166,7 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> CachedImages:
             raise UnusableError(f"is out of date: {count} images have changed")
     with suppress(OSError):
         os.utime(folder / RECORD)
-    return CachedImages(wanted.dataset, wanted.framer, table, path, start, fresh=compare)
+    return DiskCachedDataset(wanted.dataset, wanted.framer, table, path, start, fresh=compare)
 
 
 def build_cache(
@@ -176,9 +174,9 @@ def build_cache(
     wanted: Wanted,
     *,
     workers: int,
-    progress: Progress,
+    progress: ProgressCallback,
     waiting: Callable[[], None],
-) -> tuple[CachedImages, list[str]]:
+) -> tuple[DiskCachedDataset, list[str]]:
     """Read and frame every image, and open the cache; unless another process has done so.
 
     Args:
@@ -202,7 +200,7 @@ def build_cache(
             return open_cache(folder, wanted, compare=True), unreadable
 
 
-def take_repairs(cache: CachedImages) -> int:
+def take_repairs(cache: DiskCachedDataset) -> int:
     """Return how many images proved damaged and were put right since this was last asked."""
     log = repairs_of(cache.path)
     try:
@@ -253,7 +251,7 @@ def remove_cache(entry: CacheEntry) -> None:
 
 
 def _write(
-    folder: Path, wanted: Wanted, workers: int, progress: Progress, *, tidy: bool
+    folder: Path, wanted: Wanted, workers: int, progress: ProgressCallback, *, tidy: bool
 ) -> list[str]:
     """Write a new cache beside the former one, put it in its place, and return what is not in it.
 
@@ -314,7 +312,7 @@ def _write_images(
     rows: NDArray[Any],
     unreadable: Unreadable,
     workers: int,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> None:
     """Write the squares in order, a hole where an image cannot be read, and fill in the table."""
     npy.write_array_header_1_0(

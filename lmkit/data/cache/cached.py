@@ -14,7 +14,7 @@ from lmkit.data.framing import Framer, Framing
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
 
 
-class Kept(Dataset):
+class CachedDataset(Dataset):
     """Data that keeps squares of its images.
 
     Args:
@@ -36,12 +36,12 @@ class Kept(Dataset):
             framer: The rule by which it is to become a square.
 
         Returns:
-            (3, S, S), RGB, uint8, and how it was framed; or none.
+            (3, S, S), RGB, uint8, and how it was framed; or None.
 
         Raises:
             OSError: If it is known that the image cannot be read.
         """
-        return self.source.framed(index, framer) if isinstance(self.source, Kept) else None
+        return self.source.framed(index, framer) if isinstance(self.source, CachedDataset) else None
 
     def __len__(self) -> int:
         return len(self.source)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmkit.data.cache.cached import Kept
+from lmkit.data.cache.cached import CachedDataset
 from lmkit.data.framing import Framer, Framing
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
@@ -15,7 +15,7 @@ from lmkit.interfaces.dataset import Dataset
 _TOGETHER = 64  # images that are read at a time
 
 
-class ResidentImages(Kept):
+class DeviceCachedDataset(CachedDataset):
     """Data some of whose images lie on a device; batches of them are gathered there.
 
     Args:
@@ -75,7 +75,7 @@ class ResidentImages(Kept):
         self._problems = {index: reasons[source.key(index)] for index in missing}
 
     def framed(self, index: int, framer: Framer) -> tuple[Tensor, Framing] | None:
-        """See [Kept][lmkit.data.cache.cached.Kept]."""
+        """See [CachedDataset][lmkit.data.cache.cached.CachedDataset]."""
         row = self._rows.get(index)
         if row is None or framer != self.framer:
             return super().framed(index, framer)

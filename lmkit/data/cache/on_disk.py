@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmkit.data.cache.cached import Kept
+from lmkit.data.cache.cached import CachedDataset
 from lmkit.data.framing import Framer, Framing
 from lmkit.interfaces.dataset import Dataset
 
@@ -40,7 +40,7 @@ ROW = np.dtype(
 could be read, and how it was framed."""
 
 
-class CachedImages(Kept):
+class DiskCachedDataset(CachedDataset):
     """Data with a cache of its images; only those that could be read are in it.
 
     Args:
@@ -76,7 +76,7 @@ class CachedImages(Kept):
         return {**self.__dict__, "_file": None}
 
     def framed(self, index: int, framer: Framer) -> tuple[Tensor, Framing] | None:
-        """See [Kept][lmkit.data.cache.cached.Kept]."""
+        """See [CachedDataset][lmkit.data.cache.cached.CachedDataset]."""
         row = self._table[index]
         # One that could not be read is tried again: it may have been for want of a network.
         if framer != self.framer or not row["readable"]:

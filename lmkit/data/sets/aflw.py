@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.sets.files import Files, need_folder, present
-from lmkit.data.sets.lists import malformed, missing, read_lines
+from lmkit.data.sets.lists import malformed, missing_error, read_lines
 from lmkit.data.sets.matlab import read_matlab
 
 _IMAGES = "output"
@@ -77,7 +77,7 @@ class AFLW(Files):
 
 def _read_list(path: Path) -> list[str]:
     if not path.is_file():
-        raise missing(f"{path.parent} has no {path.name}", _REMEDY)
+        raise missing_error(f"{path.parent} has no {path.name}", _REMEDY)
     names: dict[str, int] = {}
     for line, text in enumerate(read_lines(path), start=1):
         name = text.strip()
@@ -102,7 +102,7 @@ def _read_points(
     """Return the points, (N, 5, 2) as (x, y), and the sizes, (N, 2) as width and height or 0."""
     path, listed = folder / f"aflw_{part}_keypoints.mat", f"aflw_{part}_images.txt"
     if not path.is_file():
-        raise missing(f"{folder} has no {path.name}", _REMEDY)
+        raise missing_error(f"{folder} has no {path.name}", _REMEDY)
     content = read_matlab(path, "gt", "hw")
     points = _array(path, "gt", content["gt"], (count, len(_POINTS), 2), listed)
     sizes = np.zeros((count, 2))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.sets.files import Files, present
-from lmkit.data.sets.lists import malformed, missing, read_lines
+from lmkit.data.sets.lists import malformed, missing_error, read_lines
 from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Part
 
@@ -23,7 +23,7 @@ _PARTITION = "list_eval_partition.txt"
 _IDENTITY = "identity_CelebA.txt"
 _POINTS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 
 
 class CelebA(Files):
@@ -85,7 +85,7 @@ def _find(root: Path, name: str, is_there: Callable[[Path], bool] = Path.is_file
 def _need(root: Path, name: str, is_there: Callable[[Path], bool]) -> Path:
     place = _find(root, name, is_there)
     if place is None:
-        raise missing(
+        raise missing_error(
             f"{root} is not laid out like CelebA: it has no {name}"
             if root.is_dir()
             else f"The folder {root} does not exist",
@@ -95,7 +95,7 @@ def _need(root: Path, name: str, is_there: Callable[[Path], bool]) -> Path:
 
 
 def _read_parts(root: Path, known: Mapping[str, object]) -> dict[Part, set[str]] | None:
-    """Return the names of the images that fit and that test, or none if no list says so."""
+    """Return the names of the images that fit and that test, or None if no list says so."""
     training, testing = (_find(root, f"MAFL/{part}.txt") for part in ("training", "testing"))
     if training is not None and testing is not None:
         return {
@@ -104,7 +104,7 @@ def _read_parts(root: Path, known: Mapping[str, object]) -> dict[Part, set[str]]
         }
     if training is not None or testing is not None:
         other = "training" if training is None else "testing"
-        raise missing(
+        raise missing_error(
             f"{root} has one list of MAFL, but not MAFL/{other}.txt",
             "Add it; without both, images of MAFL's test could end up in training.",
         )
@@ -133,8 +133,8 @@ def _read_points(path: Path) -> dict[str, list[float]]:
 
 
 def _read_list(
-    path: Path | None, parse: Callable[[list[str]], Value], known: Mapping[str, object]
-) -> dict[str, Value]:
+    path: Path | None, parse: Callable[[list[str]], _Value], known: Mapping[str, object]
+) -> dict[str, _Value]:
     """Read a list of one image a line, all of them known; empty if there is no list."""
     if path is None:
         return {}
@@ -146,9 +146,9 @@ def _read_list(
 
 
 def _rows(
-    path: Path, lines: list[str], skip: int, parse: Callable[[list[str]], Value]
-) -> dict[str, Value]:
-    values: dict[str, Value] = {}
+    path: Path, lines: list[str], skip: int, parse: Callable[[list[str]], _Value]
+) -> dict[str, _Value]:
+    values: dict[str, _Value] = {}
     for number, line in enumerate(lines[skip:], start=skip + 1):
         name, *cells = line.split() or [""]
         try:

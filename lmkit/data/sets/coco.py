@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.sets.files import CUT_OUT, Files, choose_pair, choose_root, present, square_boxes
-from lmkit.data.sets.lists import field, malformed, missing, numbers, read_annotation_file, some
+from lmkit.data.sets.lists import (
+    field,
+    malformed,
+    missing_error,
+    numbers,
+    read_annotation_file,
+    some,
+)
 from lmkit.errors import LmkitError
 
 _TORSO = ("left_shoulder", "right_hip")
@@ -125,7 +132,7 @@ class _Object(NamedTuple):
 def _read(path: Path, root: Path | None, option: str, category: str | None, whole: bool) -> _Read:
     remedy = f"Put them there, or name their folder with --set data.{option}=FOLDER."
     if not path.is_file():
-        raise missing(
+        raise missing_error(
             f"There is no JSON {path}",
             "Give --data coco:FILE the path of COCO's keypoints, such as "
             "annotations/person_keypoints_train2017.json.",
@@ -136,7 +143,7 @@ def _read(path: Path, root: Path | None, option: str, category: str | None, whol
     objects = list(_objects(path, content, category_id, images, len(names), boxed=not whole))
     known = [each for each in objects if np.isfinite(each.points).any()]
     if not known:
-        raise missing(
+        raise missing_error(
             f"{path} has no object with a known keypoint",
             "Choose the JSON of keypoints, and among its categories with --set data.category=NAME.",
         )
@@ -151,7 +158,7 @@ def _read(path: Path, root: Path | None, option: str, category: str | None, whol
     here = {image for image, found in zip(images, there, strict=True) if found}
     known = [each for each in known if each.image in here]
     if not known:
-        raise missing(f"{folder} holds no image with an object that {path} annotates", remedy)
+        raise missing_error(f"{folder} holds no image with an object that {path} annotates", remedy)
     return _Read(
         files=[str(folder / images[each.image].file) for each in known],
         keys=[each.key for each in known],
@@ -306,7 +313,7 @@ def _compare(path: Path, test: Path, first: _Read, second: _Read) -> None:
         )
     both = sorted({*first.files} & {*second.files})
     if both:
-        raise missing(
+        raise missing_error(
             f"{len(both)} images are in {path} and in {test}: {some(both)}",
             "Take them out of one of them, so that they do not train and test.",
         )

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmkit.data.framing import cut
 from lmkit.data.image_files import load_image, quick_problem
-from lmkit.data.sets.lists import missing, some
+from lmkit.data.sets.lists import missing_error, some
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
 
@@ -199,7 +199,7 @@ def need_folder(path: Path, what: str, remedy: str) -> None:
     """
     if not path.is_dir():
         state = "is a file, not a folder" if path.exists() else "does not exist"
-        raise missing(f"The {what} {path} {state}", remedy)
+        raise missing_error(f"The {what} {path} {state}", remedy)
 
 
 def present(
@@ -223,7 +223,7 @@ def present(
     absent = sorted({file for file, found in zip(files, there, strict=True) if not found})
     count = len(set(files))
     if len(absent) == count:
-        raise missing(
+        raise missing_error(
             f"{root} holds none of the {count} images that {listed_by} lists, such as {absent[0]}"
             if absent
             else f"{listed_by} lists no image",

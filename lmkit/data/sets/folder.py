@@ -5,7 +5,7 @@ from typing import Literal
 
 from lmkit.data.image_files import OTHER_SUFFIXES, image_suffixes
 from lmkit.data.sets.files import Files, find_files, need_folder, suffix_of
-from lmkit.data.sets.lists import missing, some
+from lmkit.data.sets.lists import missing_error, some
 
 
 class Folder(Files):
@@ -32,7 +32,7 @@ class Folder(Files):
         files = [file for file in found if suffix_of(file) in readable]
         others = [file for file in found if suffix_of(file) not in readable]
         if not files:
-            raise missing(
+            raise missing_error(
                 f"The folder {path} holds no image that can be read, in itself or below"
                 + (f"; {some(others)} cannot" if others else ""),
                 "Put images in it, such as .jpg, .png, .tif or .webp files."

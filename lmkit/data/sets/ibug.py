@@ -10,7 +10,7 @@ import numpy as np
 
 from lmkit.data.image_files import image_suffixes
 from lmkit.data.sets.files import EYE_CORNERS, Files, choose_pair, find_files, need_folder
-from lmkit.data.sets.lists import malformed, missing, read_lines, some
+from lmkit.data.sets.lists import malformed, missing_error, read_lines, some
 from lmkit.errors import LmkitError
 
 _REMEDY = "Give --data 300w:DIR a folder of images with a .pts file beside each, or above such."
@@ -52,7 +52,7 @@ class IBug(Files):
         annotations = {_stem(file): file for file in sorted(find_files(path, (".pts",)))}
         known = {file: _stem(file) for file in images if _stem(file) in annotations}
         if not known:
-            raise missing(f"No image in {path} or below has a .pts file beside it", _REMEDY)
+            raise missing_error(f"No image in {path} or below has a .pts file beside it", _REMEDY)
         read = {file: _read(path / annotations[stem]) for file, stem in known.items()}
         first = next(iter(read))
         count = len(read[first])

@@ -27,7 +27,7 @@ def malformed(path: Path, where: int | str, problem: str, remedy: str) -> LmkitE
     return LmkitError(f"{path}, {place}: {problem}.", remedy=remedy, code=ExitCode.DATA)
 
 
-def missing(what: str, remedy: str) -> LmkitError:
+def missing_error(what: str, remedy: str) -> LmkitError:
     """Return the error of data that lacks a file or folder; ``what`` is a sentence without stop."""
     return LmkitError(f"{what}.", remedy=remedy, code=ExitCode.DATA)
 

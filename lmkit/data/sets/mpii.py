@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmkit.data.sets.files import CUT_OUT, Files, choose_pair, need_folder, present, square_boxes
-from lmkit.data.sets.lists import field, malformed, missing, numbers, read_annotation_file
+from lmkit.data.sets.lists import field, malformed, missing_error, numbers, read_annotation_file
 from lmkit.data.sets.matlab import items, read_matlab
 from lmkit.errors import LmkitError
 
@@ -139,7 +139,7 @@ def _read(folder: Path) -> tuple[list[_Person], Path, list[str]]:
         file = matlabs[0]
         persons = list(_of_matlab(file))
     else:
-        raise missing(f"{folder} has neither {_MATLAB} nor annot/train.json", _REMEDY)
+        raise missing_error(f"{folder} has neither {_MATLAB} nor annot/train.json", _REMEDY)
     placed = [person for person in persons if person.scale > 0]
     kept = [person for person in placed if not person.test or np.isfinite(person.joints).any()]
     notes = []
@@ -153,7 +153,7 @@ def _read(folder: Path) -> tuple[list[_Person], Path, list[str]]:
             "left out."
         )
     if not any(np.isfinite(person.joints).any() for person in kept):
-        raise missing(f"{file} has no person with joints, centre and scale", _REMEDY)
+        raise missing_error(f"{file} has no person with joints, centre and scale", _REMEDY)
     return kept, file, notes
 
 

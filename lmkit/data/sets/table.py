@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.sets.files import EYE_CORNERS, Files, choose_pair, choose_root, present
-from lmkit.data.sets.lists import malformed, missing
+from lmkit.data.sets.lists import malformed, missing_error
 from lmkit.errors import ExitCode, LmkitError
 
 _SPLITS = ("train", "val", "test")
 
 
-class Table(Files):
+class CsvTable(Files):
     """Images listed in a CSV with a header line.
 
     Its columns: ``file``; if known ``subject``; if wanted ``split``, each ``train``, ``val`` or
@@ -116,7 +116,7 @@ def _read(path: Path) -> tuple[list[str], Rows]:
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     if not path.is_file():
-        raise missing(
+        raise missing_error(
             f"There is no CSV {path}",
             "Give --data csv:FILE the path of a CSV with a header line and a column 'file'.",
         )

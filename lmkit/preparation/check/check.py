@@ -13,8 +13,8 @@ from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.data.workers import workers_to_read_all
 from lmkit.errors import LmkitError
-from lmkit.preparation.check.report import Alike, Finding, Range, Report, Sizes
-from lmkit.preparation.prepared import divide
+from lmkit.preparation.check.report import Alike, DataReport, Finding, Range, Sizes
+from lmkit.preparation.prepared import divide_data
 from lmkit.registry.lookup import Registry, installed
 from lmkit.runtime.assemble import build_dataset
 from lmkit.settings.settings import Settings
@@ -27,7 +27,7 @@ def check(
     quick: bool = False,
     registry: Registry | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> DataReport:
     """Look the data of a run over, as training would use it.
 
     Args:
@@ -41,7 +41,7 @@ def check(
         LmkitError: If the data cannot be opened at all.
     """
     dataset = build_dataset(settings, registry or installed())
-    report = Report(settings, dataset, None, label, quick=quick)
+    report = DataReport(settings, dataset, None, label, quick=quick)
     report.findings += [Finding("note", note) for note in dataset.notes]
     framer = build_framer(settings)
     if framer.crop is not None and framer.crop.from_annotation:
@@ -62,11 +62,11 @@ def check(
     return report
 
 
-def _divide(report: Report, settings: Settings, problems: Mapping[int, str]) -> None:
+def _divide(report: DataReport, settings: Settings, problems: Mapping[int, str]) -> None:
     """Divide the data as training would, and see what that leaves to be desired."""
     dataset, findings = report.dataset, report.findings
     try:
-        ready = divide(dataset, settings, problems)
+        ready = divide_data(dataset, settings, problems)
     except LmkitError as error:
         findings.append(_refusal(error))
         return
@@ -106,7 +106,7 @@ def _refusal(error: LmkitError) -> Finding:
     return Finding("refused", f"{error.problem} {error.remedy}", problem=True)
 
 
-def _count(report: Report) -> None:
+def _count(report: DataReport) -> None:
     """Count annotation and subjects, and see that the normalising distance is one."""
     dataset = report.dataset
     first, second = dataset.normalising_pair
@@ -136,7 +136,7 @@ def _count(report: Report) -> None:
         )
 
 
-def _measure(report: Report, looks: Mapping[int, Look]) -> None:
+def _measure(report: DataReport, looks: Mapping[int, Look]) -> None:
     """Tell the sizes of the images, and which points lie outside of them."""
     if not looks:
         return
@@ -159,7 +159,7 @@ def _range(lengths: Sequence[int]) -> Range:
     return Range(min(lengths), float(np.median(lengths)), max(lengths))
 
 
-def _compare(report: Report, split: Split, looks: Mapping[int, Look]) -> None:
+def _compare(report: DataReport, split: Split, looks: Mapping[int, Look]) -> None:
     """Look for images that are in training and in testing, and for copies within a part."""
     training = [index for index in dict.fromkeys((*split.train, *split.fit)) if index in looks]
     testing = [index for index in split.test if index in looks]
@@ -211,7 +211,7 @@ def _near(
             yield Alike(one, other, distance)
 
 
-def _count_unreadable(report: Report, problems: Mapping[int, str]) -> None:
+def _count_unreadable(report: DataReport, problems: Mapping[int, str]) -> None:
     """Name the unreadable images, and say if there are more than training puts up with."""
     if not problems:
         return

@@ -93,20 +93,20 @@ class Alike(NamedTuple):
 
 
 @dataclass(slots=True)
-class Report:
+class DataReport:
     """What was found.
 
     Args:
         settings: What the data was opened with.
         dataset: The data.
-        split: Its parts as training would use them; none if training would refuse.
+        split: Its parts as training would use them; None if training would refuse.
         label: What the data is called.
         annotated: Images all of whose points are known.
         partly_annotated: Images some of whose points are known.
         subjects: How many there are, where known.
         left_out: Images that are in no part because they are unreadable, or cannot be cropped.
         copies: Images that equal an earlier one of the same part, pixel by pixel.
-        sizes: Of the images; none where they were not read.
+        sizes: Of the images; None where they were not read.
         alike: Images that are in training and in testing, more or less; the likest first.
         findings: What the user should know.
         quick: Whether images were not read.

@@ -10,7 +10,7 @@ from PIL import Image
 from lmkit import drawing
 from lmkit.data.framing import Framer, build_framer
 from lmkit.interfaces.dataset import Dataset
-from lmkit.preparation.check.report import Alike, Report
+from lmkit.preparation.check.report import Alike, DataReport
 from lmkit.storage import storage, write_json
 
 CELL = 160
@@ -23,7 +23,7 @@ PAIRS, PAIRS_IN_A_ROW = 24, 3
 _MANY = 20  # points; beyond, the dots are smaller
 
 
-def write(report: Report, out: Path) -> list[Path]:
+def write(report: DataReport, out: Path) -> list[Path]:
     """Write the report and its sheets to a folder, over those of an earlier check.
 
     Args:
@@ -51,7 +51,7 @@ def write(report: Report, out: Path) -> list[Path]:
     return written
 
 
-def _sample(report: Report) -> Image.Image | None:
+def _sample(report: DataReport) -> Image.Image | None:
     """Draw images taken evenly from all, as the networks see them, with their points."""
     dataset, framer = report.dataset, _framer(report)
     parts = _parts(report)
@@ -74,7 +74,7 @@ def _sample(report: Report) -> Image.Image | None:
     return drawing.stack(bands)
 
 
-def _alike(report: Report) -> Image.Image | None:
+def _alike(report: DataReport) -> Image.Image | None:
     """Draw the likest pairs, the one to train on left and the one to test with right."""
     framer = Framer(CELL, "pad")
     cells = []
@@ -97,11 +97,11 @@ def _beside(pair: Alike, left: NDArray[np.uint8], right: NDArray[np.uint8]) -> N
     return np.pad(both, ((0, 8), (0, 8), (0, 0)), constant_values=255)
 
 
-def _framer(report: Report) -> Framer:
+def _framer(report: DataReport) -> Framer:
     return replace(build_framer(report.settings), size=CELL)
 
 
-def _parts(report: Report) -> dict[int, str]:
+def _parts(report: DataReport) -> dict[int, str]:
     """Return what each image is for."""
     if report.split is None:
         return {}
@@ -112,7 +112,7 @@ def _parts(report: Report) -> dict[int, str]:
 def _cell(
     dataset: Dataset, index: int, framer: Framer, *, points: bool = True
 ) -> NDArray[np.uint8] | None:
-    """Draw an image as the framer shows it; none if it cannot be read."""
+    """Draw an image as the framer shows it; None if it cannot be read."""
     annotation = dataset.annotation(index)
     try:
         square, framing = framer(dataset.image(index), annotation)

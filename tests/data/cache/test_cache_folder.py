@@ -27,13 +27,13 @@ from lmkit.data.cache.cache_folder import (
     take_repairs,
 )
 from lmkit.data.cache.lock import locked
-from lmkit.data.cache.on_disk import CachedImages
+from lmkit.data.cache.on_disk import DiskCachedDataset
 from lmkit.data.cache.record import UnusableError
 from lmkit.data.crops import AnnotatedBox
 from lmkit.data.framing import Framer
 from lmkit.data.loading import TrainingBatches, read_images
 from lmkit.data.sets.folder import Folder
-from lmkit.data.sets.table import Table
+from lmkit.data.sets.table import CsvTable
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
@@ -64,7 +64,7 @@ def wanted(photos: Path, framer: Framer = FRAMER) -> Wanted:
     return Wanted(Folder(path=photos), framer, source, f"folder:{photos}", "lmkit 1.0")
 
 
-def build(folder: Path, what: Wanted, workers: int = 0) -> CachedImages:
+def build(folder: Path, what: Wanted, workers: int = 0) -> DiskCachedDataset:
     def wait() -> None:
         raise AssertionError("somebody else is building")
 
@@ -110,12 +110,12 @@ def test_points_and_crops_from_annotation_are_the_same(tmp_path):
     table = tmp_path / "points.csv"
     table.write_text("\n".join(rows))
     framer = Framer(16, "pad", AnnotatedBox(0.5))
-    what = Wanted(Table(path=table), framer, {"name": "csv"}, "csv", "lmkit 1.0")
+    what = Wanted(CsvTable(path=table), framer, {"name": "csv"}, "csv", "lmkit 1.0")
     cache = build(tmp_path / "cache", what)
-    check_same(cache, Table(path=table), framer=framer, annotated=True)
+    check_same(cache, CsvTable(path=table), framer=framer, annotated=True)
     # The crop is made from the points, so that another point makes another image.
     table.write_text("\n".join(rows).replace("0.png,3,4", "0.png,2,4"))
-    moved = Wanted(Table(path=table), framer, {"name": "csv"}, "csv", "lmkit 1.0")
+    moved = Wanted(CsvTable(path=table), framer, {"name": "csv"}, "csv", "lmkit 1.0")
     with pytest.raises(UnusableError, match="1 of 8 images have changed"):
         open_cache(tmp_path / "cache", moved, compare=True)
 

@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from lmkit.data.cache.cached import Kept
+from lmkit.data.cache.cached import CachedDataset
 from lmkit.data.framing import Framer
 from lmkit.interfaces.dataset import Dataset
 
@@ -37,7 +37,7 @@ METHODS = [name for name in PUBLIC if inspect.isfunction(getattr(Dataset, name))
 
 def test_every_method_and_attribute_is_the_datas_own():
     source = Outspoken()
-    kept = Kept(source)
+    kept = CachedDataset(source)
     assert len(kept) == 7
     for name in METHODS:
         count = len(inspect.signature(getattr(Dataset, name)).parameters) - 1
@@ -49,10 +49,10 @@ def test_every_method_and_attribute_is_the_datas_own():
 
 
 def test_it_keeps_nothing_of_its_own_and_asks_what_it_wraps():
-    class One(Kept):
+    class One(CachedDataset):
         def framed(self, index: int, framer: Framer) -> Any:
             return ("square", index) if index == 1 else super().framed(index, framer)
 
-    outer = Kept(One(Outspoken()))
+    outer = CachedDataset(One(Outspoken()))
     assert outer.framed(1, Framer(8)) == ("square", 1)
     assert outer.framed(2, Framer(8)) is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmkit.data.cache.on_device import ResidentImages
+from lmkit.data.cache.on_device import DeviceCachedDataset
 from lmkit.data.framing import Framer
 from lmkit.data.loading import TrainingBatches, read_images
 from lmkit.data.subjects import Partners
@@ -46,7 +46,7 @@ def check_same(device, **changes):
     indices = [20, *range(3, 17)]
     plain = Noise(22, bad=(5, 11))
     told = []
-    kept = ResidentImages(
+    kept = DeviceCachedDataset(
         plain,
         indices,
         framer=FRAMER,
@@ -95,7 +95,7 @@ def test_batches_are_the_same_on_a_gpu():
 
 def test_nothing_is_read_again_and_no_process_started(monkeypatch):
     data = Noise(12)
-    kept = ResidentImages(data, range(12), framer=FRAMER, device=torch.device("cpu"))
+    kept = DeviceCachedDataset(data, range(12), framer=FRAMER, device=torch.device("cpu"))
     monkeypatch.setattr(Noise, "image", lambda self, index: pytest.fail("was read again"))
 
     def refuse(self):
@@ -107,7 +107,7 @@ def test_nothing_is_read_again_and_no_process_started(monkeypatch):
 
 def test_others_are_read_as_ever():
     data = Noise(12)
-    kept = ResidentImages(data, [1, 2], framer=FRAMER, device=torch.device("cpu"))
+    kept = DeviceCachedDataset(data, [1, 2], framer=FRAMER, device=torch.device("cpu"))
     for framer, wanted in ((FRAMER, [1, 7]), (Framer(6), [1])):
         given = {"framer": framer, "batch_size": 4, "unreadable": Unreadable(1.0)}
         (found,), (expected,) = (list(read_images(each, wanted, **given)) for each in (kept, data))
@@ -117,7 +117,7 @@ def test_others_are_read_as_ever():
 
 def test_worker_processes_may_fill_it():
     here, there = (
-        ResidentImages(
+        DeviceCachedDataset(
             Noise(150, bad=(7,)),
             range(150),
             framer=FRAMER,

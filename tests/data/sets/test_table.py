@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit.data.sets.table import Table
+from lmkit.data.sets.table import CsvTable
 from lmkit.data.split import make_split
 from lmkit.errors import ExitCode, LmkitError
 
@@ -29,7 +29,7 @@ def test_everything_known_is_read(tmp_path: Path) -> None:
         "c.png,,val,1,1,1,1\n"
         "d.png,ann,,1,1,,7\n"
     )
-    data = Table(path=write(tmp_path, text))
+    data = CsvTable(path=write(tmp_path, text))
     assert [data.key(i) for i in range(len(data))] == ["a.png", "b.png", "c.png", "d.png"]
     assert data.point_names == ("0", "1")
     assert data.normalising_pair == (0, 1)
@@ -47,7 +47,7 @@ def test_everything_known_is_read(tmp_path: Path) -> None:
 
 
 def test_file_alone_is_enough_and_lmkit_splits(tmp_path: Path) -> None:
-    data = Table(path=write(tmp_path, "file,split\na.png,train\nb.png,\nc.png,train\nd.png,\n"))
+    data = CsvTable(path=write(tmp_path, "file,split\na.png,train\nb.png,\nc.png,train\nd.png,\n"))
     assert data.point_names == ()
     assert data.annotation(0) == (None, None)
     assert data.indices("train") is None
@@ -58,7 +58,7 @@ def test_file_alone_is_enough_and_lmkit_splits(tmp_path: Path) -> None:
 
 def test_points_can_have_names_and_unused_columns_are_noted(tmp_path: Path) -> None:
     text = "\ufefffile,eye_x,age,eye_y,left_ear_x,left_ear_y\na.png,,30,2,nan,4\nb.png,1,30,2,3,4\n"
-    data = Table(path=write(tmp_path, text))
+    data = CsvTable(path=write(tmp_path, text))
     assert data.point_names == ("eye", "left_ear")
     assert data.annotation(0).points is None
     np.testing.assert_array_equal(data.annotation(1).points, [[1, 2], [3, 4]])
@@ -68,20 +68,20 @@ def test_points_can_have_names_and_unused_columns_are_noted(tmp_path: Path) -> N
 
 def test_images_may_lie_beside_in_images_or_below_a_root(tmp_path: Path) -> None:
     text = "file\na.png\nb.png\n"
-    data = Table(path=write(tmp_path / "beside", text, images="images"))
+    data = CsvTable(path=write(tmp_path / "beside", text, images="images"))
     assert data.image(1).shape == (4, 6, 3)
     write(tmp_path / "other", "", images="deep")
     path = write(tmp_path / "alone", text, names="")
-    assert Table(path=path, root=tmp_path / "other" / "deep").image(0).shape == (4, 6, 3)
+    assert CsvTable(path=path, root=tmp_path / "other" / "deep").image(0).shape == (4, 6, 3)
 
 
 def test_normalising_pair_follows_the_points(tmp_path: Path) -> None:
     columns = ",".join(f"x{i},y{i}" for i in range(68))
     path = write(tmp_path, f"file,{columns}\na.png,{','.join(['1'] * 136)}\n")
-    assert Table(path=path).normalising_pair == (36, 45)
-    assert Table(path=path, normalising_pair=(2, 5)).normalising_pair == (2, 5)
+    assert CsvTable(path=path).normalising_pair == (36, 45)
+    assert CsvTable(path=path, normalising_pair=(2, 5)).normalising_pair == (2, 5)
     with pytest.raises(LmkitError, match="Points 0 and 68 cannot normalise errors"):
-        Table(path=path, normalising_pair=(0, 68))
+        CsvTable(path=path, normalising_pair=(0, 68))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_malformed_tables_name_line_and_remedy(
 ) -> None:
     path = write(tmp_path, text)
     with pytest.raises(LmkitError, match=problem) as caught:
-        Table(path=path)
+        CsvTable(path=path)
     assert str(path) in caught.value.problem
     assert remedy in caught.value.remedy
     assert caught.value.code == ExitCode.DATA
@@ -115,7 +115,7 @@ def test_malformed_tables_name_line_and_remedy(
 
 def test_absent_images_are_left_out_with_a_note(tmp_path: Path) -> None:
     rows = "0.png,,9,9\na.png,test,1,2\n1.png,test,9,9\nb.png,,3,4\n2.png,,,\n3.png,,,\n"
-    data = Table(path=write(tmp_path, f"file,split,x0,y0\n{rows}"))
+    data = CsvTable(path=write(tmp_path, f"file,split,x0,y0\n{rows}"))
     assert [data.key(i) for i in range(len(data))] == ["a.png", "b.png"]
     np.testing.assert_array_equal(data.annotation(1).points, [[3, 4]])
     assert (data.indices("train"), data.indices("test")) == ([1], [0])
@@ -127,15 +127,15 @@ def test_absent_images_are_left_out_with_a_note(tmp_path: Path) -> None:
 def test_no_image_at_all_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "file\n1.png\n")
     with pytest.raises(LmkitError, match=r"holds none of the 1 images that .*list.csv") as caught:
-        Table(path=path)
+        CsvTable(path=path)
     assert "data.root" in caught.value.remedy
     assert caught.value.code == ExitCode.DATA
 
 
 def test_missing_table_and_other_encodings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LmkitError, match="There is no CSV"):
-        Table(path=tmp_path / "none.csv")
+        CsvTable(path=tmp_path / "none.csv")
     path = tmp_path / "latin.csv"
     path.write_bytes("file\nJosé.png\n".encode("latin-1"))
     with pytest.raises(LmkitError, match="cannot be read as a CSV"):
-        Table(path=path)
+        CsvTable(path=path)

@@ -11,7 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lmkit.errors import LmkitError
-from lmkit.runtime.observer import Observer
+from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import read_assignments
 from lmkit.settings.settings import resolve
 from lmkit.training.session import resume, start
@@ -80,7 +80,7 @@ def test_the_events_hold_what_the_run_folder_holds(settings, tmp_path):
 
 
 def test_a_run_that_goes_on_repeats_nothing(settings, tmp_path):
-    class Crash(Observer):
+    class Crash(Callback):
         def progressed(self, step):
             if step == 4:
                 raise RuntimeError("the machine is gone")
