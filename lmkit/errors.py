@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
     PLUGIN = 4
     """A plugin or one of its components is broken or breaks its contract."""
     RUN = 5
-    """The run folder or a checkpoint is missing, damaged, or does not fit the request."""
+    """The run folder or a checkpoint is missing, damaged, in use, or does not fit the request."""
     DIVERGED = 6
     """Training produced values that are not finite."""
     STORAGE = 7

@@ -1,1 +1,1 @@
-"""Several runs as one piece of work: trained and measured, and resumed wherever they were stopped."""
+"""Several runs as one piece of work: trained, measured, and resumed wherever they stopped."""

@@ -23,6 +23,7 @@ from lmkit.preparation.prepared import Prepared, make_ready, prepare
 from lmkit.registry.lookup import Registry
 from lmkit.run.checkpoint import list_checkpoints
 from lmkit.run.folder import RunFolder
+from lmkit.run.owner import LOCK, OWNER
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import assemble
 from lmkit.runtime.callback import Callback
@@ -320,6 +321,7 @@ def _is_leftover(folder: RunFolder) -> bool:
         if not empty and path.name.removeprefix(".").removesuffix(".partial") not in (
             *harmless,
             folder.settings.name,
+            *(name.removeprefix(".") for name in (LOCK, OWNER)),
         ):
             return False
     return True

@@ -6,6 +6,7 @@ This is lmkit from Python; the command line does the same through the same funct
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lmkit.registry.lookup import Registry, installed
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
 from lmkit.run.folder import NullFolder, RunFolder
+from lmkit.run.owner import owned
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import Assembly, assemble
 from lmkit.runtime.callback import Callback, Callbacks
@@ -58,7 +60,7 @@ def start(
         LmkitError: If anything is wrong. Before training starts, nothing is left behind.
     """
     registry = registry or installed()
-    with together() as processes:
+    with together() as processes, ExitStack() as held:
         choose_device(settings.run.device)
         divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
         ready, assembly = make_ready(settings, registry)
@@ -71,6 +73,7 @@ def start(
         folder: RunFolder = NullFolder(out)
         if processes.write:
             folder = RunFolder.create(out)
+            held.enter_context(owned(folder.path))
             write_json(folder.split, ready.split.to_json(ready.dataset))
             if ready.unreadable:
                 folder.write_unreadable(ready.unreadable.report())
@@ -99,8 +102,11 @@ def resume(
         LmkitError: If the run is damaged or finished, or the settings differ.
     """
     registry = registry or installed()
-    with together() as processes:
-        run = Run(RunFolder.open(path), registry)
+    with together() as processes, ExitStack() as held:
+        folder = RunFolder.open(path)
+        if processes.write:
+            held.enter_context(owned(folder.path))
+        run = Run(folder, registry)
         former = run.full_settings
         settings = settle(_with_writers(run, layers), registry)
         refuse_changes(former, settings, path)
