@@ -225,16 +225,7 @@ class Campaign:
                     if stop:
                         raise _InterruptedError
 
-                report = evaluate(
-                    run,
-                    ready.dataset,
-                    ready.split.fit,
-                    ready.split.test,
-                    data=benchmark.name,
-                    max_unreadable=ready.settings.loading.max_unreadable,
-                    notes=ready.notes(),
-                    progress=progress,
-                )
+                report = evaluate(run, ready, data=benchmark.name, progress=progress)
             place = _place(run, benchmark)
             report.write(place)
             # Last, since it is what makes the measurement complete.

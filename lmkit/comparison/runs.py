@@ -1,7 +1,7 @@
 """Runs side by side: what differs in their settings, and whether their errors differ."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from lmkit.comparison.cost import Cost, measure_cost
 from lmkit.comparison.shared import share_images
 from lmkit.comparison.significance import Difference, Seeds
+from lmkit.data.split import Split
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.protocol import QUICK, evaluate
@@ -153,16 +154,14 @@ def compare(
     for name, run, ready in zip(names, opened, parts, strict=True):
         numbers = {ready.dataset.key(index): index for index in range(len(ready.dataset))}
         before = len(entries) * (len(fit) + len(test))
+        shared = Split(
+            ready.split.train, [numbers[key] for key in fit], [numbers[key] for key in test]
+        )
         report = evaluate(
             run,
-            ready.dataset,
-            [numbers[key] for key in fit],
-            [numbers[key] for key in test],
+            replace(ready, split=shared),
             QUICK,
-            data=ready.settings.data_label,
-            max_unreadable=ready.settings.loading.max_unreadable,
             batch_size=batch_size,
-            notes=ready.notes(),
             progress=lambda done, total, before=before: progress(before + done, total * len(runs)),  # type: ignore[misc]
         )
         entries.append(Entry(name, run, ready.dataset, report, measure_cost(run)))

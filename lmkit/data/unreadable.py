@@ -44,8 +44,8 @@ class Unreadable:
             enough = min(1.0, int(share * 100 + 1) / 100)
             remedy += f", or go on without them with --set loading.max_unreadable={enough:g}"
         raise LmkitError(
-            f"{count} of {total} images ({share:.1%}) cannot be read, more than the share of "
-            f"{self.limit:g} that is put up with: {named}{more}.",
+            f"{count} of {total} images ({share:.1%}) cannot be read, more than the "
+            f"{self.limit:.1%} that loading.max_unreadable allows: {named}{more}.",
             remedy=f"{remedy}.",
             code=ExitCode.DATA,
         )

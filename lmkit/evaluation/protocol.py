@@ -11,6 +11,7 @@ image's error is the mean of its known points, and every figure is a mean over i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ from lmkit.evaluation.regression import Array, complete, ever_known, known_point
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset
+from lmkit.preparation.prepared import Prepared
 from lmkit.run.run import Run
 from lmkit.seeds import derive
 
@@ -70,42 +72,35 @@ QUICK = Protocol(labelled=(), stability=0)
 
 def evaluate(
     run: Run,
-    dataset: Dataset,
-    fit: Sequence[int],
-    test: Sequence[int],
+    ready: Prepared,
     protocol: Protocol = FULL,
     *,
-    data: str,
-    max_unreadable: float | None = None,
+    data: str | None = None,
     batch_size: int = 64,
-    notes: Sequence[str] = (),
     progress: ProgressCallback = lambda done, total: None,
 ) -> EvaluationReport:
     """Measure a run's detector.
 
     Args:
         run: The run.
-        dataset: Annotated images.
-        fit: Those to fit the regressor on.
-        test: Those to measure errors on.
+        ready: Annotated data, divided: the regressor is fitted on its images to fit, and errors are
+            measured on those to test.
         protocol: What is measured, and how.
-        data: What to call the data in the report.
-        max_unreadable: The share of images, in [0, 1), that may be unreadable; the run's if not
-            given.
+        data: What to call the data in the report; its kind and place if not given.
         batch_size: Images the detector sees at a time; it is in eval mode, so that this
             changes nothing.
-        notes: What a reader of the report should know about the data.
         progress: Called with the number of images done, and of all.
 
     Raises:
         LmkitError: If the data has no annotated points to fit or to test, or too many images
             cannot be read.
     """
+    dataset, split = ready.dataset, ready.split
+    data = ready.settings.data_label if data is None else data
     pair = dataset.normalising_pair if protocol.pair is None else protocol.pair
-    own_limit = run.settings.loading.max_unreadable
-    unreadable = Unreadable(own_limit if max_unreadable is None else max_unreadable)
-    fit = _annotated(dataset, fit, data, "fit")
-    test = _annotated(dataset, test, data, "test")
+    unreadable = Unreadable(ready.settings.loading.max_unreadable)
+    fit = _annotated(dataset, split.fit, data, "fit")
+    test = _annotated(dataset, split.test, data, "test")
     measurable = _with_pair(dataset, test, pair, data)
     turned = min(protocol.stability, len(measurable))
     total = len(fit) + len(measurable) + turned
@@ -136,48 +131,9 @@ def evaluate(
             progress=told(len(fit) + len(measurable)),
         )
     names = list(dataset.point_names)
-    main = protocol.convention
-    testing = _measurable(fitting, testing, data)
-    predicted = _forward(main, fitting, testing)
-    errors = 100 * normalised_errors(predicted, testing.truth, pair)
-    per_image = mean_known(errors, axis=1)
-    back = _backward(main, fitting, testing, pair)
-    backward, consistency = (None, None) if back is None else back
     return EvaluationReport(
-        keys=testing.keys,
-        indices=testing.indices,
-        errors=errors,
-        predictions=predicted,
-        truth=testing.truth,
-        detections=testing.to_pixels(testing.found),
-        convention=main,
-        by_convention={
-            name: float(image_errors(_forward(each, fitting, testing), testing.truth, pair).mean())
-            for name, each in CONVENTIONS.items()
-        },
-        with_bias=main if main.bias else LMKIT,
-        without_bias=JAKAB2018 if main.bias else main,
-        interval=bootstrap(per_image, seed=derive(protocol.seed, "bootstrap")),
-        backward=None if backward is None else float(backward.mean()),
-        backward_per_landmark=None if backward is None else backward.tolist(),
-        mean_shape_errors=image_errors(mean_shape(fitting, testing), testing.truth, pair),
-        curve=Curve.of(per_image, protocol.threshold),
+        **_figures(fitting, _measurable(fitting, testing, data), names, pair, protocol),
         stability=stability,
-        labelled=few_labelled(
-            fitting,
-            testing,
-            pair,
-            main,
-            numbers=protocol.labelled,
-            draws=protocol.draws,
-            seed=protocol.seed,
-        ),
-        health=examine_landmarks(
-            testing.found, testing.to_pixels(testing.found), testing.truth, pair, consistency
-        ),
-        fit_images=len(fitting),
-        test_images=len(testing),
-        complete_images=int(complete(testing.truth).sum()),
         without_pair=len(test) - len(measurable),
         point_names=names,
         normalised_by=(names[pair[0]], names[pair[1]]),
@@ -186,9 +142,59 @@ def evaluate(
         step=run.step,
         seed=protocol.seed,
         unreadable=len(unreadable),
-        notes=list(notes),
-        remarks=_remarks(fitting, names, back),
+        notes=ready.notes(),
     )
+
+
+def _figures(
+    fitting: Detections,
+    testing: Detections,
+    names: Sequence[str],
+    pair: tuple[int, int],
+    protocol: Protocol,
+) -> dict[str, Any]:
+    """Return what follows from the landmarks that were found: fields of the report."""
+    main = protocol.convention
+    predicted = _forward(main, fitting, testing)
+    errors = 100 * normalised_errors(predicted, testing.truth, pair)
+    per_image = mean_known(errors, axis=1)
+    back = _backward(main, fitting, testing, pair)
+    backward, consistency = (None, None) if back is None else back
+    found = testing.to_pixels(testing.found)
+    return {
+        "keys": testing.keys,
+        "indices": testing.indices,
+        "errors": errors,
+        "predictions": predicted,
+        "truth": testing.truth,
+        "detections": found,
+        "convention": main,
+        "by_convention": {
+            name: float(image_errors(_forward(each, fitting, testing), testing.truth, pair).mean())
+            for name, each in CONVENTIONS.items()
+        },
+        "with_bias": main if main.bias else LMKIT,
+        "without_bias": JAKAB2018 if main.bias else main,
+        "interval": bootstrap(per_image, seed=derive(protocol.seed, "bootstrap")),
+        "backward": None if backward is None else float(backward.mean()),
+        "backward_per_landmark": None if backward is None else backward.tolist(),
+        "mean_shape_errors": image_errors(mean_shape(fitting, testing), testing.truth, pair),
+        "curve": Curve.of(per_image, protocol.threshold),
+        "labelled": few_labelled(
+            fitting,
+            testing,
+            pair,
+            main,
+            numbers=protocol.labelled,
+            draws=protocol.draws,
+            seed=protocol.seed,
+        ),
+        "health": examine_landmarks(testing.found, found, testing.truth, pair, consistency),
+        "fit_images": len(fitting),
+        "test_images": len(testing),
+        "complete_images": int(complete(testing.truth).sum()),
+        "remarks": _remarks(fitting, names, back),
+    }
 
 
 def _annotated(dataset: Dataset, indices: Sequence[int], data: str, part: str) -> list[int]:

@@ -109,8 +109,7 @@ def measured(trained):
     """A report with its dataset."""
     run = open_run(trained)
     ready = own_data(run)
-    split, protocol = ready.split, Protocol(labelled=(1, 5), stability=0)
-    report = evaluate(run, ready.dataset, split.fit, split.test, protocol, data="faces")
+    report = evaluate(run, ready, Protocol(labelled=(1, 5), stability=0))
     return report, ready.dataset
 
 
@@ -155,8 +154,8 @@ def test_the_best_and_the_worst_are_found(measured, tmp_path, monkeypatch):
 def test_one_test_image_is_enough(trained, tmp_path):
     run = open_run(trained)
     ready = own_data(run)
-    split, protocol = ready.split, Protocol(labelled=(), stability=0)
-    report = evaluate(run, ready.dataset, split.fit, split.test[:1], protocol, data="faces")
+    one = replace(ready, split=replace(ready.split, test=ready.split.test[:1]))
+    report = evaluate(run, one, Protocol(labelled=(), stability=0))
     written = write_figures(report, ready.dataset, tmp_path)
     assert load_image(written[1]).shape[1] == LARGE_SIDE
 

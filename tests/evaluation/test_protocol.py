@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from lmkit.data.framing import Framer, Framing
+from lmkit.data.split import Split
+from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.conventions import CONVENTIONS, DVE2019, JAKAB2018, SANCHEZ2019
 from lmkit.evaluation.protocol import FULL, QUICK, Protocol, evaluate
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.prediction.stream import Predictor
+from lmkit.preparation.prepared import Prepared
 
 SIZE = 16
 
@@ -82,8 +85,12 @@ MIXED = [(40, 30), (30, 50), (64, 64), (16, 16), (90, 20)] * 24
 FIT, TEST = list(range(80)), list(range(80, 120))
 
 
-def measure(run, dataset, protocol=QUICK, *, fit=FIT, test=TEST, **options):
-    return evaluate(run, dataset, fit, test, protocol, data="shapes", **options)
+def measure(run, dataset, protocol=QUICK, *, fit=FIT, test=TEST, max_unreadable=0.2, **options):
+    settings = SimpleNamespace(loading=SimpleNamespace(max_unreadable=max_unreadable))
+    ready = Prepared(
+        settings, dataset, Split([], fit, test), run.framer, Unreadable(max_unreadable)
+    )
+    return evaluate(run, ready, protocol, data="shapes", **options)
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])

@@ -43,7 +43,7 @@ def data_command() -> None:
 @click.option("--quick", is_flag=True, help="Read no image but those of the sample.")
 @click.option("--strict", is_flag=True, help="End with exit code 3 for any finding.")
 @json_option
-def check(
+def check_data(
     spec: str,
     assignments: tuple[str, ...],
     out: Path,

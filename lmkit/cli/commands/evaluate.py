@@ -128,22 +128,10 @@ def measure(
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.evaluation.protocol import evaluate
 
-    notes = ready.notes()
-    for text in notes:
+    for text in ready.notes():
         NOTES.print(text, markup=False)
     with CountingProgress("evaluating") as progress:
-        return evaluate(
-            run,
-            ready.dataset,
-            ready.split.fit,
-            ready.split.test,
-            protocol,
-            data=ready.settings.data_label,
-            max_unreadable=ready.settings.loading.max_unreadable,
-            batch_size=batch_size,
-            notes=notes,
-            progress=progress,
-        )
+        return evaluate(run, ready, protocol, batch_size=batch_size, progress=progress)
 
 
 def _protocol(
