@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lmkit import drawing
+import lmkit.drawing as drawing
 from lmkit.data.framing import Framing
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable

@@ -1,6 +1,6 @@
 """One run's settings, free of torch: layers in, checked and complete settings out."""
 
-from lmkit.settings.effects import Effect
+from lmkit.settings.fields import Effect
 from lmkit.settings.layers import (
     Layer,
     merge,

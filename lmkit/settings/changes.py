@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.settings.effects import Effect, effects_of
+from lmkit.settings.fields import Effect, effects_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
 from lmkit.settings.settings import Settings
 

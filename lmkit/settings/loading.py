@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from lmkit.errors import LmkitError
-from lmkit.settings.checks import check_at_least
-from lmkit.settings.effects import Effect, setting
+from lmkit.settings.fields import Effect, check_at_least, setting
 
 _STRETCHED = ("sanchez2019", "jakab2018")
 

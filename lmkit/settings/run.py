@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lmkit.settings.checks import check_at_least
-from lmkit.settings.effects import Effect, setting
+from lmkit.settings.fields import Effect, check_at_least, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmkit import drawing
+import lmkit.drawing as drawing
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, read_images
 from lmkit.data.split import Split

@@ -14,7 +14,7 @@ from lmkit.settings.changes import (
     separates_experiments,
     settings_of_the_data,
 )
-from lmkit.settings.effects import Effect
+from lmkit.settings.fields import Effect
 
 PATH = Path("runs/some")
 

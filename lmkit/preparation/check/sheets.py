@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lmkit import drawing
+import lmkit.drawing as drawing
 from lmkit.data.framing import Framer, build_framer
 from lmkit.interfaces.dataset import Dataset
 from lmkit.preparation.check.report import Alike, DataReport

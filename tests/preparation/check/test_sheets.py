@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lmkit import drawing
+import lmkit.drawing as drawing
 from lmkit.drawing.sheets import GAP
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.preparation.check.check import check

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lmkit.settings.effects import Effect, effects_of, setting
+from lmkit.settings.fields import Effect, effects_of, setting
 from lmkit.settings.layers import CORE_SECTIONS
 
 

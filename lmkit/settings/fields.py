@@ -1,8 +1,11 @@
-"""What a change of a setting means, said where the setting is defined."""
+"""What fields of settings share: what a change of one means, and a check of their size."""
 
+from collections.abc import Mapping
 from dataclasses import field, fields
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from lmkit.errors import LmkitError
 
 T = TypeVar("T")
 
@@ -49,7 +52,7 @@ def effects_of(cls: type) -> dict[str, Effect]:
     """Return what a change of each field of a record of settings means.
 
     Args:
-        cls: A dataclass whose fields are all defined by [setting][lmkit.settings.effects.setting].
+        cls: A dataclass whose fields are all defined by [setting][lmkit.settings.fields.setting].
 
     Raises:
         TypeError: If a field does not say.
@@ -61,7 +64,27 @@ def effects_of(cls: type) -> dict[str, Effect]:
             raise TypeError(
                 f"{cls.__name__}.{each.name} does not say what a change of it means. Write "
                 f"{each.name}: TYPE = setting(DEFAULT, Effect.ONE), where ONE is one of "
-                f"{', '.join(Effect.__members__)}; lmkit/settings/effects.py explains them."
+                f"{', '.join(Effect.__members__)}; lmkit/settings/fields.py explains them."
             )
         found[each.name] = effect
     return found
+
+
+def check_at_least(section: str, settings: Any, least: Mapping[str, int]) -> None:
+    """Refuse settings that are too small.
+
+    Args:
+        section: Their section, for the message.
+        settings: A record of settings.
+        least: The least value of each that has one.
+
+    Raises:
+        LmkitError: If one is smaller.
+    """
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if item.name in least and value < least[item.name]:
+            raise LmkitError(
+                f"{section}.{item.name}={value} is too small.",
+                remedy=f"Give a number of at least {least[item.name]}.",
+            )
