@@ -136,7 +136,7 @@ class _Training:
     ) -> None:
         run = ready.settings.run
         self._assembly, self._folder = assembly, folder
-        self._observer, self._processes = callback, processes
+        self._callback, self._processes = callback, processes
         self.device = device = choose_device(run.device)
         self._autocast = autocast_for(device, run.precision)
         assembly.to(device)
@@ -194,7 +194,7 @@ class _Training:
         self._learner.undo(skipped)
         self.meter.add(loss, terms, norms, skipped, summary(points))
         self.done += 1
-        self._observer.progressed(self.done)
+        self._callback.progressed(self.done)
 
     def count_unreadable(self, found: Mapping[int, str]) -> None:
         """Write down images that could not be read; refuse to go on with too many."""
@@ -210,9 +210,9 @@ class _Training:
         metrics["learning_rate"] = learning_rate(self._optimizer, self.done - 1)
         device = describe_device(self.device, self._processes.world)
         self._folder.append_metrics({"step": self.done, "device": device, **metrics})
-        self._observer.logged(self.done, metrics)
+        self._callback.logged(self.done, metrics)
         if advice := self._watch.hear(self.done, metrics):
-            self._observer.note(advice)
+            self._callback.note(advice)
         _check_finite(metrics, self.done, self._folder)
 
     def save(self, keep: int) -> None:
@@ -222,14 +222,14 @@ class _Training:
             path = save_checkpoint(
                 self._folder, self.done, self._assembly, self._updater.optimizer, keep=keep
             )
-            self._observer.saved(self.done, path)
+            self._callback.saved(self.done, path)
         self.write_status("running", self.done)
         self.saved = self.done
 
     def draw(self) -> None:
         """Let sheets be drawn, which counts for no speed."""
         self._learner.settle()
-        self._observer.sheets(self.done, self._assembly)
+        self._callback.sheets(self.done, self._assembly)
         self._assembly.train()
         self.meter.restart_clock()
 

@@ -1,7 +1,7 @@
 """Measures what the cache of images brings and takes, on generated files: see docs/data.md.
 
-    python docs/measure_cache.py                     1,000 and 20,000 JPEGs of 250x250
-    python docs/measure_cache.py --kind png 1000     1,000 PNGs
+    python benchmarks/measure_cache.py                    1,000 and 20,000 JPEGs of 250x250
+    python benchmarks/measure_cache.py --kind png 1000     1,000 PNGs
 
 For each number of files: how long they take to be read once, the images a second that one process
 reads in batches from the files and from the cache (interleaved, the median of five), and the peak
