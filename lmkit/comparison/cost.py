@@ -1,6 +1,5 @@
 """What a run costs: parameters, operations for an image, and the speed at which it trained."""
 
-import json
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -88,19 +87,10 @@ def training_speed(run: Run) -> tuple[float | None, str | None]:
     The median over the lines of its metrics from that device, without the first, which has the
     start in it.
     """
-    try:
-        text = run.folder.metrics.read_text(encoding="utf-8")
-    except OSError:
+    lines = run.folder.read_metrics()
+    device = lines[-1].get("device") if lines else None
+    here = [line.get("images_per_second") for line in lines if line.get("device") == device]
+    speeds = [speed for speed in here if isinstance(speed, (int, float))]
+    if not speeds:
         return None, None
-    lines = []
-    for line in text.splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            # The last line of a killed run may be cut short.
-            continue
-    if not lines:
-        return None, None
-    device = lines[-1].get("device")
-    speeds = [line["images_per_second"] for line in lines if line.get("device") == device]
-    return median(speeds[1:] or speeds), device
+    return median(speeds[1:] or speeds), device if isinstance(device, str) else None

@@ -102,20 +102,31 @@ class RunFolder:
         with storage(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of ``metrics.jsonl`` that can be read; it decides nothing.
+
+        The last line of a killed run may be cut short, and any may be damaged.
+        """
+        try:
+            text = self.metrics.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        found = []
+        for each in text.splitlines():
+            try:
+                line = json.loads(each)
+            except (ValueError, RecursionError):
+                continue
+            step = line.get("step") if isinstance(line, dict) else None
+            if isinstance(step, int):
+                found.append(line)
+        return found
+
     def cut_metrics(self, step: int) -> None:
         """Drop the lines after ``step``: the steps that a resumed run takes again."""
-        if not self.metrics.exists():
-            return
-        kept = []
-        for text in self.metrics.read_text(encoding="utf-8").splitlines():
-            try:
-                line = json.loads(text)
-            except json.JSONDecodeError:
-                # The last line of a killed run may be cut short.
-                continue
-            if line["step"] <= step:
-                kept.append(text + "\n")
-        write_text(self.metrics, "".join(kept))
+        if self.metrics.exists():
+            kept = [line for line in self.read_metrics() if line["step"] <= step]
+            write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 class NullFolder(RunFolder):

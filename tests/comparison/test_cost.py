@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lmkit.comparison.cost import Size, measure_cost, training_speed
+from lmkit.run.folder import RunFolder
 from lmkit.run.run import open_run
 from lmkit.runtime.device import describe_device
 
@@ -24,29 +25,28 @@ def test_frozen_weights_count_in_all_and_statistics_nowhere():
 @pytest.fixture
 def speed(tmp_path):
     def measure(*lines):
-        path = tmp_path / "metrics.jsonl"
-        path.write_text("\n".join(lines))
-        return training_speed(SimpleNamespace(folder=SimpleNamespace(metrics=path)))
+        folder = RunFolder(tmp_path)
+        folder.metrics.write_text("\n".join(lines))
+        return training_speed(SimpleNamespace(folder=folder))
 
     return measure
 
 
 def test_speed_is_the_median_of_the_last_device_without_the_start(speed):
     def line(device, value):
-        return json.dumps({"device": device, "images_per_second": value})
+        return json.dumps({"step": 1, "device": device, "images_per_second": value})
 
     assert speed(line("A", 5.0)) == (5, "A")
     lines = [line("A", value) for value in (1, 10, 12, 20)]
     assert speed(*lines) == (12, "A")
     assert speed(*lines, line("B", 100), line("B", 300)) == (300, "B")
     assert speed(*lines, '{"device": "B", "imag') == (12, "A")
-    assert speed(json.dumps({"images_per_second": 3})) == (3, None)
+    assert speed(json.dumps({"step": 1, "images_per_second": 3})) == (3, None)
     assert speed("") == (None, None)
 
 
 def test_a_run_without_metrics_has_no_speed(tmp_path):
-    folder = SimpleNamespace(metrics=tmp_path / "absent")
-    assert training_speed(SimpleNamespace(folder=folder)) == (None, None)
+    assert training_speed(SimpleNamespace(folder=RunFolder(tmp_path))) == (None, None)
 
 
 def test_a_run_is_measured_whole(trained):
