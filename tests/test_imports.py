@@ -47,7 +47,7 @@ LAYERS = {
     "templates": "api errors registry testing",
     "testing": "errors seeds registry settings geometry interfaces data runtime",
     "training": "errors seeds registry storage settings geometry interfaces drawing data runtime "
-    "run preparation",
+    "prediction run preparation",
     "__main__": "cli",
 }
 """What each part of lmkit may import of lmkit, beside itself. Every part has a row; \"\" is

@@ -14,6 +14,7 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.errors import LmkitError
 from lmkit.geometry.coordinates import to_pixels
 from lmkit.interfaces.dataset import Dataset
+from lmkit.prediction.stream import detect
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
 from lmkit.runtime.callback import Callback
@@ -107,9 +108,9 @@ class SheetWriter(Callback):
         }
 
     def _draw_landmarks(self, step: int, assembly: Assembly, images: Tensor) -> None:
-        with autocast_for(images.device, self._settings.run.precision)():
-            points = assembly.detector(images.float() / 255).points
-        pixels = to_pixels(points.float(), *images.shape[-2:]).cpu().numpy()
+        autocast = autocast_for(images.device, self._settings.run.precision)
+        points = detect(assembly.detector, images, images.device, autocast).points
+        pixels = to_pixels(points, *images.shape[-2:]).cpu().numpy()
         self._save(step, "landmarks", mark_all(to_arrays(images), pixels), COLUMNS)
 
     def _draw_routes(self, step: int, assembly: Assembly, images: Tensor) -> None:
