@@ -29,5 +29,5 @@ def finish(page: Path, text: str) -> int:
     if page.is_file() and page.read_text(encoding="utf-8") == text:
         return 0
     name = page.relative_to(ROOT)
-    print(f"{name} is not up to date. Write it anew: python {sys.argv[0]}", file=sys.stderr)
+    print(f"{name} is not up to date. Write it again: python {sys.argv[0]}", file=sys.stderr)
     return 1

@@ -185,7 +185,7 @@ def read_json(path: Path) -> Any:
         reason = getattr(error, "strerror", None) or error
         raise LmkitError(
             f"{path} cannot be read: {reason}.",
-            remedy="The run folder is damaged there; restore the file, or train anew.",
+            remedy="The run folder is damaged there; restore the file, or train again.",
             code=ExitCode.RUN,
         ) from None
 

@@ -87,7 +87,7 @@ def run_options(function: F) -> F:
             "writers",
             metavar="NAME",
             multiple=True,
-            help="Receives metrics, images and checkpoints; none for no writer.",
+            help="Receives metrics, sheets and checkpoints; none for no writer.",
         ),
         click.option(
             "--recipe", metavar="NAME", help="Named settings to start from: lmkit list recipe."

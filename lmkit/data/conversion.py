@@ -71,7 +71,7 @@ def _to_bytes(image: torch.Tensor) -> torch.Tensor:
 
 def _unusable(what: str) -> LmkitError:
     return LmkitError(
-        f"A {what} is no image that can be used.",
+        f"A {what} is not an image that can be used.",
         remedy="Give an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W) of uint8 or of "
         "floats in [0, 1], a PIL image, a path, or a list of such.",
         code=ExitCode.DATA,

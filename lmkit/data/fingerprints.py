@@ -1,4 +1,4 @@
-"""Fingerprints of images: finds the same image twice, also where it was saved or resized anew.
+"""Fingerprints of images: finds the same image twice, also where it was saved or resized.
 
 Two are taken of the decoded pixels: a digest, equal where every pixel is, and 256 bits that change
 little where an image is compressed again, resized or made brighter: the difference hash, whether

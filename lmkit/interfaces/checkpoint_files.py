@@ -160,7 +160,7 @@ def _sha256(file: Path) -> str:
 
 
 def _damaged(checkpoint: Path, what: str) -> LmkitError:
-    other = _other(checkpoint) or " Move that folder away. There is no other; train anew."
+    other = _other(checkpoint) or " Move that folder away. There is no other; train again."
     return LmkitError(
         f"Checkpoint {checkpoint} is damaged: {what}.", remedy=other.strip(), code=ExitCode.RUN
     )

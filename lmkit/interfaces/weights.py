@@ -97,7 +97,7 @@ def _in_run(path: Path, option: str) -> Path:
             return file
     if found:
         what = "is damaged" if one else f"has no sound checkpoint: {found[-1].name} is damaged"
-        remedy = f"Give {option} another run or checkpoint, or train that one anew."
+        remedy = f"Give {option} another run or checkpoint, or train that one again."
     elif (path / FOLDER).is_dir():
         what = "is a run that has no checkpoint yet"
         remedy = f"Train it first: lmkit train --resume {path}"

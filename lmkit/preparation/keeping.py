@@ -74,7 +74,7 @@ def make_cache(ready: Prepared, registry: Registry, tell: Callback) -> Prepared:
 
 
 def use_cache(ready: Prepared, registry: Registry) -> Prepared:
-    """Return data that is read from a cache if there is one; it is neither built nor built anew.
+    """Return data that is read from a cache if there is one; it is neither built nor rebuilt.
 
     Args:
         ready: The data.
@@ -90,11 +90,11 @@ def use_cache(ready: Prepared, registry: Registry) -> Prepared:
 
 
 def tell_repairs(ready: Prepared, tell: Callback) -> None:
-    """Say how many images of a cache proved damaged and were put right."""
+    """Say how many images of a cache proved damaged and were repaired."""
     if isinstance(ready.dataset, DiskCachedDataset) and (count := take_repairs(ready.dataset)):
         tell.note(
-            f"Damaged images in the cache {ready.dataset.path.parent} were read anew and put "
-            f"right: {count:,}. The disk may be failing."
+            f"Damaged images in the cache {ready.dataset.path.parent} were read again and "
+            f"repaired: {count:,}. The disk may be failing."
         )
 
 
@@ -148,7 +148,7 @@ def _build(
             code=ExitCode.STORAGE,
         )
     if why:
-        tell.note(f"The cache {folder} {why}: it is built anew.")
+        tell.note(f"The cache {folder} {why}: it is rebuilt.")
     tell.note(
         f"Reading {count:,} images once, for the cache {folder} ({in_bytes(wanted.bytes)}; "
         "lmkit cache list)."

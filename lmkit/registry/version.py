@@ -26,7 +26,7 @@ def check_api(wanted: object) -> None:
     form = _FORM.fullmatch(wanted) if isinstance(wanted, str) else None
     if form is None:
         raise LmkitError(
-            f"Its LMKIT_API is {wanted!r}, which is no version of the form '{API_VERSION}'.",
+            f"Its LMKIT_API is {wanted!r}, which is not a version of the form '{API_VERSION}'.",
             remedy=f"Its author has to correct that; here it is LMKIT_API = '{API_VERSION}'.",
             code=ExitCode.PLUGIN,
         )

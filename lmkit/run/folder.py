@@ -51,7 +51,7 @@ class RunFolder:
         """Refuse to begin a run in a folder that holds anything.
 
         Raises:
-            LmkitError: If it does, or is no folder.
+            LmkitError: If it does, or is not a folder.
         """
         folder = cls(path)
         if folder.settings.exists():

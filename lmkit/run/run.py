@@ -249,6 +249,6 @@ def _read_record(folder: RunFolder) -> dict[str, Any]:
         return record
     raise LmkitError(
         f"{folder.settings} does not hold a run's settings.",
-        remedy="The run folder is damaged there; restore the file, or train anew.",
+        remedy="The run folder is damaged there; restore the file, or train again.",
         code=ExitCode.RUN,
     )

@@ -64,12 +64,12 @@ class LoadingSettings:
             check_at_least("loading", self, {"workers": 0})
         if not 0 < self.crop_share <= 1:
             raise LmkitError(
-                f"loading.crop_share={self.crop_share} is no share of a side.",
+                f"loading.crop_share={self.crop_share} is not a share of a side.",
                 remedy="Give a number above 0 and up to 1.",
             )
         if not 0 <= self.crop_margin < math.inf:
             raise LmkitError(
-                f"loading.crop_margin={self.crop_margin} is no margin.",
+                f"loading.crop_margin={self.crop_margin} is not a margin.",
                 remedy="Give a number of at least 0, such as 0.5.",
             )
         if self.crop in _STRETCHED and self.fit != "stretch":

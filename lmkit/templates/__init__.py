@@ -50,7 +50,7 @@ def names_of(name: str) -> Names:
     module = distribution.replace("-", "_")
     if not _NAME.fullmatch(name) or keyword.iskeyword(module):
         raise LmkitError(
-            f"'{name}' is no name for a package.",
+            f"'{name}' is not a valid name for a package.",
             remedy="Give letters, digits and - between them, starting with a letter: my-plugin.",
         )
     if module in sys.stdlib_module_names or module in _RESERVED:

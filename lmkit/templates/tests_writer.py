@@ -6,7 +6,7 @@ from my_plugin.writer import MetricsTable
 
 
 def test_a_run_that_goes_on_takes_back_what_it_repeats(tmp_path: Path) -> None:
-    """Rows up to its step stay; those of later steps are written anew."""
+    """Rows up to its step stay; those of later steps are written again."""
     first = MetricsTable()
     first.started(tmp_path, {}, step=0, steps=4)
     for step in (2, 4):

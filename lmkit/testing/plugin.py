@@ -34,7 +34,7 @@ def light(subject: PluginSubject) -> None:
     """Its hook module imports without torch, so that listing it costs nothing."""
     module = subject.plugin.module
     if subject.plugin.problem or not _importable(module):
-        raise Skipped(f"{subject} is no module that can be imported by itself")
+        raise Skipped(f"{subject} is not a module that can be imported by itself")
     script = (
         f"import sys, importlib; importlib.import_module({module!r}); "
         f"print(*[name for name in {HEAVY!r} if name in sys.modules])"

@@ -160,7 +160,7 @@ class _Training:
         if run.sync_batch_norm and processes.world > 1:
             for kind in synchronise(objective, processes):
                 callback.note(
-                    f"{kind} is no plain BatchNorm, and not synchronised between processes."
+                    f"{kind} is not a plain BatchNorm, and not synchronised between processes."
                 )
         self._ready = keep_on_device(ready, device, callback)
         if run.compile != "none":

@@ -100,9 +100,9 @@ def test_a_licence_can_be_chosen(licence, first):
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["class", "--kind", "loss"], "'class' is no name for a package"),
-        (["7up", "--kind", "loss"], "'7up' is no name for a package"),
-        (["my plugin", "--kind", "loss"], "'my plugin' is no name for a package"),
+        (["class", "--kind", "loss"], "'class' is not a valid name for a package"),
+        (["7up", "--kind", "loss"], "'7up' is not a valid name for a package"),
+        (["my plugin", "--kind", "loss"], "'my plugin' is not a valid name for a package"),
         (["json", "--kind", "loss"], "Take another name, such as lmkit-json."),
         (["LMKit", "--kind", "loss"], "stand in the way of another's module, lmkit"),
         (["mine", "--kind", "detektor"], "Did you mean 'detector'?"),

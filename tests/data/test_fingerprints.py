@@ -1,4 +1,4 @@
-"""The same image is found again, saved or resized anew; others are not taken for it."""
+"""The same image is found again, saved or resized; others are not taken for it."""
 
 from io import BytesIO
 

@@ -108,7 +108,7 @@ def test_one_out_of_date_is_rebuilt_and_that_is_said(tiny, photos, home, tmp_pat
     listener = train(tiny, photos, tmp_path / "b")
     (entry,) = list_caches(home)
     assert listener.notes[0] == (
-        f"The cache {entry.path} is out of date: 1 of 8 images have changed: it is built anew."
+        f"The cache {entry.path} is out of date: 1 of 8 images have changed: it is rebuilt."
     )
     train(tiny, photos, tmp_path / "c", "loading.cache=none")
     assert same(weights(tmp_path / "b"), weights(tmp_path / "c"))
@@ -122,7 +122,7 @@ def test_damaged_images_are_put_right_and_that_is_said(tiny, photos, home, tmp_p
         file.write(b"damage")
     listener = train(tiny, photos, tmp_path / "b")
     assert listener.notes == [
-        f"Damaged images in the cache {entry.path} were read anew and put right: 1. The disk may "
+        f"Damaged images in the cache {entry.path} were read again and repaired: 1. The disk may "
         "be failing."
     ]
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))

@@ -34,7 +34,7 @@ def test_the_same_and_older_minor_versions_fit(wanted):
         ("2.10", "It needs lmkit's plugin API 2.10", "Upgrade lmkit"),
         ("3.0", "It needs lmkit's plugin API 3.0", "Upgrade lmkit"),
         ("1.9", "It was written for lmkit's plugin API 1.9", "Update the plugin"),
-        ("2", "Its LMKIT_API is '2', which is no version of the form '2.3'.", "correct that"),
+        ("2", "Its LMKIT_API is '2', which is not a version of the form '2.3'.", "correct that"),
         ("2.3.1", "Its LMKIT_API is '2.3.1'", "LMKIT_API = '2.3'."),
         (2.3, "Its LMKIT_API is 2.3, which", "correct that"),
         ("", "Its LMKIT_API is ''", "correct that"),

@@ -1,4 +1,4 @@
-"""Caches of images on the disk: built whole, found damaged or out of date, built anew, removed.
+"""Caches of images on the disk: built whole, found damaged or out of date, rebuilt, removed.
 
 A cache is a folder of its own:
 
@@ -201,7 +201,7 @@ def build_cache(
 
 
 def take_repairs(cache: DiskCachedDataset) -> int:
-    """Return how many images proved damaged and were put right since this was last asked."""
+    """Return how many images proved damaged and were repaired since this was last asked."""
     log = repairs_of(cache.path)
     try:
         lines = log.read_text(encoding="utf-8").split()

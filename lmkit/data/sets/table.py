@@ -117,7 +117,7 @@ def _read(path: Path) -> tuple[list[str], Rows]:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     if not path.is_file():
         raise missing_error(
-            f"There is no CSV {path}",
+            f"There is not a CSV {path}",
             "Give --data csv:FILE the path of a CSV with a header line and a column 'file'.",
         )
     try:

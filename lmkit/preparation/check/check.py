@@ -180,7 +180,7 @@ def _compare(report: DataReport, split: Split, looks: Mapping[int, Look]) -> Non
     if near:
         text = (
             f"{_of(near, 'pair')} of a training and a test image may be one image, saved or "
-            f"resized anew (up to {NEAR} of 256 bits of their difference hashes differ)."
+            f"resized (up to {NEAR} of 256 bits of their difference hashes differ)."
         )
         report.findings.append(Finding("near-duplicate", text, near))
 

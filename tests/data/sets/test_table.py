@@ -133,7 +133,7 @@ def test_no_image_at_all_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_table_and_other_encodings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(LmkitError, match="There is no CSV"):
+    with pytest.raises(LmkitError, match="There is not a CSV"):
         CsvTable(path=tmp_path / "none.csv")
     path = tmp_path / "latin.csv"
     path.write_bytes("file\nJosé.png\n".encode("latin-1"))
