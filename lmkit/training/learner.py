@@ -111,7 +111,7 @@ class Learner:
         self._parts = divide_batch(batch_size, accumulate, processes)
         self._replica: DistributedDataParallel | None = None
         self._may_be_unused = False
-        self._before: list[Tensor] = []
+        self._before: list[tuple[list[_Owner], Tensor]] = []
         # The same already, but for rounding where the machines are not alike.
         processes.copy_from_first(objective.state_dict().values())
 
@@ -128,7 +128,7 @@ class Learner:
 
     def learn(self, batch: Batch, number: int) -> Learned:
         """Collect the gradient of a step's loss: its mean over processes and passes."""
-        self._before = [torch.cat([each.flatten() for each in kind]) for kind in self._states()]
+        self._before = _copy_states(self._objective)
         losses, terms, points = [], [], []
         module = self._replica or self._objective
         for place, part in enumerate(self._parts):
@@ -159,9 +159,12 @@ class Learner:
         Args:
             skipped: A scalar on the device, 0 or 1.
         """
-        for tensors, before in zip(self._states(), self._before, strict=True):
+        for owners, flat in self._before:
+            tensors = [module.get_buffer(name) for module, name in owners]
             after = torch.cat([each.flatten() for each in tensors])
-            right = torch.where(skipped.bool().to(before.device), before, after)
+            if len(after) != len(flat):
+                continue  # A plugin has put another buffer in the place of its own.
+            right = torch.where(skipped.bool().to(flat.device), flat, after)
             parts = right.split([each.numel() for each in tensors])
             shaped = [part.view(each.shape) for part, each in zip(parts, tensors, strict=True)]
             with torch.no_grad():
@@ -220,14 +223,10 @@ class Learner:
         self._replica = DistributedDataParallel(self._objective, **options)
 
     def _average_buffers(self, module: nn.Module) -> None:
-        self._processes.average(_saved_buffers(module))
-
-    def _states(self) -> list[list[Tensor]]:
-        """Return what changes in a step beside what learns, alike in type and device."""
-        kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
-        for each in _saved_buffers(self._objective):
-            kinds.setdefault((each.dtype, each.device), []).append(each)
-        return list(kinds.values())
+        # By name: what a network saves of a parameter may be a part of it, and no Parameter.
+        learned = dict(module.named_parameters(remove_duplicate=False))
+        saved = module.state_dict().items()
+        self._processes.average(each for name, each in saved if name not in learned)
 
 
 def divide_batch(batch_size: int, accumulate: int, processes: Processes) -> list[BatchPart | None]:
@@ -259,14 +258,24 @@ def divide_batch(batch_size: int, accumulate: int, processes: Processes) -> list
     return [BatchPart(slice(start, start + size), join) for start in starts]
 
 
-def _saved_buffers(module: nn.Module) -> list[Tensor]:
-    """Return what a module saves beside its parameters: running means, and no frozen network."""
-    # By name: what a network saves of a parameter may be a part of it, and no Parameter.
-    learned = dict(module.named_parameters(remove_duplicate=False))
+_Owner = tuple[nn.Module, str]
+"""A module and the name of a buffer of its own."""
+
+
+def _copy_states(module: nn.Module) -> list[tuple[list[_Owner], Tensor]]:
+    """Copy what changes in a step beside what learns: buffers that are saved, no frozen network's.
+
+    Returns:
+        For those that are alike in type and device, where they are, and their flat values.
+    """
+    kinds: dict[tuple[torch.dtype, torch.device], list[_Owner]] = {}
+    for each in module.modules():
+        for name, buffer in each.named_buffers(recurse=False):
+            if name not in each._non_persistent_buffers_set:
+                kinds.setdefault((buffer.dtype, buffer.device), []).append((each, name))
     return [
-        each
-        for name, each in module.state_dict().items()
-        if name not in learned and isinstance(each, Tensor)
+        (owners, torch.cat([owner.get_buffer(name).flatten() for owner, name in owners]))
+        for owners in kinds.values()
     ]
 
 

@@ -24,7 +24,6 @@ from lmkit.data.sets.lists import (
 from lmkit.errors import LmkitError
 
 _TORSO = ("left_shoulder", "right_hip")
-_NUMBER = (int, float)
 
 
 class Coco(Files):
