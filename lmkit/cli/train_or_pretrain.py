@@ -77,7 +77,7 @@ def run_options(function: F) -> F:
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     options = (
         click.option("--image-size", help="Side of the images the networks see.", **number),
-        click.option("--steps", help="Steps in total, also when resuming.", **number),
+        click.option("--steps", help="Steps in total, also when resuming; a new run's schedule is scaled to them.", **number),
         click.option("--batch-size", help="Images a step, of all processes.", **number),
         click.option("--checkpoint-every", help="Steps between checkpoints.", **number),
         click.option("--seed", help="Everything random follows from it.", **number),
