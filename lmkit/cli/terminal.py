@@ -23,6 +23,12 @@ from lmkit.runtime.callback import Callback
 
 _WORTH_TELLING = 0.02  # of the time
 
+_WATCHED = 5
+"""The first step is slower than others, so that so many more are watched before an estimate."""
+
+_LONG = 60.0
+"""Seconds of training from which it is worth saying how long it will take."""
+
 
 class _Stderr(io.TextIOBase):
     """Whatever ``sys.stderr`` is at the moment; where it is gone or full, what is said is lost.
@@ -100,7 +106,7 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         self._live = NOTES.is_terminal
         self._steps = 0
         self._first = 0
-        self._began = time.monotonic()
+        self._began = self._warm = time.monotonic()
 
     def __exit__(
         self,
@@ -148,6 +154,11 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         """See [Callback][lmkit.runtime.callback.Callback]."""
         if self._progress is not None:
             self._progress.update(self._task, completed=step)
+        taken = step - self._first
+        if taken == 1:
+            self._warm = time.monotonic()
+        if taken == 1 + _WATCHED:
+            self._estimate((time.monotonic() - self._warm) / _WATCHED, self._steps - step)
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
         """See [Callback][lmkit.runtime.callback.Callback]."""
@@ -169,6 +180,11 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
     def ended(self, step: int, state: str) -> None:
         """See [Callback][lmkit.runtime.callback.Callback]."""
         self.__exit__(None, None, None)
+
+    def _estimate(self, seconds: float, steps: int) -> None:
+        """Say how long the rest takes, before the first line of metrics does."""
+        if seconds * steps >= _LONG:
+            self.note(f"About {_duration(seconds * steps)} for {steps} steps, by the first ones.")
 
     def _end_counting(self) -> None:
         if self._counting is not None:
@@ -248,6 +264,14 @@ def _metrics_text(metrics: Mapping[str, float]) -> str:
     if metrics["data_wait"] >= _WORTH_TELLING:
         parts.append(f"{metrics['data_wait']:.0%} waiting for data")
     return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} minute{'' if minutes == 1 else 's'}"
+    hours = round(seconds / 3600)
+    return f"{hours} hours" if hours < 72 else f"{round(seconds / 86400)} days"
 
 
 def _clock(seconds: float) -> str:

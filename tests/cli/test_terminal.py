@@ -58,3 +58,21 @@ def test_training_takes_the_place_of_what_was_counted_before(monkeypatch):
         progress.progressed(1)
     assert "step" in shown.getvalue()
     assert "reading" not in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (0.05, ""),
+        (0.2, "About 3 minutes for 994 steps, by the first ones.\n"),
+        (30.0, "About 8 hours for 994 steps, by the first ones.\n"),
+        (600.0, "About 7 days for 994 steps, by the first ones.\n"),
+    ],
+)
+def test_training_says_soon_how_long_it_will_take(clock, capsys, step, words):
+    with TrainingProgress() as progress:
+        progress.started(step=100, steps=1100)
+        for number in range(1, 20):
+            clock[0] += 50.0 if number == 1 else step  # The first one is no measure.
+            progress.progressed(100 + number)
+    assert capsys.readouterr().err == words
