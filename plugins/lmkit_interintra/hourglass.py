@@ -6,11 +6,14 @@ from typing import Literal
 from torch import Tensor, nn
 
 from lmkit.api import ExitCode, HeatmapDetector, LmkitError, load_weights
-from lmkit_interintra.blocks import Block, HourglassModule, conv3x3
+from lmkit_interintra.blocks import Block, HourglassModule, MakeBlock, PlainBlock, conv3x3
 from lmkit_interintra.checks import require
 from lmkit_interintra.projection import ProjectedConv2d, plain_weights
 
 Start = Literal["scratch", "finetune", "projection"]
+Blocks = Literal["hierarchical", "plain"]
+
+_BLOCKS: dict[Blocks, MakeBlock] = {"hierarchical": Block, "plain": PlainBlock}
 
 _STRIDES = (1, 2, 4)
 """Sides of the image that may be one side of its score maps; the paper's is the last."""
@@ -24,8 +27,8 @@ class Hourglass(HeatmapDetector):
     are used and supervised.
 
     Images much smaller than the paper's leave few cells to such score maps. A smaller stride gives
-    them more, at the cost of as much more work in the hourglass; the weights have the same names
-    and shapes.
+    them more, at the cost of as much more work in the hourglass, and plain blocks are quick where
+    there are few features.
 
     Args:
         landmarks: The number of landmarks K.
@@ -35,12 +38,16 @@ class Hourglass(HeatmapDetector):
         features: Channels of the hourglasses, a multiple of 8.
         stride: Pixels of the image for one of its score maps in each direction: 4 as in the paper,
             2 (the first layers halve the image once) or 1 (they do not).
+        blocks: What the network is made of: ``hierarchical``, the paper's blocks of three 3x3
+            convolutions, of which each sees the one before; ``plain``, single 3x3 convolutions as
+            wide as the features, each with BatchNorm and ReLU. With few features the paper's are
+            too narrow: a quarter of 32 are 8 channels.
         beta: Smoothness of the soft-argmax; the larger, the closer to the maximum.
         init: How training starts: from random weights (scratch), from those of the core
             (finetune), or with the core's 3x3 filters frozen and only a square matrix learned that
             remixes them (projection); 514,698 parameters then train at K = 10.
-        core: A pretrained hourglass of the same stacks, depth and features, for finetune and
-            projection: a file of weights, or the folder of a run, as lmkit pretrain writes it.
+        core: A pretrained hourglass of the same stacks, depth, features and blocks, for finetune
+            and projection: a file of weights, or the folder of a run, as lmkit pretrain writes it.
             Read once, when a run starts. Where it has another number of landmarks, its head is
             left out; where it was itself started by projection, its matrices are multiplied into
             its filters.
@@ -58,6 +65,7 @@ class Hourglass(HeatmapDetector):
         depth: int = 4,
         features: int = 256,
         stride: int = 4,
+        blocks: Blocks = "hierarchical",
         beta: float = 10.0,
         init: Start = "scratch",
         core: Path | None = None,
@@ -68,20 +76,21 @@ class Hourglass(HeatmapDetector):
         self.core = core
         self.unit = stride * 2**depth
         conv = ProjectedConv2d if init == "projection" else conv3x3
+        block = _BLOCKS[blocks]
         narrow, middle = features // 4, features // 2
         self.stem = nn.Sequential(
             nn.Conv2d(3, narrow, 7, stride=min(stride, 2), padding=3),
             nn.BatchNorm2d(narrow),
             nn.ReLU(inplace=True),
-            Block(narrow, middle, conv),
+            block(narrow, middle, conv),
             nn.AvgPool2d(2) if stride == 4 else nn.Identity(),
-            Block(middle, middle, conv),
-            Block(middle, features, conv),
+            block(middle, middle, conv),
+            block(middle, features, conv),
         )
         self.hourglasses = nn.ModuleList(
             nn.Sequential(
-                HourglassModule(depth, features, conv),
-                Block(features, features, conv),
+                HourglassModule(depth, features, conv, block),
+                block(features, features, conv),
                 nn.Conv2d(features, features, 1),
                 nn.BatchNorm2d(features),
                 nn.ReLU(inplace=True),
@@ -159,7 +168,7 @@ class Hourglass(HeatmapDetector):
             raise LmkitError(
                 f"detector.core={self.core} does not hold this hourglass's weights ({listed}).",
                 remedy="Give the weights of an hourglass with the same detector.stacks, "
-                "detector.depth and detector.features.",
+                "detector.depth, detector.features and detector.blocks.",
                 code=ExitCode.DATA,
             )
 

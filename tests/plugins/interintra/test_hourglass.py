@@ -78,6 +78,22 @@ def test_a_smaller_stride_gives_larger_maps_from_the_same_weights(stride: int, s
     assert all(p.grad is not None for p in other.parameters())
 
 
+def test_plain_blocks_are_fewer_layers_and_start_from_a_core_of_their_own(
+    tmp_path: Path,
+) -> None:
+    core = trained_core(tmp_path / "core.pth", blocks="plain")
+    detector = small(blocks="plain", init="projection", core=tmp_path / "core.pth").eval()
+    detector.initialise()
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(detector(images).points, core(images).points)
+    sizes = [len([*network.modules()]) for network in (core, small())]
+    assert sizes[0] < sizes[1] / 2
+    other = small(init="finetune", core=tmp_path / "core.pth")
+    with pytest.raises(LmkitError, match="does not hold this hourglass's weights") as caught:
+        other.initialise()
+    assert "detector.blocks" in caught.value.remedy
+
+
 @pytest.mark.parametrize("stride", [0, 3, 8])
 def test_other_strides_are_refused(stride: int) -> None:
     with pytest.raises(LmkitError, match=rf"detector\.stride={stride}") as caught:
