@@ -67,8 +67,7 @@ def test_the_settings_of_the_data_are_listed():
 
 def test_a_run_goes_on_with_what_makes_it_no_other_run(tiny):
     former = tiny()
-    further = ("run.steps=9", f"optimizer.decay_every={former.optimizer.decay_every}")
-    wanted = tiny(*further, "loading.cache=none", "writer.tensorboard.name=tensorboard")
+    wanted = tiny("run.steps=9", "loading.cache=none", "writer.tensorboard.name=tensorboard")
     refuse_changes(former, wanted, PATH)
     with pytest.raises(LmkitError, match=r"run\.steps was 4 and is to be 9") as caught:
         refuse_changes(former, wanted, PATH, also=("run.steps",), remedy="Ask again.")

@@ -61,8 +61,9 @@ def test_the_schedule_of_a_run_stays_when_it_is_to_take_more_steps():
     assert merged["optimizer"] == RECIPE.values["optimizer"]
 
 
-def test_the_shortest_run_has_a_schedule_too(tiny):
-    assert tiny("run.steps=1").optimizer.decay_every == 1
+def test_the_shortest_run_has_a_schedule_too():
+    shortest = merge([RECIPE, Layer("the command line", {"run": {"steps": 1}})])
+    assert shortest["optimizer"] == {"decay_every": 1, "warmup": 0}
 
 
 @pytest.mark.parametrize("steps", ["many", "0", "-5", "1.5"])
