@@ -23,8 +23,11 @@ from lmkit.runtime.callback import Callback
 
 _WORTH_TELLING = 0.02  # of the time
 
+_WARM = 30, 15.0
+"""Steps, or seconds, until a run has its speed: images are drawn or cached, kernels chosen."""
+
 _WATCHED = 5
-"""The first step is slower than others, so that so many more are watched before an estimate."""
+"""Steps that are watched after that, before an estimate."""
 
 _LONG = 60.0
 """Seconds of training from which it is worth saying how long it will take."""
@@ -106,7 +109,8 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         self._live = NOTES.is_terminal
         self._steps = 0
         self._first = 0
-        self._began = self._warm = time.monotonic()
+        self._began = time.monotonic()
+        self._warm: tuple[int, float] | None = None
 
     def __exit__(
         self,
@@ -125,6 +129,7 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         # What was prepared may have ended early, and a terminal shows one bar at a time.
         self._end_counting()
         self._first, self._steps, self._began = step, steps, time.monotonic()
+        self._warm = None
         if not self._live:
             return
         columns = (
@@ -154,11 +159,12 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         """See [Callback][lmkit.runtime.callback.Callback]."""
         if self._progress is not None:
             self._progress.update(self._task, completed=step)
-        taken = step - self._first
-        if taken == 1:
-            self._warm = time.monotonic()
-        if taken == 1 + _WATCHED:
-            self._estimate((time.monotonic() - self._warm) / _WATCHED, self._steps - step)
+        now = time.monotonic()
+        if self._warm is None:
+            if step - self._first >= _WARM[0] or now - self._began >= _WARM[1]:
+                self._warm = step, now
+        elif step - self._warm[0] == _WATCHED:
+            self._estimate((now - self._warm[1]) / _WATCHED, self._steps - step)
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
         """See [Callback][lmkit.runtime.callback.Callback]."""
@@ -184,7 +190,7 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
     def _estimate(self, seconds: float, steps: int) -> None:
         """Say how long the rest takes, before the first line of metrics does."""
         if seconds * steps >= _LONG:
-            self.note(f"About {_duration(seconds * steps)} for {steps} steps, by the first ones.")
+            self.note(f"About {_duration(seconds * steps)} for the {steps} steps that are left.")
 
     def _end_counting(self) -> None:
         if self._counting is not None:
