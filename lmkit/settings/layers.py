@@ -9,9 +9,8 @@ from typing import Any, Literal
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import Text, convert
-from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import IN_STEPS, OptimizerSettings
-from lmkit.settings.run import RunSettings
+from lmkit.settings.sections import LoadingSettings, RunSettings
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
