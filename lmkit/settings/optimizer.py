@@ -52,6 +52,13 @@ else:
     ScheduleName = Literal[tuple(SCHEDULES)]
 
 
+IN_STEPS = {"decay_every": 1, "warmup": 0}
+"""The settings below that are counted in steps, and the least of each.
+
+Where ``run.steps`` is set to another number than a recipe's, and they are not, they are
+[scaled][lmkit.settings.layers.merge] in proportion."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerSettings:
     """How the networks learn.
@@ -68,10 +75,11 @@ class OptimizerSettings:
         clip_norm: The gradient norm that each network is clipped to; none for no clipping.
         schedule: The course of the rate over the steps: one of
             [SCHEDULES][lmkit.settings.optimizer.SCHEDULES].
-        decay_every: See there. It does not depend on ``run.steps``, so that a run can be resumed
-            to more steps and be the same run.
+        decay_every: See there. A recipe's is scaled with its steps, see
+            [IN_STEPS][lmkit.settings.optimizer.IN_STEPS]; that of a run stays, so that it can be
+            resumed to more steps and be the same run.
         decay_factor: See there.
-        warmup: Steps over which the rate first rises from 0.
+        warmup: Steps over which the rate first rises from 0; scaled like ``decay_every``.
     """
 
     name: Literal["adam", "adamw"] = setting("adam", Effect.RESULT)
@@ -87,7 +95,7 @@ class OptimizerSettings:
     warmup: int = setting(0, Effect.RESULT)
 
     def __post_init__(self) -> None:
-        at_least = {"decay_every": 1, "warmup": 0, "weight_decay": 0, "reference_batch": 1}
+        at_least = {**IN_STEPS, "weight_decay": 0, "reference_batch": 1}
         check_at_least("optimizer", self, at_least)
         if not self.learning_rate > 0:
             raise LmkitError(
