@@ -12,6 +12,7 @@ from lmkit.registry.options import Text, convert
 from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import OptimizerSettings
 from lmkit.settings.run import RunSettings
+from lmkit.storage import open_text
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
@@ -94,7 +95,8 @@ def read_config_file(path: Path, registry: Registry) -> list[Layer]:
         LmkitError: If it cannot be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path, newline=None) as file:
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise LmkitError(
             f"--config {path} cannot be read: {error}.", remedy="Give the path of a TOML file."
