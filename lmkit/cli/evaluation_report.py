@@ -7,7 +7,7 @@ import click
 from lmkit.cli.options import count_of
 
 if TYPE_CHECKING:
-    from lmkit.evaluation.conventions import Convention
+    from lmkit.evaluation.regression import Convention
     from lmkit.evaluation.report import EvaluationReport
 
 EVERY_POINT = 10

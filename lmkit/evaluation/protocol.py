@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.conventions import CONVENTIONS, JAKAB2018, LMKIT, Convention
 from lmkit.evaluation.detections import Detections, detect_parts, mean_shape
 from lmkit.evaluation.labelled import DRAWS, NUMBERS, few_labelled
 from lmkit.evaluation.landmarks import examine_landmarks, explained_variance
@@ -32,7 +31,16 @@ from lmkit.evaluation.measures import (
     normalised_errors,
     normalising_distance,
 )
-from lmkit.evaluation.regression import Array, complete, ever_known, known_points
+from lmkit.evaluation.regression import (
+    CONVENTIONS,
+    JAKAB2018,
+    LMKIT,
+    Array,
+    Convention,
+    complete,
+    ever_known,
+    known_points,
+)
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.data.framing import Framer
-from lmkit.evaluation.conventions import Convention
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import LEVEL, MEASURES, RESAMPLES, Curve, Interval, mean_known
-from lmkit.evaluation.regression import Array
+from lmkit.evaluation.regression import Array, Convention
 from lmkit.evaluation.stability import Stability
 from lmkit.storage import storage, write_json, write_text
 
