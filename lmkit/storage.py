@@ -70,7 +70,7 @@ def made(folder: Path) -> Iterator[None]:
         raise
 
 
-def storage_error(path: Path, error: Exception) -> LmkitError:
+def storage_error(path: str | Path, error: Exception) -> LmkitError:
     """Return the error for a failed write."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return LmkitError(
@@ -125,6 +125,16 @@ def remedy_for(error: Exception) -> str:
     """
     number = getattr(error, "errno", None)
     return _REMEDIES.get(number or 0, f"{_ELSEWHERE[0].upper()}{_ELSEWHERE[1:]}.")
+
+
+_OF_SYSTEM = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
+) | {errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ENOMEM, errno.ETIMEDOUT, errno.ENOTCONN}
+
+
+def is_of_system(error: OSError) -> bool:
+    """Return whether the machine's state is what is wrong, wherever the error comes from."""
+    return error.errno in _OF_SYSTEM
 
 
 def is_about_name(error: OSError) -> bool:
