@@ -210,6 +210,20 @@ def open_text(
     return io.TextIOWrapper(open_file(path), encoding=encoding, errors=errors, newline=newline)
 
 
+def file_stamp(path: str | Path) -> str:
+    """Return a text that changes, as good as surely, when a file's content does.
+
+    It is made of the size, the number of the file within its file system, and the times of the last
+    change of the content and of all that is known of the file. The times of content can be set, as
+    ``cp -p`` and ``rsync -t`` do; those others cannot.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    status = os.stat(path)  # noqa: PTH116
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
 def _need_file(status: os.stat_result) -> None:
     for is_it, what in _OTHERS:
         if is_it(status.st_mode):

@@ -14,7 +14,7 @@ from lmkit.data.image_files import load_image, quick_problem
 from lmkit.data.sets.lists import missing_error, some
 from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
-from lmkit.storage import as_name, as_path
+from lmkit.storage import as_name, as_path, file_stamp
 
 EYE_CORNERS = {68: (36, 45)}
 """For numbers of points, the pair that normalises errors: with 68, the outer corners of the eyes in
@@ -139,12 +139,12 @@ class Files(Dataset):
     def stamp(self, index: int) -> str:
         """See [Dataset][lmkit.api.Dataset]."""
         try:
-            status = self._path(index).stat()
+            stamp = file_stamp(self._path(index))
         except OSError:
             return "missing"
         box = "" if self._boxes is None else self._boxes[index].tolist()
         size = "" if self._sizes is None else self._sizes[index].tolist()
-        return f"{status.st_size} {status.st_mtime_ns} {box} {size}"
+        return f"{stamp} {box} {size}"
 
     def problem(self, index: int) -> str | None:
         """See [Dataset][lmkit.api.Dataset]."""
