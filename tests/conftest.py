@@ -85,10 +85,11 @@ def registry() -> Registry:
 def tiny(registry: Registry):
     """Make the settings of a run that trains in a second: ``tiny("run.steps=2", ...)``."""
 
-    def make(*assignments: str, recipe: str = "quickstart") -> Settings:
+    def make(*assignments: str, recipe: str = "reconstruction-quick") -> Settings:
         layers = [
             *read_recipe(recipe, registry),
-            Layer("test", TINY),
+            # As of a run, so that tests which resume runs to more steps know their schedule.
+            Layer("test", TINY, source="run"),
             read_assignments(assignments),
         ]
         return resolve(merge(layers), registry)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lmkit.settings.settings import Settings
     from lmkit.training.loop import TrainingOutcome
 
+_STEPS = "Steps in total, also when resuming; the schedule of a new run is scaled to them."
 RUN_FLAGS = ("steps", "batch_size", "landmarks", "image_size", "seed", "device", "checkpoint_every")
 PART_FLAGS = ("detector", "generator", "deformation", "pairing")
 
@@ -77,7 +78,7 @@ def run_options(function: F) -> F:
     number: dict[str, Any] = {"type": int, "metavar": "N"}
     options = (
         click.option("--image-size", help="Side of the images the networks see.", **number),
-        click.option("--steps", help="Steps in total, also when resuming.", **number),
+        click.option("--steps", help=_STEPS, **number),
         click.option("--batch-size", help="Images a step, of all processes.", **number),
         click.option("--checkpoint-every", help="Steps between checkpoints.", **number),
         click.option("--seed", help="Everything random follows from it.", **number),

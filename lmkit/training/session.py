@@ -289,7 +289,8 @@ def _with_writers(run: Run, layers: Sequence[Layer]) -> list[Layer]:
         LmkitError: If a writer of the run that is to go on is not here.
     """
     writers = run.record["settings"].get("writer", {})
-    stored = Layer(f"{run.path}/run.json", {**run.stored, "writer": writers})
+    values = {**run.stored, "writer": writers}
+    stored = Layer(f"{run.path}/run.json", values, source="run")
     kept = merge([stored, *layers]).get("writer", {})
     former = [
         origin

@@ -14,7 +14,7 @@ def lmkit_components():
 """
 GOOD = HOOK.format(kind="detector", name="probe", target="bad_plugin_parts:Detector")
 TRAIN = (
-    *("train", "--recipe=quickstart", "--device=cpu", "--steps=1", "--batch-size=4"),
+    *("train", "--recipe=reconstruction-quick", "--device=cpu", "--steps=1", "--batch-size=4"),
     *("--landmarks=3", "--image-size=32", "--set=detector.features=8", "--set=detector.depth=1"),
     *("--set=generator.width=4", "--set=generator.blocks=1", "--set=data.count=24"),
 )

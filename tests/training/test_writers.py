@@ -215,7 +215,12 @@ def test_the_command_line_chooses_writers(diary, tmp_path, capsys):
     from lmkit.cli.main import main
 
     def plan(*arguments):
-        small = ("--recipe=quickstart", "--set=data.count=40", "--device=cpu", "--dry-run")
+        small = (
+            "--recipe=reconstruction-quick",
+            "--set=data.count=40",
+            "--device=cpu",
+            "--dry-run",
+        )
         with pytest.raises(SystemExit) as ended:
             main(["train", *small, *arguments])
         out, err = capsys.readouterr()

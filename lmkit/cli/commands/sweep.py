@@ -31,7 +31,7 @@ VARIED = ("detector", "generator", "deformation", "pairing")
 @click.option("--loss", metavar="NAME+NAME,...", help="Sets of losses, such as mse,mse+perceptual.")
 @click.option("--vary", multiple=True, metavar="SECTION.KEY=VALUE,...",
               help="Values of any option; may be given several times.")  # fmt: skip
-@click.option("--steps", type=int, metavar="N", help="Steps of each run.")
+@click.option("--steps", type=int, metavar="N", help="Steps of each run; schedules go by them.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
               help="How often each is trained, each time with another seed.")  # fmt: skip
 @click.option("--recipe", metavar="NAME", help="Named settings that all runs share.")

@@ -11,6 +11,7 @@ QUICK_RECIPE = "quickstart"
 
 _SUMMARIES = {
     "quickstart": "small images and narrow networks: minutes on two CPU cores",
+    "reconstruction-quick": "as quickstart, with the reconstruction as its only loss",
     "pretrain": "from annotated points, at full size: what a projection starts from",
     "pretrain-quick": "from annotated points, at the size of quickstart",
 }

@@ -57,5 +57,5 @@ def test_every_image_is_redrawn_into_itself() -> None:
     ids=["detector", "generator and losses"],
 )
 def test_the_parts_train_in_inter_intra(tmp_path: Path, settings: dict[str, Any]) -> None:
-    run = trained(tmp_path, settings, recipe="quickstart")
+    run = trained(tmp_path, settings, recipe="reconstruction-quick")
     assert run.settings.pairing["name"] == "inter-intra"
