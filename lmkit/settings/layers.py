@@ -11,6 +11,7 @@ from lmkit.registry.lookup import Registry
 from lmkit.registry.options import Text, convert
 from lmkit.settings.optimizer import IN_STEPS, OptimizerSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
+from lmkit.storage import open_text
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
@@ -98,7 +99,8 @@ def read_config_file(path: Path, registry: Registry) -> list[Layer]:
         LmkitError: If it cannot be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path, newline=None) as file:
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise LmkitError(
             f"--config {path} cannot be read: {error}.", remedy="Give the path of a TOML file."

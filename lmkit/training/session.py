@@ -26,8 +26,9 @@ from lmkit.run.folder import NullFolder, RunFolder
 from lmkit.run.owner import owned
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.blame import blame
 from lmkit.runtime.callback import Callback, Callbacks
-from lmkit.runtime.device import blame, choose_device
+from lmkit.runtime.device import choose_device
 from lmkit.runtime.signals import Stop
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
@@ -225,7 +226,7 @@ def _initialise(assembly: Assembly) -> None:
     """Let the networks of a new run read their pretrained weights."""
     for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
         if network is not None:
-            with blame(assembly.names[part]):
+            with blame(assembly.names[part], network):
                 network.initialise()
 
 
