@@ -9,7 +9,7 @@ from lmkit.cli.label_free_report import print_label_free
 from lmkit.cli.options import count_of
 
 if TYPE_CHECKING:
-    from lmkit.evaluation.conventions import Convention
+    from lmkit.evaluation.regression import Convention
     from lmkit.evaluation.report import EvaluationReport
 
 EVERY_POINT = 10

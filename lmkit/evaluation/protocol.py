@@ -23,7 +23,6 @@ from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation import controls, label_free
 from lmkit.evaluation.controls import Controls, measure_controls
-from lmkit.evaluation.conventions import CONVENTIONS, JAKAB2018, LMKIT, Convention
 from lmkit.evaluation.detections import Detections, detect_parts, mean_shape
 from lmkit.evaluation.faults import find_faults
 from lmkit.evaluation.label_free import Judgement, judge_run
@@ -38,7 +37,16 @@ from lmkit.evaluation.measures import (
     normalised_errors,
     normalising_distance,
 )
-from lmkit.evaluation.regression import Array, complete, ever_known, known_points
+from lmkit.evaluation.regression import (
+    CONVENTIONS,
+    JAKAB2018,
+    LMKIT,
+    Array,
+    Convention,
+    complete,
+    ever_known,
+    known_points,
+)
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset

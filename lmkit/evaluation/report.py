@@ -13,13 +13,12 @@ from typing import Any
 
 from lmkit.data.framing import Framer
 from lmkit.evaluation.controls import Controls
-from lmkit.evaluation.conventions import Convention
 from lmkit.evaluation.faults import TELLING, Faults
 from lmkit.evaluation.label_free import Judgement
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import LEVEL, MEASURES, RESAMPLES, Curve, Interval, mean_known
-from lmkit.evaluation.regression import Array
+from lmkit.evaluation.regression import Array, Convention
 from lmkit.evaluation.stability import Stability
 from lmkit.evaluation.verdict import Verdict
 from lmkit.storage import storage, write_json, write_text

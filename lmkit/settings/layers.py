@@ -9,9 +9,8 @@ from typing import Any
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import Text, convert
-from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import OptimizerSettings
-from lmkit.settings.run import RunSettings
+from lmkit.settings.sections import LoadingSettings, RunSettings
 
 COMPONENT_SECTIONS = {
     "data": "dataset",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lmkit.errors import LmkitError
 from lmkit.registry.values import convert
-from lmkit.settings.fields import Effect, check_at_least, setting
+from lmkit.settings.sections import Effect, check_at_least, setting
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,10 @@ from lmkit.seeds import derive
 from lmkit.settings.optimizer import for_batch, learning_rate
 from lmkit.training.collapse import CollapseWatch
 from lmkit.training.compiling import compile_networks, forgiving
-from lmkit.training.learner import Learner, Objective
+from lmkit.training.learner import Learner, Objective, Updater
 from lmkit.training.meter import Meter
 from lmkit.training.norm import synchronise
 from lmkit.training.processes import ALONE, Processes
-from lmkit.training.updater import Updater
 
 MOST_SKIPPED = 10
 """How many updates in a row may be skipped, because they would not be finite, before a run ends."""

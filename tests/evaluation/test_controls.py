@@ -9,9 +9,9 @@ import torch
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import LmkitError
 from lmkit.evaluation.controls import fixed_points, untrained
-from lmkit.evaluation.conventions import CONVENTIONS
 from lmkit.evaluation.detections import detect_parts
 from lmkit.evaluation.protocol import PLAIN, Protocol, evaluate
+from lmkit.evaluation.regression import CONVENTIONS
 from lmkit.evaluation.stability import deviations, rotations
 from lmkit.preparation.of_run import own_data
 from lmkit.run.run import open_run

@@ -10,8 +10,8 @@ from lmkit.data.framing import Framer, Framing
 from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.conventions import CONVENTIONS, DVE2019, JAKAB2018, SANCHEZ2019
 from lmkit.evaluation.protocol import FULL, PLAIN, QUICK, Protocol, evaluate
+from lmkit.evaluation.regression import CONVENTIONS, DVE2019, JAKAB2018, SANCHEZ2019
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.prediction.stream import Predictor

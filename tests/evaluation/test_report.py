@@ -8,11 +8,11 @@ import pytest
 from lmkit.data.framing import Framer
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.controls import Controls
-from lmkit.evaluation.conventions import JAKAB2018, LMKIT
 from lmkit.evaluation.faults import Faults
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import Curve, Interval
+from lmkit.evaluation.regression import JAKAB2018, LMKIT
 from lmkit.evaluation.report import EvaluationReport, folder_name
 
 

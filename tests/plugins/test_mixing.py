@@ -11,8 +11,8 @@ from lmkit.registry.lookup import installed
 from lmkit.runtime.assemble import assemble, build_dataset
 from lmkit.settings.layers import Layer, merge, read_recipe
 from lmkit.settings.settings import resolve
+from lmkit.training.learner import Updater
 from lmkit.training.step import run_step, weigh
-from lmkit.training.updater import Updater
 
 SMALL = {
     "detector dve": {"descriptor": 8, "width": 4, "depth": 1, "blocks": 1},

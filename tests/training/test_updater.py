@@ -6,7 +6,7 @@ import torch
 from lmkit.errors import LmkitError
 from lmkit.runtime.assemble import assemble
 from lmkit.settings.optimizer import OptimizerSettings, learning_rate
-from lmkit.training.updater import Updater
+from lmkit.training.learner import Updater
 
 
 @pytest.fixture

@@ -199,14 +199,14 @@ def _protocol(
     **asked: Any,
 ) -> "Protocol":
     """Turn options into what is measured."""
-    from lmkit.evaluation import conventions
     from lmkit.evaluation.measures import pair_by_name
     from lmkit.evaluation.protocol import Protocol
+    from lmkit.evaluation.regression import convention as convention_by_name
 
     if no_controls:
         asked["controls"] = 0
     return Protocol(
-        convention=conventions.convention(convention),
+        convention=convention_by_name(convention),
         pair=None if pair is None else pair_by_name(pair, ready.dataset.point_names),
         labelled=_numbers(labelled),
         **asked,
