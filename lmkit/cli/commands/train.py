@@ -56,27 +56,31 @@ def _next(run: "Run") -> str:
 
 
 def _evaluate(run: "Run") -> dict[str, Any] | None:
-    """Measure the finished run on its own held-out images, where they are annotated."""
-    from lmkit.cli.commands.evaluate import measure
+    """Measure the finished run on its own held-out images, with annotation where there is any."""
+    from lmkit.cli.commands.evaluate import look, measure
+    from lmkit.cli.evaluation_report import print_health
     from lmkit.cli.terminal import NOTES
     from lmkit.evaluation.protocol import QUICK
     from lmkit.preparation.of_run import own_data
-    from lmkit.training.collapse import WARM_UP
+
+    def say(text: str) -> None:
+        NOTES.print(text, markup=False)
 
     ready = own_data(run)
     split = ready.split
-    if not ready.dataset.point_names or not split.fit or not split.test:
-        return None
-    if len(split.fit) + len(split.test) > EVALUATE_UP_TO:
-        NOTES.print(f"To measure its error: lmkit evaluate {run.path}", markup=False)
-        return None
+    annotated = bool(ready.dataset.point_names and split.fit and split.test)
+    if not annotated or len(split.fit) + len(split.test) > EVALUATE_UP_TO:
+        found = look(run, ready, QUICK)
+        say(f"Health: {found.judgement.own.faults.sentence()}")
+        say(f"Verdict: {found.verdict.sentence}")
+        if annotated:
+            say(f"To measure its error: lmkit evaluate {run.path}")
+        return found.to_dict()
     report = measure(run, ready, QUICK)
-    NOTES.print(
+    untrained = "" if report.untrained is None else f"untrained: {report.untrained:.2f} %, "
+    say(
         f"Error on {count_of(report.test_images, 'held-out image')}: {report.forward:.2f} % "
-        f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
-        markup=False,
+        f"({untrained}mean shape: {report.mean_shape:.2f} %), {report.unit}."
     )
-    # In the first steps all landmarks are together at the centre; that is no collapse yet.
-    for warning in report.warnings() if run.step > WARM_UP else ():
-        NOTES.print(f"Warning: {warning}", markup=False)
+    print_health(report, say)
     return report.to_dict()
