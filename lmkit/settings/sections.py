@@ -72,7 +72,7 @@ def effects_of(cls: type) -> dict[str, Effect]:
     return found
 
 
-def check_at_least(section: str, settings: Any, least: Mapping[str, int]) -> None:
+def check_at_least(section: str, settings: Any, least: Mapping[str, float]) -> None:
     """Refuse settings that are too small.
 
     Args:

@@ -40,7 +40,7 @@ def train_two_steps(**parts: str) -> None:
     }
     sizes = {"batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"}
     layers = [
-        *read_recipe("quickstart", registry),
+        *read_recipe("reconstruction-quick", registry),
         Layer("test", {"run": sizes, "data": {"count": 8}, **chosen}, losses=["mse"]),
     ]
     settings = resolve(merge(layers), registry)

@@ -13,7 +13,7 @@ from lmkit.cli.train_or_pretrain import (
     out_option,
     run_options,
 )
-from lmkit.settings.recipes import FULL_RECIPE, QUICK_RECIPE
+from lmkit.settings.recipes import FULL_RECIPE
 
 if TYPE_CHECKING:
     from lmkit.registry.lookup import Registry
@@ -42,7 +42,13 @@ def train_command(**given: Any) -> None:
     --config, then flags, then --set; later ones win. Ctrl-C finishes the step and saves; --resume
     goes on.
     """
-    carry_out(Kind("train", (FULL_RECIPE, QUICK_RECIPE), _settle, _evaluate, _next), **given)
+    carry_out(Kind("train", (FULL_RECIPE, _quick_recipe), _settle, _evaluate, _next), **given)
+
+
+def _quick_recipe(layers: "list[Layer]") -> str:
+    from lmkit.training.session import quick_recipe
+
+    return quick_recipe(layers)
 
 
 def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "Settings":

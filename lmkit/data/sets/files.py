@@ -2,9 +2,9 @@
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from lmkit.data.framing import cut
 from lmkit.data.image_files import load_image, quick_problem
 from lmkit.data.sets.lists import missing_error, some
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
+from lmkit.storage import as_name, as_path, file_stamp
 
 EYE_CORNERS = {68: (36, 45)}
 """For numbers of points, the pair that normalises errors: with 68, the outer corners of the eyes in
@@ -138,52 +139,19 @@ class Files(Dataset):
     def stamp(self, index: int) -> str:
         """See [Dataset][lmkit.api.Dataset]."""
         try:
-            status = self._path(index).stat()
+            stamp = file_stamp(self._path(index))
         except OSError:
             return "missing"
         box = "" if self._boxes is None else self._boxes[index].tolist()
         size = "" if self._sizes is None else self._sizes[index].tolist()
-        return f"{status.st_size} {status.st_mtime_ns} {box} {size}"
+        return f"{stamp} {box} {size}"
 
     def problem(self, index: int) -> str | None:
         """See [Dataset][lmkit.api.Dataset]."""
         return quick_problem(self._path(index))
 
     def _path(self, index: int) -> Path:
-        return self._root / self._files[index]
-
-
-def find_files(root: Path, suffixes: Iterable[str]) -> Iterator[str]:
-    """Yield the files below a folder that are not hidden: relative to it, with forward slashes.
-
-    Args:
-        root: The folder.
-        suffixes: What the names of the files end in, in lower case.
-
-    Raises:
-        LmkitError: If a folder cannot be listed.
-    """
-    wanted, entered = frozenset(suffixes), set()
-    # Linked folders are followed, since large collections are often kept elsewhere; each folder is
-    # entered once, so that a link to a folder above does not go round in circles.
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        real = os.path.realpath(folder)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        if real in entered:
-            subfolders.clear()
-            continue
-        entered.add(real)
-        # Once a folder and not once a file, which would take longer than the listing.
-        within = Path(folder).relative_to(root).as_posix()
-        prefix = "" if within == "." else f"{within}/"
-        for name in files:
-            if suffix_of(name) in wanted and not name.startswith("."):
-                yield prefix + name
-
-
-def suffix_of(name: str) -> str:
-    """Return what a file's name ends in, in lower case, from its last full stop on."""
-    return name[name.rfind(".") :].lower()
+        return self._root / as_path(self._files[index])
 
 
 def need_folder(path: Path, what: str, remedy: str) -> None:
@@ -287,10 +255,10 @@ def _exist(root: Path, files: Sequence[str]) -> NDArray[np.bool_]:
     def is_there(file: str) -> bool:
         folder, _, name = file.rpartition("/")
         if folder not in listed:
-            listed[folder] = _names(root / folder)
+            listed[folder] = _names(root / as_path(folder))
         names = listed[folder]
         # A file system may know a file by more names than the one it lists.
-        return name in names or (len(names) > 0 and (root / file).is_file())
+        return name in names or (len(names) > 0 and (root / as_path(file)).is_file())
 
     return np.fromiter(map(is_there, files), dtype=np.bool_, count=len(files))
 
@@ -298,14 +266,6 @@ def _exist(root: Path, files: Sequence[str]) -> NDArray[np.bool_]:
 def _names(folder: Path) -> set[str]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
+            return {as_name(entry.name) for entry in entries if entry.is_file()}
     except OSError:
         return set()
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise LmkitError(
-        f"The folder {error.filename} cannot be listed: {error.strerror}.",
-        remedy="Make it readable, or move it out of the folder of images.",
-        code=ExitCode.DATA,
-    ) from error

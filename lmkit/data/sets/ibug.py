@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lmkit.data.image_files import image_suffixes
-from lmkit.data.sets.files import EYE_CORNERS, Files, choose_pair, find_files, need_folder
+from lmkit.data.image_kinds import image_suffixes
+from lmkit.data.sets.files import EYE_CORNERS, Files, choose_pair, need_folder
+from lmkit.data.sets.listing import find_files
 from lmkit.data.sets.lists import malformed, missing_error, read_lines, some
 from lmkit.errors import LmkitError
 

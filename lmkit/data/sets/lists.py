@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.storage import load_json
+from lmkit.storage import load_json, open_text
 
 _NAMED = 3  # how many of many things a message names
 
@@ -39,7 +39,8 @@ def read_lines(path: Path) -> list[str]:
         LmkitError: If it cannot be read as text in UTF-8.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with open_text(path, encoding="utf-8-sig") as file:
+            lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, "a list", error) from error
     while lines and not lines[-1].strip():
@@ -117,7 +118,12 @@ def numbers(
 def some(names: Sequence[str]) -> str:
     """Return the first few of the names, and how many more there are."""
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shown, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def shown(name: str) -> str:
+    """Return a name as it can be printed on one line, on any terminal that shows its letters."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 _KINDS = {dict: "an object", list: "a list", str: "text", int: "a number"}
