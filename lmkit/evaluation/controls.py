@@ -29,7 +29,7 @@ from lmkit.interfaces.detector import Detector
 from lmkit.prediction.stream import ready_to_detect
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_detector
-from lmkit.runtime.device import blame
+from lmkit.runtime.blame import blame
 from lmkit.seeds import derive
 
 IMAGES = 2_000
@@ -61,7 +61,7 @@ class Untrained(Run):
         """
         with torch.inference_mode(mode=False):
             detector = build_detector(self.settings, self.registry)
-            with blame(f"detector '{self.settings.detector['name']}'"):
+            with blame(f"detector '{self.settings.detector['name']}'", detector):
                 detector.initialise()
             return ready_to_detect(detector, self.device)
 

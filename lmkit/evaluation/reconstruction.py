@@ -13,7 +13,8 @@ from lmkit.interfaces.landmarks import Landmarks
 from lmkit.run.checkpoint import latest_checkpoint, load_network
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build
-from lmkit.runtime.device import autocast_for, blame
+from lmkit.runtime.blame import blame
+from lmkit.runtime.device import autocast_for
 from lmkit.seeds import derive
 
 
@@ -71,7 +72,7 @@ def measure_reconstruction(
         with (
             torch.inference_mode(),
             autocast(),
-            blame(f"generator '{settings.generator['name']}'"),
+            blame(f"generator '{settings.generator['name']}'", generator),
         ):
             redrawn = generator(images, source, target).float().cpu()
         drawn += float((redrawn - views.original).square().sum())
