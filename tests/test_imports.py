@@ -32,8 +32,8 @@ LAYERS = {
     "data": "errors seeds registry storage settings geometry interfaces",
     "drawing": "errors",
     "errors": "",
-    "evaluation": "errors seeds storage settings geometry interfaces drawing data prediction run "
-    "preparation",
+    "evaluation": "errors seeds storage settings geometry interfaces drawing data runtime "
+    "prediction run preparation",
     "geometry": "errors",
     "interfaces": "errors storage geometry",
     "prediction": "errors storage interfaces drawing data runtime",

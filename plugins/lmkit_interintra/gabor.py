@@ -89,17 +89,19 @@ class Gabor(Loss):
             images: (N, 3, H, W), RGB in [0, 1].
 
         Returns:
-            (3 N, orientations, H, W), from 0, float32; each colour of each image is by itself.
+            (N, 3, orientations, H, W), from 0, float32; each colour is by itself.
         """
-        colours = images.float().flatten(0, 1)[:, None]
+        colours = images.shape[1]
         margin = self.filters.shape[-1] // 2
-        padded = functional.pad(colours, (margin,) * 4, mode="replicate")
+        padded = functional.pad(images.float(), (margin,) * 4, mode="replicate")
         with torch.autocast(images.device.type, enabled=False):
-            waves = functional.conv2d(padded, self.filters)
-        squares = waves.unflatten(1, (2, -1)).square().sum(dim=1)
-        around = functional.avg_pool2d(squares.sum(dim=1, keepdim=True), 3, stride=1, padding=1)
+            # As groups, which are twice as quick to go back through as single channels.
+            waves = functional.conv2d(padded, self.filters.repeat(colours, 1, 1, 1), groups=colours)
+        squares = waves.unflatten(1, (colours, 2, -1)).square().sum(dim=2)
+        around = functional.avg_pool2d(squares.sum(dim=2), 3, stride=1, padding=1)[:, :, None]
         # The root has no slope at 0.
-        return (squares + _TINY).sqrt() / (around + self.contrast**2).sqrt()
+        answer: Tensor = (squares + _TINY).sqrt() / (around + self.contrast**2).sqrt()
+        return answer
 
 
 def gabor_filters(orientations: int) -> Tensor:
