@@ -117,7 +117,7 @@ def evaluate(
         unreadable=unreadable,
         progress=told(0),
     )
-    unreadable.check(len(fit) + len(measurable))
+    unreadable.check(len(fit) + len(measurable), all_read=True)
     stability = None
     if turned:
         stability = measure_stability(

@@ -6,6 +6,7 @@ from typing import Literal
 from lmkit.data.image_files import OTHER_SUFFIXES, image_suffixes
 from lmkit.data.sets.files import Files, find_files, need_folder, suffix_of
 from lmkit.data.sets.lists import missing_error, some
+from lmkit.registry.lookup import installed
 
 
 class Folder(Files):
@@ -38,10 +39,17 @@ class Folder(Files):
                 "Put images in it, such as .jpg, .png, .tif or .webp files."
                 + (" Convert what it holds to one of these." if others else ""),
             )
-        if others:
-            self.notes = (
-                f"Images of kinds that cannot be read here are left out: {len(others)}, "
-                f"{some(others)}. Convert them to .jpg or .png.",
+        notes = []
+        if str(path) in {entry.component.name for entry in installed().components("dataset")}:
+            notes.append(
+                f"{path} is taken for the folder of that name, which exists, and not for the kind "
+                "of data. For that, call this from another folder."
             )
+        if others:
+            notes.append(
+                f"Images of kinds that cannot be read here are left out: {len(others)}, "
+                f"{some(others)}. Convert them to .jpg or .png."
+            )
+        self.notes = notes
         by_folder = (file.rpartition("/")[0] for file in files)
         super().__init__(path, files, subjects=by_folder if subjects == "folder" else None)
