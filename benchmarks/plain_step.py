@@ -2,7 +2,7 @@
 
 Both take their turns in one process, on the same images, with the same weights and random draws::
 
-    python benchmarks/plain_step.py --recipe quickstart --rounds 9
+    python benchmarks/plain_step.py --recipe reconstruction-quick --rounds 9
     python benchmarks/plain_step.py --recipe paper --predict --device cuda --json
 
 The last line, and ``ratio`` in the JSON, say how many times as fast lmkit's way is: the median over
@@ -197,7 +197,7 @@ def describe(found: Mapping[str, Any]) -> str:
 def main() -> None:
     """Measure, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", default="quickstart", metavar="NAME")
+    parser.add_argument("--recipe", default="reconstruction-quick", metavar="NAME")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images a step")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps")

@@ -31,8 +31,8 @@ CALLED = ("__call__", "__getitem__", "__len__")
 
 ADVICE = """
 The public surface of lmkit.api is not what tests/api_surface.txt says. If that is meant:
-  1. raise API_VERSION in lmkit/registry/version.py: the minor number where something is added, the
-     major one where something is taken away or a plugin has to change (docs/plugins.md); until
+  1. raise API_VERSION in lmkit/registry/discovery.py: the minor number where something is added,
+     the major one where something is taken away or a plugin has to change (docs/plugins.md); until
      lmkit 0.1.0 is released, 1.0 stays;
   2. note it in CHANGELOG.md;
   3. python docs/generate_surface.py

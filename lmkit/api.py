@@ -8,7 +8,7 @@ which cost nothing to import; the interfaces and the tensor functions come with 
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "API_VERSION": "registry.version",
+    "API_VERSION": "registry.discovery",
     "AffineWarp": "geometry.warps",
     "Annotation": "interfaces.dataset",
     "CampaignReport": "cli.campaigns",
@@ -102,9 +102,9 @@ if TYPE_CHECKING:
     from lmkit.registry.component import Component as Component
     from lmkit.registry.component import Listing as Listing
     from lmkit.registry.component import Recipe as Recipe
+    from lmkit.registry.discovery import API_VERSION as API_VERSION
     from lmkit.registry.hookspecs import hookimpl as hookimpl
     from lmkit.registry.values import as_typed as as_typed
-    from lmkit.registry.version import API_VERSION as API_VERSION
     from lmkit.settings.changes import is_of_the_method as is_of_the_method
     from lmkit.settings.for_plugins import complete_settings as complete_settings
     from lmkit.settings.for_plugins import data_section as data_section

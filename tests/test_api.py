@@ -91,7 +91,7 @@ def test_a_changed_surface_is_shown_with_what_to_do(tmp_path):
     assert done.returncode == 1
     assert "-def soft_argmax(maps: Tensor, beta: float=DEFAULT_BETA) -> Tensor\n" in done.stderr
     assert "+def soft_argmax(scores: Tensor, beta: float=DEFAULT_BETA) -> Tensor\n" in done.stderr
-    assert "raise API_VERSION in lmkit/registry/version.py" in done.stderr
+    assert "raise API_VERSION in lmkit/registry/discovery.py" in done.stderr
     assert "python docs/generate_surface.py" in done.stderr
 
 

@@ -16,8 +16,8 @@ from lmkit.runtime.assemble import Assembly, assemble
 from lmkit.runtime.device import autocast_for, tuned
 from lmkit.settings.settings import Settings
 from lmkit.training.compiling import compile_networks
+from lmkit.training.learner import Updater
 from lmkit.training.step import run_step, weigh
-from lmkit.training.updater import Updater
 
 Watch = Callable[[str, Callable[[], Any]], Any]
 """Runs a part of a step under its name."""

@@ -268,7 +268,7 @@ def _data_of(settings: Settings) -> str:
 
 
 def _check_annotated(benchmark: Benchmark, settings: Settings, registry: Registry) -> None:
-    layers = [Layer("the run", settings.to_dict()), *filter(None, [benchmark.data])]
+    layers = [Layer("the run", settings.to_dict(), source="run"), *filter(None, [benchmark.data])]
     ready = prepare(resolve(merge(layers), registry), registry)
     if not (ready.dataset.point_names and ready.split.fit and ready.split.test):
         raise LmkitError(
@@ -289,7 +289,8 @@ def _place(run: Run, benchmark: Benchmark) -> Path:
 
 def _describe(run: Run, benchmark: Benchmark, registry: Registry) -> dict[str, Any]:
     """Return what decides a measurement; one that was decided otherwise does not count."""
-    layers = [Layer("run.json", run.stored), *filter(None, [benchmark.data])]
+    stored = Layer("run.json", run.stored, source="run")
+    layers = [stored, *filter(None, [benchmark.data])]
     settings = resolve(merge(layers), registry).to_dict()
     return {"step": run.step, "data": settings["data"], "loading": settings["loading"]}
 

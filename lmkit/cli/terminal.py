@@ -23,6 +23,15 @@ from lmkit.runtime.callback import Callback
 
 _WORTH_TELLING = 0.02  # of the time
 
+_WARM = 30, 15.0
+"""Steps, or seconds, until a run has its speed: images are drawn or cached, kernels chosen."""
+
+_WATCHED = 5
+"""Steps that are watched after that, before an estimate."""
+
+_LONG = 60.0
+"""Seconds of training from which it is worth saying how long it will take."""
+
 
 class _Stderr(io.TextIOBase):
     """Whatever ``sys.stderr`` is at the moment; where it is gone or full, what is said is lost.
@@ -101,6 +110,7 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         self._steps = 0
         self._first = 0
         self._began = time.monotonic()
+        self._warm: tuple[int, float] | None = None
 
     def __exit__(
         self,
@@ -119,6 +129,7 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         # What was prepared may have ended early, and a terminal shows one bar at a time.
         self._end_counting()
         self._first, self._steps, self._began = step, steps, time.monotonic()
+        self._warm = None
         if not self._live:
             return
         columns = (
@@ -148,6 +159,12 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
         """See [Callback][lmkit.runtime.callback.Callback]."""
         if self._progress is not None:
             self._progress.update(self._task, completed=step)
+        now = time.monotonic()
+        if self._warm is None:
+            if step - self._first >= _WARM[0] or now - self._began >= _WARM[1]:
+                self._warm = step, now
+        elif step - self._warm[0] == _WATCHED:
+            self._estimate((now - self._warm[1]) / _WATCHED, self._steps - step)
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:
         """See [Callback][lmkit.runtime.callback.Callback]."""
@@ -169,6 +186,11 @@ class TrainingProgress(Callback, AbstractContextManager["TrainingProgress"]):
     def ended(self, step: int, state: str) -> None:
         """See [Callback][lmkit.runtime.callback.Callback]."""
         self.__exit__(None, None, None)
+
+    def _estimate(self, seconds: float, steps: int) -> None:
+        """Say how long the rest takes, before the first line of metrics does."""
+        if seconds * steps >= _LONG:
+            self.note(f"About {_duration(seconds * steps)} for the {steps} steps that are left.")
 
     def _end_counting(self) -> None:
         if self._counting is not None:
@@ -248,6 +270,14 @@ def _metrics_text(metrics: Mapping[str, float]) -> str:
     if metrics["data_wait"] >= _WORTH_TELLING:
         parts.append(f"{metrics['data_wait']:.0%} waiting for data")
     return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} minute{'' if minutes == 1 else 's'}"
+    hours = round(seconds / 3600)
+    return f"{hours} hours" if hours < 72 else f"{round(seconds / 86400)} days"
 
 
 def _clock(seconds: float) -> str:

@@ -199,23 +199,22 @@ class Dve2019(Crop):
         return Box(cut, width * 30 / 178 + cut, side, side)
 
 
-def make_crop(name: CropName, *, share: float, margin: float) -> Crop | None:
-    """Return the policy of that name, or none for the whole image.
+def make_crop(name: CropName, *, share: float, margin: float) -> Crop:
+    """Return the policy of that name.
 
     Args:
-        name: One of [CropName][lmkit.data.crops.CropName].
+        name: One of [CropName][lmkit.data.crops.CropName] other than ``none``.
         share: For ``centre``.
         margin: For ``annotated-box``.
     """
-    policies: dict[str, Crop | None] = {
-        "none": None,
+    policies: dict[str, Crop] = {
         "centre": Centre(share),
         "annotated-box": AnnotatedBox(margin),
         "sanchez2019": Sanchez2019(),
         "jakab2018": Jakab2018(),
         "dve2019": Dve2019(),
     }
-    assert policies.keys() == set(get_args(CropName))
+    assert {"none", *policies} == set(get_args(CropName))
     return policies[name]
 
 

@@ -232,5 +232,7 @@ def _resize(image: NDArray[np.uint8], box: Box, width: int, height: int) -> NDAr
 def build_framer(settings: Settings) -> Framer:
     """Return the rule by which ``settings.loading`` turns images into squares."""
     loading = settings.loading
-    crop = make_crop(loading.crop, share=loading.crop_share, margin=loading.crop_margin)
+    crop = None
+    if loading.crop != "none":
+        crop = make_crop(loading.crop, share=loading.crop_share, margin=loading.crop_margin)
     return Framer(settings.run.image_size, loading.fit, crop)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lmkit.data.cache.cached import CachedDataset
 from lmkit.data.framing import Framer, Framing
-from lmkit.data.subjects import Partners, number_subjects
+from lmkit.data.split import Partners, number_subjects
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import read_ahead
 from lmkit.errors import ExitCode, LmkitError

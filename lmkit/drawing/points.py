@@ -1,12 +1,129 @@
-"""Points drawn on images: colours, shapes, and where they go."""
+"""Points drawn on images: colours, marks, and where they go.
+
+Marks (dots of several shapes, crosses and lines) are drawn by hand, a patch each: their places keep
+fractions of a pixel and their edges are smooth, which PIL's are not.
+"""
 
 import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lmkit.drawing.marks import Colour, cross, dot, line, paint
+Colour = tuple[int, int, int]
+_Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What to draw around a place.
+
+    Args:
+        distance: From (dx, dy), pixels from the place, to how many pixels that is outside of the
+            mark's edge; negative within.
+        reach: No part of the mark is further from the place, along x or y, in pixels.
+    """
+
+    distance: Callable[[_Array, _Array], _Array]
+    reach: float
+
+
+def paint(canvas: NDArray[np.uint8], at: _Array, mark: Mark, colour: Colour) -> None:
+    """Draw a mark, in place; pixels that it covers in part are mixed.
+
+    Args:
+        canvas: (H, W, 3), RGB.
+        at: (2,), (x, y) in pixels, the centre of the first pixel at (0, 0).
+        mark: What to draw.
+        colour: Its colour.
+    """
+    height, width = canvas.shape[:2]
+    reach = mark.reach + 1
+    left, top = (max(0, int(np.floor(value - reach))) for value in at)
+    right = min(width, int(np.ceil(at[0] + reach)) + 1)
+    bottom = min(height, int(np.ceil(at[1] + reach)) + 1)
+    if left >= right or top >= bottom:
+        return
+    dx = np.arange(left, right) - at[0]
+    dy = np.arange(top, bottom)[:, None] - at[1]
+    share = np.clip(0.5 - mark.distance(dx, dy), 0, 1)[..., None]
+    patch = canvas[top:bottom, left:right]
+    patch[...] = np.rint(patch * (1 - share) + np.asarray(colour) * share).astype(np.uint8)
+
+
+def dot(shape: int, radius: float) -> Mark:
+    """Return a filled dot.
+
+    Args:
+        shape: 0 for a disc, then square, diamond and two triangles, over and over; all look about
+            as large.
+        radius: Of the disc, in pixels.
+    """
+    norm = _SHAPES[shape % len(_SHAPES)]
+    return Mark(lambda dx, dy: norm(dx, dy) - radius, 1.6 * radius)
+
+
+def cross(radius: float, width: float) -> Mark:
+    """Return a cross of two diagonal bars.
+
+    Args:
+        radius: Half the length of a bar, in pixels.
+        width: Half the width of a bar, in pixels.
+    """
+
+    def distance(dx: _Array, dy: _Array) -> _Array:
+        along, across = np.abs(dx + dy) / np.sqrt(2), np.abs(dx - dy) / np.sqrt(2)
+        one = np.maximum(along - radius, across - width)
+        other = np.maximum(across - radius, along - width)
+        nearer: _Array = np.minimum(one, other)
+        return nearer
+
+    return Mark(distance, radius + width)
+
+
+def line(to: _Array, width: float) -> Mark:
+    """Return a line with round ends.
+
+    Args:
+        to: (2,), (x, y) of its other end, in pixels from where it begins.
+        width: Half its width, in pixels.
+    """
+    length = max(float(to @ to), 1e-12)
+
+    def distance(dx: _Array, dy: _Array) -> _Array:
+        share = np.clip((dx * to[0] + dy * to[1]) / length, 0, 1)
+        away: _Array = np.hypot(dx - share * to[0], dy - share * to[1]) - width
+        return away
+
+    return Mark(distance, float(np.abs(to).max()) + width)
+
+
+def _disc(dx: _Array, dy: _Array) -> _Array:
+    away: _Array = np.hypot(dx, dy)
+    return away
+
+
+def _square(dx: _Array, dy: _Array) -> _Array:
+    return 1.1 * np.maximum(np.abs(dx), np.abs(dy))
+
+
+def _diamond(dx: _Array, dy: _Array) -> _Array:
+    return 0.78 * (np.abs(dx) + np.abs(dy))
+
+
+def _triangle(dx: _Array, dy: _Array) -> _Array:
+    away: _Array = 1.3 * np.maximum(dy, 0.87 * np.abs(dx) - 0.5 * dy)
+    return away
+
+
+def _upturned(dx: _Array, dy: _Array) -> _Array:
+    return _triangle(dx, -dy)
+
+
+_SHAPES = (_disc, _square, _diamond, _triangle, _upturned)
+
 
 SHAPE_EVERY = 10
 """So many landmarks have the same shape: fifty colours alone cannot be told apart."""

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lmkit.evaluation.conventions import Convention
 from lmkit.evaluation.detections import Detections
 from lmkit.evaluation.measures import image_errors
-from lmkit.evaluation.regression import complete
+from lmkit.evaluation.regression import Convention, complete
 from lmkit.seeds import derive
 
 NUMBERS = (1, 5, 10, 100, 500, 1000, 5000)

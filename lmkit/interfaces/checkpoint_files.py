@@ -22,6 +22,8 @@ FOLDER = "checkpoints"
 """The folder, inside of a run's, that holds its checkpoints."""
 STATE = "state.json"
 """The file, inside of a checkpoint, that says what belongs to it."""
+METRICS = "metrics"
+"""The tensors of a checkpoint that no training depends on: averages that are not written yet."""
 FORMAT = 1
 """The version of this layout."""
 
@@ -96,7 +98,10 @@ def refuse_absent(checkpoint: Path, state: dict[str, Any]) -> None:
     Raises:
         LmkitError: If a recorded file is not there.
     """
-    absent = [name for name in state.get("files", ()) if not (checkpoint / name).is_file()]
+    needed = [
+        name for name in state.get("files", ()) if name != tensor_file(checkpoint, METRICS).name
+    ]
+    absent = [name for name in needed if not (checkpoint / name).is_file()]
     if absent and tensor_file(checkpoint, "detector").is_file():
         raise LmkitError(
             f"Checkpoint {checkpoint} lacks {', '.join(absent)}, without which training cannot go "

@@ -126,7 +126,7 @@ def with_data(run: Run, layers: Sequence[Layer], *, divided: bool = False) -> Se
         LmkitError: If the data's settings are wrong, or others would differ.
     """
     before = run.settings.flat()
-    merged = merge([Layer("run.json", run.stored), *layers])
+    merged = merge([Layer("run.json", run.stored, source="run"), *layers])
     if str(merged["data"]["name"]) == str(run.stored["data"]["name"]):
         run.resolve("data")  # names the package, if its plugin is missing
     settings = resolve(merged, run.registry, ("detector", "data"))

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from lmkit.data.crops import LEAK
 from lmkit.data.framing import Framer, build_framer
 from lmkit.data.loading import TrainingBatches
-from lmkit.data.split import Split, make_split
-from lmkit.data.subjects import Partners
+from lmkit.data.split import Partners, Split, make_split
 from lmkit.data.unreadable import Unreadable, find_unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset

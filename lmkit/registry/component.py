@@ -55,6 +55,8 @@ class Recipe:
         name: What users type.
         package: The package whose data holds ``<name>.toml``.
         summary: One line for ``lmkit list``.
+        minutes: How long it trains on two CPU cores, in minutes; None if nobody has measured it, or
+            if it is for a GPU.
 
     Raises:
         ValueError: If a field does not have that form.
@@ -63,9 +65,12 @@ class Recipe:
     name: str
     package: str
     summary: str
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
         _check_words("recipe", self.name, self.summary)
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"recipe {self.name!r}: {self.minutes} minutes are not above 0")
 
     def read(self) -> str:
         """Return the TOML text.

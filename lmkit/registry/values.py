@@ -52,10 +52,13 @@ def convert(value: Any, annotation: Any, *, where: str) -> Any:
     try:
         return _convert(value, annotation)
     except (ValueError, OverflowError):
-        shown = str(value) if isinstance(value, Text) else repr(value)
-        reason = "finite" if _is_endless(value) else _with_article(type_name(annotation))
+        reason = _with_article(type_name(annotation))
+        if _is_endless(value):
+            reason = "finite"
+        elif _is_too_long(value):
+            reason += " of 64 bits"
         raise LmkitError(
-            f"{where}={shown[:80]} is not {reason}.", remedy=_remedy(value, annotation, where)
+            f"{where}={_shown(value)} is not {reason}.", remedy=_remedy(value, annotation, where)
         ) from None
 
 
@@ -119,14 +122,18 @@ def _convert_scalar(value: Any, annotation: Any) -> Any:
             return value.strip().lower() == "true"
     elif annotation is int:
         if typed or (isinstance(value, int) and not isinstance(value, bool)):
-            return int(value)
+            number = int(value)
+            # Nothing that computes with it takes a longer one.
+            if _is_too_long(number):
+                raise OverflowError
+            return number
     elif annotation is float:
         # TOML writes 1 where 1.0 is meant; the other way round would lose something.
         if typed or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-            number = float(value)
+            real = float(value)
             # JSON, in which a run keeps its settings, has no nan and no inf.
-            if math.isfinite(number):
-                return number
+            if math.isfinite(real):
+                return real
     elif annotation is str:
         if isinstance(value, (str, Path)):
             return str(value)
@@ -168,6 +175,22 @@ def _first(attempt: Callable[[Any], Any], parts: Iterable[Any]) -> Any:
         except (ValueError, OverflowError):
             continue
     raise ValueError
+
+
+def _shown(value: Any) -> str:
+    """Return the beginning of a value, for a message."""
+    try:
+        return (str(value) if isinstance(value, Text) else repr(value))[:80]
+    except ValueError:  # Python writes out no integer of more than some thousand digits.
+        return f"(a {type(value).__name__} too long to be shown)"
+
+
+def _is_too_long(value: Any) -> bool:
+    """Return whether something is a whole number that 64 bits do not hold."""
+    try:
+        return not isinstance(value, float) and abs(int(value)) >= 2**63
+    except (TypeError, ValueError, OverflowError):
+        return isinstance(value, Text) and len(value) > 4000 and value.strip("+-_ ").isdecimal()
 
 
 def _is_endless(value: Any) -> bool:

@@ -5,6 +5,7 @@ pickled. How it lies on the disk and is verified is in ``interfaces/checkpoint_f
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch.optim import Optimizer
 
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.checkpoint_files import (
+    METRICS,
     STATE,
     describe_checkpoint,
     describe_file,
@@ -36,9 +38,24 @@ def list_checkpoints(folder: RunFolder) -> dict[int, Path]:
 
 
 def save_checkpoint(
-    folder: RunFolder, step: int, assembly: Assembly, optimizer: Optimizer, *, keep: int
+    folder: RunFolder,
+    step: int,
+    assembly: Assembly,
+    optimizer: Optimizer,
+    *,
+    keep: int,
+    metrics: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Save a run after ``step`` steps, then drop the oldest checkpoints beyond ``keep``.
+
+    Args:
+        folder: The run's.
+        step: Steps done.
+        assembly: The components.
+        optimizer: What trains them.
+        keep: How many checkpoints are kept.
+        metrics: What was measured since the last line of metrics, so that a run that is stopped
+            and gone on with writes the lines of one that is not; it may hold what is not finite.
 
     Raises:
         LmkitError: If it cannot be written, or the weights are not finite. Checkpoints that are
@@ -47,6 +64,7 @@ def save_checkpoint(
     tensors = {name: network.state_dict() for name, network in assembly.networks()}
     tensors["optimizer"] = _flatten_optimizer(optimizer)
     _check_finite(tensors, step)
+    tensors[METRICS] = dict(metrics or {})
     final = step_folder(folder.checkpoints, step)
     aside = final.with_name(f".{final.name}.partial")
     try:
@@ -101,15 +119,47 @@ def load_checkpoint(
     return int(state["step"])
 
 
+def load_metrics(path: Path, *, device: torch.device) -> dict[str, Tensor] | None:
+    """Return what a checkpoint holds of the metrics: scalars by name.
+
+    Nothing that is trained depends on it, so that damage is no reason to refuse the checkpoint.
+
+    Returns:
+        Empty where the checkpoint is of a run from before this was saved; None where it is damaged.
+    """
+    state = read_state(path)
+    if tensor_file(path, METRICS).name not in state.get("files", ()):
+        return {}
+    try:
+        return read_tensors(path, state, METRICS, device)
+    except (LmkitError, OSError, SafetensorError):
+        return None
+
+
 def load_detector(path: Path, detector: torch.nn.Module, *, device: torch.device) -> int:
     """Load a checkpoint's detector alone, and return the checkpoint's step.
 
     Raises:
         LmkitError: If it is damaged or does not fit.
     """
+    return load_network(path, "detector", detector, device=device)
+
+
+def load_network(path: Path, name: str, network: torch.nn.Module, *, device: torch.device) -> int:
+    """Load one network of a checkpoint, and return the checkpoint's step.
+
+    Args:
+        path: The checkpoint.
+        name: What the network is in it: ``detector``, ``generator``.
+        network: Takes the weights.
+        device: Where they are read to.
+
+    Raises:
+        LmkitError: If it is damaged, lacks the network or does not fit.
+    """
     state = read_state(path)
-    content = read_tensors(path, state, "detector", device)
-    _load_into(detector, content, tensor_file(path, "detector"))
+    content = read_tensors(path, state, name, device)
+    _load_into(network, content, tensor_file(path, name))
     return int(state["step"])
 
 

@@ -122,10 +122,17 @@ class RunFolder:
                 found.append(line)
         return found
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop the lines after ``step``: the steps that a resumed run takes again."""
+    def cut_metrics(self, step: int, *, partial: bool = False) -> None:
+        """Drop the lines of what a resumed run measures again.
+
+        Args:
+            step: Lines after it are of steps that are taken again.
+            partial: Whether the line at ``step`` is dropped as well: it was written early, when
+                the run was stopped, and what it averages becomes part of the next line.
+        """
         if self.metrics.exists():
-            kept = [line for line in self.read_metrics() if line["step"] <= step]
+            last = step - 1 if partial else step
+            kept = [line for line in self.read_metrics() if line["step"] <= last]
             write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
 
@@ -143,5 +150,5 @@ class NullFolder(RunFolder):
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Write nothing."""
 
-    def cut_metrics(self, step: int) -> None:
+    def cut_metrics(self, step: int, *, partial: bool = False) -> None:
         """Write nothing."""

@@ -65,8 +65,9 @@ def _myself() -> dict[str, Any]:
 
 def _owner(folder: Path) -> dict[str, Any]:
     """Return what the last owner wrote of itself; nothing if it cannot be read."""
+    path = folder / OWNER
     with suppress(LmkitError):
-        found = read_json(folder / OWNER)
+        found = read_json(path) if path.exists() else None
         if isinstance(found, dict):
             return found
     return {}

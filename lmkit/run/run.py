@@ -21,10 +21,10 @@ from lmkit.registry.lookup import Registry, installed
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
 from lmkit.run.folder import RunFolder
+from lmkit.run.provenance import with_new_names
 from lmkit.runtime.assemble import build_detector
 from lmkit.runtime.device import choose_device
 from lmkit.settings.layers import COMPONENT_SECTIONS
-from lmkit.settings.renamed import with_new_names
 from lmkit.settings.settings import Settings, resolve
 from lmkit.storage import read_json
 

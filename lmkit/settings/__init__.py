@@ -1,6 +1,5 @@
 """One run's settings, free of torch: layers in, checked and complete settings out."""
 
-from lmkit.settings.fields import Effect
 from lmkit.settings.layers import (
     Layer,
     merge,
@@ -10,9 +9,8 @@ from lmkit.settings.layers import (
     read_recipe,
     read_toml,
 )
-from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import OptimizerSettings
-from lmkit.settings.run import RunSettings
+from lmkit.settings.sections import Effect, LoadingSettings, RunSettings
 from lmkit.settings.settings import Settings, resolve, settle
 
 __all__ = [

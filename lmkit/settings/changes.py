@@ -1,8 +1,9 @@
 """What follows when a setting differs between two runs, or between a run and its resumption.
 
 What a change of a setting means stands where the setting is defined: on the fields of
-[RunSettings][lmkit.settings.run.RunSettings] and its like, and below for the sections that choose
-components. Whoever compares settings asks one of the functions here, each of which reads it there.
+[RunSettings][lmkit.settings.sections.RunSettings] and its like, and below for the sections that
+choose components. Whoever compares settings asks one of the functions here, each of which reads it
+there.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.settings.fields import Effect, effects_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
+from lmkit.settings.sections import Effect, effects_of
 from lmkit.settings.settings import Settings
 
 _OF_COMPONENTS = {

@@ -2,16 +2,16 @@
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import Text, convert
-from lmkit.settings.loading import LoadingSettings
-from lmkit.settings.optimizer import OptimizerSettings
-from lmkit.settings.run import RunSettings
+from lmkit.settings.optimizer import IN_STEPS, OptimizerSettings
+from lmkit.settings.sections import LoadingSettings, RunSettings
+from lmkit.storage import open_text
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
@@ -43,12 +43,16 @@ class Layer:
         values: Nested dictionaries ``{section: {key: value}}``.
         losses: If given, the only losses there are from this layer on.
         writers: The same of writers; each is a name, or ``NAME:VALUE``.
+        source: What they are: ``asked`` for by a user, a ``recipe``'s, or those that a ``run`` has
+            started with. It decides what becomes of the
+            [course of the learning rate][lmkit.settings.layers.merge] with another number of steps.
     """
 
     origin: str
     values: Mapping[str, Any] = field(default_factory=dict)
     losses: Sequence[str] | None = None
     writers: Sequence[str] | None = None
+    source: Literal["asked", "recipe", "run"] = "asked"
 
 
 def read_toml(text: str, origin: str, registry: Registry) -> list[Layer]:
@@ -84,7 +88,8 @@ def read_recipe(name: str, registry: Registry) -> list[Layer]:
         LmkitError: If there is no such recipe, or it is not TOML.
     """
     recipe = registry.recipe(name)
-    return read_toml(recipe.read(), f"recipe {name}", registry)
+    layers = read_toml(recipe.read(), f"recipe {name}", registry)
+    return [replace(layer, source="recipe") for layer in layers]
 
 
 def read_config_file(path: Path, registry: Registry) -> list[Layer]:
@@ -94,7 +99,8 @@ def read_config_file(path: Path, registry: Registry) -> list[Layer]:
         LmkitError: If it cannot be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path, newline=None) as file:
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise LmkitError(
             f"--config {path} cannot be read: {error}.", remedy="Give the path of a TOML file."
@@ -127,11 +133,17 @@ def read_assignments(assignments: Iterable[str]) -> Layer:
 def merge(layers: Iterable[Layer]) -> dict[str, Any]:
     """Merge layers, later ones winning; choosing another component drops the former's options.
 
+    Where another number of steps is asked for than a recipe has, the settings that are
+    [counted in steps][lmkit.settings.optimizer.IN_STEPS] are scaled in proportion, unless they are
+    asked for too: a shorter run sees the whole course of the learning rate. Those of a run that has
+    started stay.
+
     Raises:
         LmkitError: If a section is unknown or is not a table.
     """
     merged: dict[str, Any] = {}
     known = (*CORE_SECTIONS, *COMPONENT_SECTIONS, *SEVERAL)
+    meant_for: dict[str, Any] = {}
     for layer in layers:
         for section, table in layer.values.items():
             if section not in known:
@@ -154,11 +166,17 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
                 merged[section] = _merge_component(merged.get(section, {}), table)
             else:
                 merged[section] = {**merged.get(section, {}), **table}
+        # A recipe's and a run's settings belong together, whichever of them stand in this layer.
+        given = layer.values if layer.source == "asked" else merged
+        for name in IN_STEPS.keys() & given.get("optimizer", {}).keys():
+            # None: whatever the number of steps.
+            meant_for[name] = None if layer.source == "run" else merged.get("run", {}).get("steps")
         if layer.losses is not None:
             losses = merged.get("loss", {})
             merged["loss"] = {label: losses.get(label, {}) for label in layer.losses}
         if layer.writers is not None:
             merged["writer"] = _only_writers(layer.writers, merged.get("writer", {}))
+    _scale_schedule(merged, meant_for)
     return merged
 
 
@@ -220,6 +238,23 @@ def _is(path: Path, what: Callable[[Path], bool]) -> bool:
         return what(path)
     except (OSError, ValueError):
         return False  # A word that is longer than a name can be, or holds what none can.
+
+
+def _scale_schedule(merged: dict[str, Any], meant_for: Mapping[str, Any]) -> None:
+    """Scale what is counted in steps to the run's number of them.
+
+    Args:
+        merged: The merged sections.
+        meant_for: By the name of each setting that was given, the number of steps at that place.
+    """
+    for name, steps in meant_for.items():
+        value, wanted = merged["optimizer"][name], merged.get("run", {}).get("steps")
+        # What is no number is refused later, where its type is checked.
+        if not all(str(number).isdecimal() for number in (value, steps, wanted)):
+            continue
+        if int(wanted) != int(steps) > 0:
+            scaled = round(int(value) * int(wanted) / int(steps))
+            merged["optimizer"][name] = max(IN_STEPS[name], scaled)
 
 
 def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lmkit.errors import LmkitError
 from lmkit.registry.values import convert
-from lmkit.settings.fields import Effect, check_at_least, setting
+from lmkit.settings.sections import Effect, check_at_least, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,13 @@ else:
     ScheduleName = Literal[tuple(SCHEDULES)]
 
 
+IN_STEPS = {"decay_every": 1, "warmup": 0}
+"""The settings below that are counted in steps, and the least of each.
+
+Where ``run.steps`` is set to another number than a recipe's, and they are not, they are
+[scaled][lmkit.settings.layers.merge] in proportion."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerSettings:
     """How the networks learn.
@@ -68,10 +75,11 @@ class OptimizerSettings:
         clip_norm: The gradient norm that each network is clipped to; none for no clipping.
         schedule: The course of the rate over the steps: one of
             [SCHEDULES][lmkit.settings.optimizer.SCHEDULES].
-        decay_every: See there. It does not depend on ``run.steps``, so that a run can be resumed
-            to more steps and be the same run.
+        decay_every: See there. A recipe's is scaled with its steps, see
+            [IN_STEPS][lmkit.settings.optimizer.IN_STEPS]; that of a run stays, so that it can be
+            resumed to more steps and be the same run.
         decay_factor: See there.
-        warmup: Steps over which the rate first rises from 0.
+        warmup: Steps over which the rate first rises from 0; scaled like ``decay_every``.
     """
 
     name: Literal["adam", "adamw"] = setting("adam", Effect.RESULT)
@@ -87,12 +95,22 @@ class OptimizerSettings:
     warmup: int = setting(0, Effect.RESULT)
 
     def __post_init__(self) -> None:
-        at_least = {"decay_every": 1, "warmup": 0, "weight_decay": 0, "reference_batch": 1}
+        at_least = {**IN_STEPS, "weight_decay": 0, "reference_batch": 1, "decay_factor": 0}
         check_at_least("optimizer", self, at_least)
-        if not self.learning_rate > 0:
+        for name, example in (("learning_rate", "0.001"), ("clip_norm", "1")):
+            value = getattr(self, name)
+            # A negative norm would turn every gradient round, and the loss would rise.
+            if value is not None and not value > 0:
+                raise LmkitError(
+                    f"optimizer.{name}={value} is not above 0.",
+                    remedy=f"Give a positive number, such as {example}"
+                    f"{', or none' if name == 'clip_norm' else ''}.",
+                )
+        if not all(0 <= beta < 1 for beta in self.betas):
             raise LmkitError(
-                f"optimizer.learning_rate={self.learning_rate} is not above 0.",
-                remedy="Give a positive number, such as 0.001.",
+                f"optimizer.betas={','.join(map(str, self.betas))} are not both at least 0 and "
+                "below 1: the means of gradients would grow without end.",
+                remedy="Give two such numbers, as --set optimizer.betas=0.9,0.999.",
             )
         convert(self.schedule, ScheduleName, where="optimizer.schedule")
 

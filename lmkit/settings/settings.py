@@ -15,9 +15,8 @@ from lmkit.errors import LmkitError
 from lmkit.registry.lookup import Registered, Registry, installed
 from lmkit.registry.options import Text, check_options
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL, Layer, merge
-from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import OptimizerSettings
-from lmkit.settings.run import RunSettings
+from lmkit.settings.sections import LoadingSettings, RunSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import GIVEN_BY_RUN, REQUIRED, check_options, convert, options_of
 from lmkit.runtime.assemble import build, load_class
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
-from lmkit.settings.loading import LoadingSettings
 from lmkit.settings.optimizer import OptimizerSettings
-from lmkit.settings.run import RunSettings
+from lmkit.settings.sections import LoadingSettings, RunSettings
 from lmkit.settings.settings import Settings
 from lmkit.testing.check import Skipped
 

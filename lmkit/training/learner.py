@@ -1,5 +1,9 @@
-"""The gradient of a step, whatever its batch is divided into: processes, passes, or neither."""
+"""What a step changes: its gradient, however its batch is divided, and the update made of it.
 
+A batch is divided among processes, into passes, both or neither; the gradient is the same.
+"""
+
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -9,17 +13,82 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
 
 from lmkit.data.loading import Batch
-from lmkit.data.subjects import number_subjects
+from lmkit.data.split import number_subjects
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.step import Step
 from lmkit.runtime.assemble import Assembly
+from lmkit.settings.optimizer import OptimizerSettings, learning_rate
 from lmkit.training.parts import BatchPart
 from lmkit.training.processes import Processes
 from lmkit.training.step import run_step, weigh
-from lmkit.training.updater import Updater
+
+
+class Updater:
+    """Updates the networks, and skips an update that would not be finite.
+
+    The check happens on the device: the fused optimiser reads a flag and leaves weights and
+    moments alone where it is set, so that no step waits for the host.
+
+    Args:
+        assembly: The networks, already where they train.
+        settings: How they learn.
+    """
+
+    def __init__(self, assembly: Assembly, settings: OptimizerSettings) -> None:
+        self.settings = settings
+        self.networks: dict[str, list[nn.Parameter]] = {}
+        for name, network in assembly.networks():
+            trainable = [p for p in network.parameters() if p.requires_grad]
+            if trainable:
+                self.networks[name] = trainable
+        if "detector" not in self.networks:
+            raise LmkitError(
+                "The detector has no parameter that trains.",
+                remedy="Choose detector options that leave something to learn.",
+            )
+        algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
+        self.optimizer: torch.optim.Optimizer = algorithm(
+            [{"params": parameters, "name": name} for name, parameters in self.networks.items()],
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of a loss to what the parameters have collected."""
+        loss.backward()
+
+    def apply(self, loss: Tensor, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Take one optimiser step down the collected gradients, and forget them.
+
+        Args:
+            loss: The scalar they belong to, which must be finite as well.
+            step: Its number, from 0.
+
+        Returns:
+            Each network's gradient norm before clipping, and whether the update was skipped
+            (a float: 0 or 1). Both stay on the device.
+        """
+        limit = self.settings.clip_norm
+        norms = {
+            name: clip_grad_norm_(parameters, math.inf if limit is None else limit)
+            for name, parameters in self.networks.items()
+        }
+        finite = torch.stack([loss.detach(), *norms.values()]).isfinite().all()
+        skipped = (~finite).float()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, step)
+        # How torch.amp.GradScaler tells a fused optimiser to leave everything as it is.
+        self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norms, skipped
+
 
 _BUFFERS = next(
     name

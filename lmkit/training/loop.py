@@ -13,7 +13,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.geometry.collapse import summary
 from lmkit.preparation.keeping import keep_on_device
 from lmkit.preparation.prepared import Prepared
-from lmkit.run.checkpoint import load_checkpoint, save_checkpoint
+from lmkit.run.checkpoint import load_checkpoint, load_metrics, save_checkpoint
 from lmkit.run.folder import RunFolder
 from lmkit.runtime.assemble import Assembly
 from lmkit.runtime.callback import Callback
@@ -23,11 +23,10 @@ from lmkit.seeds import derive
 from lmkit.settings.optimizer import for_batch, learning_rate
 from lmkit.training.collapse import CollapseWatch
 from lmkit.training.compiling import compile_networks, forgiving
-from lmkit.training.learner import Learner, Objective
+from lmkit.training.learner import Learner, Objective, Updater
 from lmkit.training.meter import Meter
 from lmkit.training.norm import synchronise
 from lmkit.training.processes import ALONE, Processes
-from lmkit.training.updater import Updater
 
 MOST_SKIPPED = 10
 """How many updates in a row may be skipped, because they would not be finite, before a run ends."""
@@ -147,7 +146,6 @@ class _Training:
             self.done = load_checkpoint(
                 checkpoint, assembly, self._updater.optimizer, device=device
             )
-        folder.cut_metrics(self.done)
         assembly.train()
         objective = Objective(assembly, run.seed, self._autocast)
         self._learner = Learner(
@@ -167,6 +165,16 @@ class _Training:
             for text in compile_networks(assembly, run.compile, device):
                 callback.note(text)
         self.meter = Meter(device)
+        partial = False
+        if checkpoint is not None:
+            metrics = load_metrics(checkpoint, device=device)
+            if metrics is None:
+                callback.note(
+                    f"{checkpoint} is sound but for its metrics: the next line of metrics averages "
+                    "the steps from here on alone."
+                )
+            partial = self.meter.restore(metrics or {})
+        folder.cut_metrics(self.done, partial=partial)
         self._watch = CollapseWatch(run.batch_size)
         self.saved = self.done if checkpoint is not None else -1
 
@@ -206,7 +214,9 @@ class _Training:
 
     def log(self) -> None:
         """Write a line of metrics, and end a run that no longer learns."""
-        metrics = self.meter.read(self._ready.settings.run.batch_size, self._processes)
+        run = self._ready.settings.run
+        early = self.done % run.log_every != 0
+        metrics = self.meter.read(run.batch_size, self._processes, keep=early)
         metrics["learning_rate"] = learning_rate(self._optimizer, self.done - 1)
         device = describe_device(self.device, self._processes.world)
         self._folder.append_metrics({"step": self.done, "device": device, **metrics})
@@ -218,9 +228,15 @@ class _Training:
     def save(self, keep: int) -> None:
         """Write a checkpoint."""
         self._learner.settle()
+        metrics = self.meter.state(self._processes)
         if self._processes.write:
             path = save_checkpoint(
-                self._folder, self.done, self._assembly, self._updater.optimizer, keep=keep
+                self._folder,
+                self.done,
+                self._assembly,
+                self._updater.optimizer,
+                metrics=metrics,
+                keep=keep,
             )
             self._callback.saved(self.done, path)
         self.write_status("running", self.done)

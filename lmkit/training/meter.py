@@ -34,6 +34,7 @@ class Meter:
         self._device = device
         self._names: list[str] = []
         self._sum: Tensor | None = None
+        self._restored: dict[str, Tensor] = {}
         self._skipped = torch.zeros((), device=device)
         self._streak = torch.zeros((), device=device)
         self._steps = 0
@@ -55,18 +56,26 @@ class Meter:
         values |= {f"landmarks/{name}": value for name, value in landmarks.items()}
         self._names = list(values)
         stacked = torch.stack([value.detach().float() for value in values.values()])
+        if self._restored:
+            nothing = torch.zeros((), device=self._device)
+            before = [self._restored.get(name, nothing) for name in self._names]
+            self._sum, self._restored = torch.stack(before), {}
         self._sum = stacked if self._sum is None else self._sum + stacked
         self._skipped = self._skipped + skipped
         self._streak = (self._streak + 1) * skipped
         self._steps += 1
         self._timed_steps += 1
 
-    def read(self, batch_size: int, processes: Processes = ALONE) -> dict[str, float]:
+    def read(
+        self, batch_size: int, processes: Processes = ALONE, *, keep: bool = False
+    ) -> dict[str, float]:
         """Return the averages since the last reading over all processes, and start over.
 
         Args:
             batch_size: Images a step.
             processes: Those whose readings count.
+            keep: Not to start over: for a reading before its time, when a run is stopped, so that
+                the next one is the average that it would have been.
         """
         assert self._sum is not None
         processes.average([self._sum])
@@ -79,10 +88,53 @@ class Meter:
         metrics["data_wait"] = min(1.0, self.waiting.seconds() / max(elapsed, 1e-9))
         metrics["skipped_updates"] = self._skipped.item()
         metrics["skipped_in_a_row"] = self._streak.item()
-        self._sum, self._steps = None, 0
-        self._skipped = torch.zeros_like(self._skipped)
+        if not keep:
+            self._sum, self._steps = None, 0
+            self._skipped = torch.zeros_like(self._skipped)
         self.restart_clock()
         return metrics
+
+    def state(self, processes: Processes = ALONE) -> dict[str, Tensor]:
+        """Return what was taken in since the last reading, for a checkpoint.
+
+        Args:
+            processes: Those whose readings count; each has to call this.
+
+        Returns:
+            Scalars by name: ``steps``, ``skipped``, ``streak``, and ``sum/NAME`` of each value.
+        """
+        if self._sum is not None:
+            processes.average([self._sum])
+        state = {
+            "steps": torch.tensor(self._steps),
+            "skipped": self._skipped,
+            "streak": self._streak,
+        }
+        if self._sum is not None:
+            state |= {
+                f"sum/{name}": value
+                for name, value in zip(self._names, self._sum.unbind(), strict=True)
+            }
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> bool:
+        """Go on from what [state][lmkit.training.meter.Meter.state] returned.
+
+        Args:
+            state: As there; empty for a checkpoint that has none.
+
+        Returns:
+            Whether it holds steps: whether the checkpoint was saved between two readings.
+        """
+        self._steps = int(state.get("steps", torch.zeros(())))
+        self._skipped = state.get("skipped", self._skipped).to(self._device)
+        self._streak = state.get("streak", self._streak).to(self._device)
+        self._restored = {
+            name.removeprefix("sum/"): value.to(self._device)
+            for name, value in state.items()
+            if name.startswith("sum/")
+        }
+        return self._steps > 0
 
     def restart_clock(self) -> None:
         """Leave the time until now out of the speed."""

@@ -8,8 +8,7 @@ from torch import Tensor
 import lmkit.drawing as drawing
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, read_images
-from lmkit.data.split import Split
-from lmkit.data.subjects import Partners
+from lmkit.data.split import Partners, Split
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import LmkitError
 from lmkit.geometry.coordinates import to_pixels

@@ -45,6 +45,7 @@ def lmkit_components() -> list[Component]:
         ),
         ("loss", "mse", "losses:MeanSquaredError", "mean squared difference of pixels"),
         ("loss", "perceptual", "perceptual:Perceptual", "squared difference of VGG features"),
+        ("loss", "gabor", "gabor:Gabor", "squared difference of Gabor filters' responses"),
         (
             "loss",
             "heatmap",

@@ -6,14 +6,17 @@ from typing import Literal
 from torch import Tensor, nn
 
 from lmkit.api import ExitCode, HeatmapDetector, LmkitError, load_weights
-from lmkit_interintra.blocks import Block, HourglassModule, conv3x3
+from lmkit_interintra.blocks import Block, HourglassModule, MakeBlock, PlainBlock, conv3x3
 from lmkit_interintra.checks import require
 from lmkit_interintra.projection import ProjectedConv2d, plain_weights
 
 Start = Literal["scratch", "finetune", "projection"]
+Blocks = Literal["hierarchical", "plain"]
 
-_STRIDE = 4
-"""Side of the image divided by the side of its score maps."""
+_BLOCKS: dict[Blocks, MakeBlock] = {"hierarchical": Block, "plain": PlainBlock}
+
+_STRIDES = (1, 2, 4)
+"""Sides of the image that may be one side of its score maps; the paper's is the last."""
 
 
 class Hourglass(HeatmapDetector):
@@ -23,18 +26,28 @@ class Hourglass(HeatmapDetector):
     quarter of the image in each direction. With several stacks, only the last one's score maps
     are used and supervised.
 
+    Images much smaller than the paper's leave few cells to such score maps. A smaller stride gives
+    them more, at the cost of as much more work in the hourglass, and plain blocks are quick where
+    there are few features.
+
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square images in pixels, a multiple of ``4 * 2^depth``.
+        image_size: Side of the square images in pixels, a multiple of ``stride * 2^depth``.
         stacks: How many hourglasses follow one another.
         depth: How often each hourglass halves the map.
         features: Channels of the hourglasses, a multiple of 8.
+        stride: Pixels of the image for one of its score maps in each direction: 4 as in the paper,
+            2 (the first layers halve the image once) or 1 (they do not).
+        blocks: What the network is made of: ``hierarchical``, the paper's blocks of three 3x3
+            convolutions, of which each sees the one before; ``plain``, single 3x3 convolutions as
+            wide as the features, each with BatchNorm and ReLU. With few features the paper's are
+            too narrow: a quarter of 32 are 8 channels.
         beta: Smoothness of the soft-argmax; the larger, the closer to the maximum.
         init: How training starts: from random weights (scratch), from those of the core
             (finetune), or with the core's 3x3 filters frozen and only a square matrix learned that
             remixes them (projection); 514,698 parameters then train at K = 10.
-        core: A pretrained hourglass of the same stacks, depth and features, for finetune and
-            projection: a file of weights, or the folder of a run, as lmkit pretrain writes it.
+        core: A pretrained hourglass of the same stacks, depth, features and blocks, for finetune
+            and projection: a file of weights, or the folder of a run, as lmkit pretrain writes it.
             Read once, when a run starts. Where it has another number of landmarks, its head is
             left out; where it was itself started by projection, its matrices are multiplied into
             its filters.
@@ -51,30 +64,33 @@ class Hourglass(HeatmapDetector):
         stacks: int = 1,
         depth: int = 4,
         features: int = 256,
+        stride: int = 4,
+        blocks: Blocks = "hierarchical",
         beta: float = 10.0,
         init: Start = "scratch",
         core: Path | None = None,
     ) -> None:
         super().__init__(landmarks=landmarks, beta=beta)
-        _check_architecture(image_size, stacks, depth, features, beta)
+        _check_architecture(image_size, stacks, depth, features, stride, beta)
         _check_start(init, core)
         self.core = core
-        self.unit = _STRIDE * 2**depth
+        self.unit = stride * 2**depth
         conv = ProjectedConv2d if init == "projection" else conv3x3
+        block = _BLOCKS[blocks]
         narrow, middle = features // 4, features // 2
         self.stem = nn.Sequential(
-            nn.Conv2d(3, narrow, 7, stride=2, padding=3),
+            nn.Conv2d(3, narrow, 7, stride=min(stride, 2), padding=3),
             nn.BatchNorm2d(narrow),
             nn.ReLU(inplace=True),
-            Block(narrow, middle, conv),
-            nn.AvgPool2d(2),
-            Block(middle, middle, conv),
-            Block(middle, features, conv),
+            block(narrow, middle, conv),
+            nn.AvgPool2d(2) if stride == 4 else nn.Identity(),
+            block(middle, middle, conv),
+            block(middle, features, conv),
         )
         self.hourglasses = nn.ModuleList(
             nn.Sequential(
-                HourglassModule(depth, features, conv),
-                Block(features, features, conv),
+                HourglassModule(depth, features, conv, block),
+                block(features, features, conv),
                 nn.Conv2d(features, features, 1),
                 nn.BatchNorm2d(features),
                 nn.ReLU(inplace=True),
@@ -93,10 +109,10 @@ class Hourglass(HeatmapDetector):
             images: (B, 3, H, W), RGB in [0, 1].
 
         Returns:
-            (B, K, H / 4, W / 4), any real numbers; those of the last stack.
+            (B, K, H / stride, W / stride), any real numbers; those of the last stack.
 
         Raises:
-            LmkitError: If a side is not a multiple of 4 * 2^depth.
+            LmkitError: If a side is not a multiple of stride * 2^depth.
         """
         height, width = images.shape[-2:]
         if height % self.unit or width % self.unit:
@@ -152,13 +168,13 @@ class Hourglass(HeatmapDetector):
             raise LmkitError(
                 f"detector.core={self.core} does not hold this hourglass's weights ({listed}).",
                 remedy="Give the weights of an hourglass with the same detector.stacks, "
-                "detector.depth and detector.features.",
+                "detector.depth, detector.features and detector.blocks.",
                 code=ExitCode.DATA,
             )
 
 
 def _check_architecture(
-    image_size: int, stacks: int, depth: int, features: int, beta: float
+    image_size: int, stacks: int, depth: int, features: int, stride: int, beta: float
 ) -> None:
     for name, value in (("stacks", stacks), ("depth", depth)):
         require(
@@ -176,18 +192,26 @@ def _check_architecture(
         remedy="Give detector.features a multiple of 8, such as 32, 64, 128 or 256.",
     )
     require(
+        stride in _STRIDES,
+        "detector.stride",
+        stride,
+        why="the first layers halve images twice, once or not at all",
+        remedy="Give detector.stride 1, 2 or 4; the paper's is 4.",
+    )
+    require(
         beta > 0,
         "detector.beta",
         beta,
         why="the soft-argmax would not look for the maximum",
         remedy="Give detector.beta a number above 0; the paper's is 10.",
     )
-    unit = _STRIDE * 2**depth
+    unit = stride * 2**depth
     require(
         image_size >= unit and image_size % unit == 0,
         "run.image_size",
         image_size,
-        why=f"an hourglass of detector.depth={depth} needs a multiple of {unit}",
+        why=f"an hourglass of detector.stride={stride} and detector.depth={depth} needs a multiple "
+        f"of {unit}",
         remedy=f"Give run.image_size a multiple of {unit}, or a smaller detector.depth.",
     )
 

@@ -1,7 +1,10 @@
 """The paper's generator: an encoder, residual blocks that see the heatmaps, and a decoder."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lmkit.api import HeatmapGenerator
 from lmkit_interintra.checks import require
@@ -17,12 +20,16 @@ class ResidualGenerator(HeatmapGenerator):
 
     Args:
         landmarks: The number of landmarks K.
-        image_size: Side of the square images in pixels, a multiple of 4.
+        image_size: Side of the square images in pixels, a multiple of ``shrink * 2^halvings``.
         width: Channels after the first layer; the residual blocks have four times as many and K
             more. 32 is what the authors ran, 64 what the paper states.
         blocks: How many residual blocks there are.
-        sigma: Standard deviation of the Gaussian heatmaps, in pixels of the heatmap (a quarter of
-            the image's resolution).
+        sigma: Standard deviation of the Gaussian heatmaps, in pixels of the heatmap.
+        halvings: How often the encoder halves the image and doubles its channels. The heatmaps have
+            the resolution that it ends at: a quarter of the image's with the paper's 2.
+        shrink: Pixels of the image for one that the generator works with, in each direction: images
+            are averaged before the encoder, and what the decoder draws is enlarged. 2 leaves a
+            quarter of the work, and blurred images; 1 is the paper's.
         pad: The channels of the residual blocks and after are rounded up to a multiple of this by
             channels that are and stay zero: the same function and the same checkpoint of weights.
             8 suits a GPU's tensor cores where 4 width + K is no multiple of it.
@@ -39,23 +46,38 @@ class ResidualGenerator(HeatmapGenerator):
         width: int = 32,
         blocks: int = 6,
         sigma: float = 0.5,
+        halvings: int = 2,
+        shrink: int = 1,
         pad: int = 1,
     ) -> None:
-        super().__init__(landmarks=landmarks, sigma=sigma, stride=4)
-        _check(image_size, width, blocks, sigma, pad)
-        inner = 4 * width + landmarks
+        stride = shrink * 2**halvings
+        super().__init__(landmarks=landmarks, sigma=sigma, stride=stride)
+        _check(image_size, stride, sigma, width=width, blocks=blocks, halvings=halvings,
+               shrink=shrink, pad=pad)  # fmt: skip
+        self.shrink = shrink
+        widths = [width * 2**number for number in range(halvings + 1)]
+        inner = widths[-1] + landmarks
+        narrowing = [inner // 2**number for number in range(halvings + 1)]
         self.encoder = nn.Sequential(
             *_activated(nn.Conv2d(3, width, 7, padding=3, bias=False)),
-            *_activated(nn.Conv2d(width, 2 * width, 4, 2, padding=1, bias=False)),
-            *_activated(nn.Conv2d(2 * width, 4 * width, 4, 2, padding=1, bias=False)),
+            *(
+                each
+                for fine, coarse in pairwise(widths)
+                for each in _activated(nn.Conv2d(fine, coarse, 4, 2, padding=1, bias=False))
+            ),
         )
         # The heatmaps join features of another scale.
         self.joint = nn.BatchNorm2d(inner)
         self.blocks = nn.Sequential(*(_ResidualBlock(inner) for _ in range(blocks)))
         self.decoder = nn.Sequential(
-            *_activated(nn.ConvTranspose2d(inner, inner // 2, 4, 2, padding=1, bias=False)),
-            *_activated(nn.ConvTranspose2d(inner // 2, inner // 4, 4, 2, padding=1, bias=False)),
-            nn.Conv2d(inner // 4, 3, 7, padding=3, bias=False),
+            *(
+                each
+                for coarse, fine in pairwise(narrowing)
+                for each in _activated(
+                    nn.ConvTranspose2d(coarse, fine, 4, 2, padding=1, bias=False)
+                )
+            ),
+            nn.Conv2d(narrowing[-1], 3, 7, padding=3, bias=False),
         )
         self.inner = round_up(inner, pad)
         if pad > 1:
@@ -66,17 +88,22 @@ class ResidualGenerator(HeatmapGenerator):
 
         Args:
             images: (B, 3, H, W), RGB in [0, 1].
-            heatmaps: (B, K, H / 4, W / 4), in [0, 1].
+            heatmaps: (B, K, H / stride, W / stride), in [0, 1], where a stride is
+                ``shrink * 2^halvings`` pixels.
 
         Returns:
             (B, 3, H, W), RGB in [0, 1], float32.
         """
-        encoded: Tensor = self.encoder(images)
+        small = functional.avg_pool2d(images, self.shrink) if self.shrink > 1 else images
+        encoded: Tensor = self.encoder(small)
         both = torch.cat((encoded, heatmaps.to(encoded.dtype)), dim=1)
         joint = self.joint(pad_input(both, self.inner))
         drawn: Tensor = self.decoder(self.blocks(joint))
         # In half precision the colours next to white would be coarser than those of a PNG.
-        return (drawn.float().tanh() + 1) / 2
+        drawn = (drawn.float().tanh() + 1) / 2
+        if self.shrink == 1:
+            return drawn
+        return functional.interpolate(drawn, scale_factor=self.shrink, mode="bilinear")
 
 
 class _ResidualBlock(nn.Module):
@@ -97,14 +124,15 @@ def _activated(conv: nn.Conv2d | nn.ConvTranspose2d) -> tuple[nn.Module, ...]:
     return conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True)
 
 
-def _check(image_size: int, width: int, blocks: int, sigma: float, pad: int) -> None:
-    for name, value, least in (("width", width, 1), ("blocks", blocks, 0), ("pad", pad, 1)):
+def _check(image_size: int, stride: int, sigma: float, **counts: int) -> None:
+    least = {"width": 1, "blocks": 0, "halvings": 0, "shrink": 1, "pad": 1}
+    for name, value in counts.items():
         require(
-            value >= least,
+            value >= least[name],
             f"generator.{name}",
             value,
-            why=f"it is less than {least}",
-            remedy=f"Give generator.{name} a whole number from {least}.",
+            why=f"it is less than {least[name]}",
+            remedy=f"Give generator.{name} a whole number from {least[name]}.",
         )
     require(
         sigma > 0,
@@ -114,9 +142,10 @@ def _check(image_size: int, width: int, blocks: int, sigma: float, pad: int) -> 
         remedy="Give generator.sigma a number above 0; the paper's is 0.5.",
     )
     require(
-        image_size % 4 == 0,
+        image_size % stride == 0,
         "run.image_size",
         image_size,
-        why="the residual generator halves images twice",
-        remedy="Give run.image_size a multiple of 4.",
+        why=f"the residual generator's heatmaps are {stride} times smaller (generator.shrink times "
+        "2 for each of generator.halvings)",
+        remedy=f"Give run.image_size a multiple of {stride}.",
     )

@@ -10,7 +10,7 @@ from lmkit.settings.layers import read_assignments, read_recipe
 @pytest.fixture
 def sweep(registry):
     def make(*axes, above=(), seeds=1):
-        base = read_recipe("quickstart", registry)
+        base = read_recipe("reconstruction-quick", registry)
         over = [read_assignments(above)]
         return entries(base, axes, over, seeds=seeds, registry=registry)
 

@@ -14,7 +14,7 @@ def lmkit_components():
 """
 GOOD = HOOK.format(kind="detector", name="probe", target="bad_plugin_parts:Detector")
 TRAIN = (
-    *("train", "--recipe=quickstart", "--device=cpu", "--steps=1", "--batch-size=4"),
+    *("train", "--recipe=reconstruction-quick", "--device=cpu", "--steps=1", "--batch-size=4"),
     *("--landmarks=3", "--image-size=32", "--set=detector.features=8", "--set=detector.depth=1"),
     *("--set=generator.width=4", "--set=generator.blocks=1", "--set=data.count=24"),
 )
@@ -106,7 +106,8 @@ BREAKS = {
     ),
     "returns no landmarks": (
         "return self.layer(images)",
-        "The detector 'probe' of package bad-plugin failed: AttributeError",
+        "The detector 'probe' of package bad-plugin failed: TypeError: returned a Tensor "
+        "of shape (8, 1, 32, 32) instead of lmkit.api.Landmarks",
         "Report it to its author",
     ),
     "raises": (
@@ -116,7 +117,7 @@ BREAKS = {
     ),
     "cannot be built": (
         "",
-        "The detector 'probe' of package bad-plugin could not be built: ValueError: no eyes.",
+        "The detector 'probe' of package bad-plugin could not be built: ValueError: no eyes (",
         "Check its options (lmkit show detector probe)",
     ),
     "cannot be imported": (

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 SMALL = {
-    "--recipe": "quickstart",
+    "--recipe": "reconstruction-quick",
     "--batch-size": "2",
     "--image-size": "32",
     "--device": "cpu",

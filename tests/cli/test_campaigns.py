@@ -36,7 +36,7 @@ SMALL = {
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--set", "assignments", multiple=True)
 def command(as_json, assignments):
-    base = [*recipe_layers("quickstart"), Layer("small", {"data": data_section("faces")})]
+    base = [*recipe_layers("reconstruction-quick"), Layer("small", {"data": data_section("faces")})]
     base += [Layer("small", SMALL), read_assignments(assignments)]
     runs = {
         f"width-{width}": [*base, Layer("widths", {"generator": {"width": width}})]
@@ -110,7 +110,7 @@ def test_several_processes_are_refused(widths, lmkit, monkeypatch, tmp_path):
 
 
 def test_complete_settings_are_those_of_a_run():
-    layers = [*api.recipe_layers("quickstart"), api.read_assignments(["run.steps=7"])]
+    layers = [*api.recipe_layers("reconstruction-quick"), api.read_assignments(["run.steps=7"])]
     settings = api.complete_settings(layers)
     assert settings["run"]["steps"] == 7
     assert settings["loss"].keys() == {"mse"}

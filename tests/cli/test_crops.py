@@ -15,7 +15,13 @@ from lmkit.errors import ExitCode
 from lmkit.run.run import open_run
 
 TINY = (
-    *("--recipe=quickstart", "--device=cpu", "--steps=2", "--batch-size=4", "--landmarks=3"),
+    *(
+        "--recipe=reconstruction-quick",
+        "--device=cpu",
+        "--steps=2",
+        "--batch-size=4",
+        "--landmarks=3",
+    ),
     *("--image-size=32", "--set=detector.features=8", "--set=detector.depth=1"),
     *("--set=generator.width=4", "--set=generator.blocks=1"),
 )

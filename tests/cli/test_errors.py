@@ -13,7 +13,13 @@ from lmkit.cli.main import main
 from lmkit.errors import ExitCode
 
 TINY = (
-    *("--recipe=quickstart", "--device=cpu", "--steps=1", "--batch-size=4", "--landmarks=3"),
+    *(
+        "--recipe=reconstruction-quick",
+        "--device=cpu",
+        "--steps=1",
+        "--batch-size=4",
+        "--landmarks=3",
+    ),
     *("--image-size=32", "--set=detector.features=8", "--set=detector.depth=1"),
     *("--set=generator.width=4", "--set=generator.blocks=1"),
 )

@@ -63,6 +63,27 @@ def test_listings_are_found_where_everything_is_listed_and_in_the_help(colours, 
     assert ["colour", "what can be painted with"] in [line.split(maxsplit=1) for line in listings]
 
 
+RECIPES = """
+from lmkit.api import Recipe, hookimpl
+
+@hookimpl
+def lmkit_recipes():
+    return [
+        Recipe("slow-paint", "paint_box", "a wall"),
+        Recipe("quick-paint", "paint_box", "a door", minutes=4.5),
+    ]
+"""
+
+
+def test_recipes_say_how_long_they_take_where_that_is_known(install, lmkit):
+    install("paint-box", RECIPES)
+    _, stdout, _ = lmkit("list", "recipe", "*-paint")
+    assert stdout.splitlines()[1:] == [
+        "  quick-paint  a door (4.5 min on 2 CPU cores)  [paint-box]",
+        "  slow-paint   a wall  [paint-box]",
+    ]
+
+
 def test_a_misspelled_listing_is_corrected(colours, lmkit):
     code, _, stderr = lmkit("list", "color")
     assert code == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmkit.registry.component import KINDS
-from lmkit.registry.version import API_VERSION
+from lmkit.registry.discovery import API_VERSION
 from lmkit.templates import hooks, names_of, package_files
 
 ROOT = Path(__file__).parents[2]

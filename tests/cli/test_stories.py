@@ -21,7 +21,13 @@ from safetensors.torch import load_file
 from lmkit.cli.main import main
 
 TINY = (
-    *("--recipe=quickstart", "--device=cpu", "--batch-size=4", "--landmarks=3", "--image-size=32"),
+    *(
+        "--recipe=reconstruction-quick",
+        "--device=cpu",
+        "--batch-size=4",
+        "--landmarks=3",
+        "--image-size=32",
+    ),
     *("--set=detector.features=8", "--set=detector.depth=1", "--set=generator.width=4"),
     *("--set=generator.blocks=1", "--set=data.count=24", "--set=run.log_every=1"),
 )
@@ -128,6 +134,8 @@ def test_evaluation_prints_json_alone(whole):
     assert (trained["stability"], trained["labelled"]) == (None, [])
     assert report["stability"]["images"] == 4
     assert [row["number"] for row in report["labelled"]] == [1, 5, 10]
+    for control in report["controls"].values():
+        control["stability"] = None
     assert {**report, "stability": None, "labelled": []} == trained
 
 
@@ -201,6 +209,19 @@ def test_without_a_recipe_it_says_which_it_takes(here, tmp_path, monkeypatch):
     _, err = here("train", *TINY[1:], "--dry-run")
     assert "taking 'quickstart'" in err
     assert "--recipe paper" in err
+
+
+def test_images_of_the_users_own_take_a_recipe_for_photographs(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
+    (tmp_path / "mine").mkdir()
+    for number in range(24):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "mine" / f"{number}.png")
+    out, err = here("train", "--data", "mine", "--device", "cpu", "--dry-run", "--json")
+    assert "taking 'photos'" in err
+    assert "--recipe paper" in err
+    assert json.loads(out)["settings"]["detector"]["name"] == "structure"
 
 
 @pytest.mark.parametrize(

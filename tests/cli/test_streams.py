@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX shells and signals")
 
 WORDS = [
-    *(sys.executable, "-m", "lmkit", "train", "--recipe=quickstart", "--device=cpu"),
+    *(sys.executable, "-m", "lmkit", "train", "--recipe=reconstruction-quick", "--device=cpu"),
     *("--batch-size=4", "--landmarks=3", "--image-size=32", "--set=detector.features=8"),
     *("--set=detector.depth=1", "--set=generator.width=4", "--set=generator.blocks=1"),
     *("--set=data.count=24", "--set=run.log_every=1"),

@@ -7,7 +7,16 @@ import pytest
 from lmkit.errors import ExitCode
 
 SMALL = (
-    *("--steps", 2, "--device", "cpu", "--recipe", "quickstart", "--set", "data.count=24"),
+    *(
+        "--steps",
+        2,
+        "--device",
+        "cpu",
+        "--recipe",
+        "reconstruction-quick",
+        "--set",
+        "data.count=24",
+    ),
     *("--set", "run.batch_size=4", "--set", "run.image_size=32", "--set", "run.landmarks=3"),
     *("--set", "generator.width=4", "--set", "generator.blocks=1"),
 )

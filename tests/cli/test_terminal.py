@@ -58,3 +58,31 @@ def test_training_takes_the_place_of_what_was_counted_before(monkeypatch):
         progress.progressed(1)
     assert "step" in shown.getvalue()
     assert "reading" not in shown.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (0.05, ""),
+        (0.2, "About 3 minutes for the 965 steps that are left.\n"),
+        (30.0, "About 8 hours for the 994 steps that are left.\n"),
+        (600.0, "About 7 days for the 994 steps that are left.\n"),
+    ],
+)
+def test_training_says_soon_how_long_it_will_take(clock, capsys, step, words):
+    with TrainingProgress() as progress:
+        progress.started(step=100, steps=1100)
+        for number in range(1, 60):
+            clock[0] += 4 * step if number == 1 else step  # The first one is no measure.
+            progress.progressed(100 + number)
+    assert capsys.readouterr().err == words
+
+
+def test_where_a_run_goes_on_it_is_judged_anew(clock, capsys):
+    with TrainingProgress() as progress:
+        for _ in range(2):
+            progress.started(step=0, steps=1000)
+            for number in range(1, 100):
+                clock[0] += 1.0
+                progress.progressed(number)
+    assert capsys.readouterr().err.count("About 16 minutes") == 2

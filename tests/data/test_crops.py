@@ -21,7 +21,7 @@ from lmkit.data.framing import Fit, Framer, Framing, frame
 from lmkit.data.loading import TrainingBatches, read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.interfaces.dataset import Annotation, Dataset
-from lmkit.settings.loading import LoadingSettings
+from lmkit.settings.sections import LoadingSettings
 
 FITS: tuple[Fit, ...] = get_args(Fit)
 FACE = np.array([[60, 100], [110, 102], [85, 130], [66, 150], [108, 152]], np.float32)
@@ -44,10 +44,9 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_settings_and_policies_agree() -> None:
     names = get_args(CropName)
     assert get_args(get_type_hints(LoadingSettings)["crop"]) == names
-    made = {name: make_crop(name, share=0.5, margin=0.1) for name in names}
-    assert made.pop("none") is None
-    assert {name: crop.name for name, crop in made.items() if crop} == {n: n for n in made}
-    leaking = {name for name, crop in made.items() if crop and crop.from_annotation}
+    made = {name: make_crop(name, share=0.5, margin=0.1) for name in names if name != "none"}
+    assert {name: crop.name for name, crop in made.items()} == {name: name for name in made}
+    leaking = {name for name, crop in made.items() if crop.from_annotation}
     assert leaking == {"annotated-box", "sanchez2019"}
     assert str(made["centre"]) == "centre (share 0.5)"
     assert str(made["annotated-box"]) == "annotated-box (margin 0.1)"

@@ -10,7 +10,7 @@ import torch
 
 from lmkit.data.framing import Framer, Framing
 from lmkit.data.loading import Batch, TrainingBatches, read_images
-from lmkit.data.subjects import Partners
+from lmkit.data.split import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset

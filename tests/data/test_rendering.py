@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmkit.data.rendering import render_faces
-from lmkit.data.rendering.parameters import (
+from lmkit.data.rendering.scene import (
     OCCLUSIONS,
     POINT_NAMES,
     identity_parameters,

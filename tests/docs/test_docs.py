@@ -27,9 +27,9 @@ from lmkit.settings.changes import (
     may_change_on_resume,
     separates_experiments,
 )
-from lmkit.settings.fields import Effect, effects_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
 from lmkit.settings.optimizer import SCHEDULES
+from lmkit.settings.sections import Effect, effects_of
 from lmkit.testing.check import PROMISES
 
 ROOT = Path(__file__).parents[2]
@@ -275,7 +275,7 @@ def test_what_a_change_means_is_told_as_it_is():
     text = read("docs/settings.md").partition("## What a change means")[2].partition("## Types")[0]
     meanings = dict(rows(text, 2)[2:])
     assert [*meanings] == [effect.value for effect in Effect]
-    source = read("lmkit/settings/fields.py")
+    source = read("lmkit/settings/sections.py")
     for meaning in meanings.values():
         assert f'"""{meaning}"""' in source
     told = {row[0]: [cell == "yes" for cell in row[1:]] for row in rows(text, 5)[2:]}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lmkit.drawing.marks import cross, dot, line, paint
+from lmkit.drawing.points import cross, dot, line, paint
 
 WHITE = (255, 255, 255)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.conventions import (
+from lmkit.evaluation.regression import (
     CONVENTIONS,
     DVE2019,
     JAKAB2018,

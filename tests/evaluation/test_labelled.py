@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from lmkit.evaluation import labelled
-from lmkit.evaluation.conventions import JAKAB2018, LI2020, LMKIT, SANCHEZ2019
 from lmkit.evaluation.detections import Detections
 from lmkit.evaluation.labelled import few_labelled
+from lmkit.evaluation.regression import JAKAB2018, LI2020, LMKIT, SANCHEZ2019
 from lmkit.seeds import derive
 
 SIDE = 64

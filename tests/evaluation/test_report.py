@@ -7,10 +7,12 @@ import pytest
 
 from lmkit.data.framing import Framer
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.conventions import JAKAB2018, LMKIT
+from lmkit.evaluation.controls import Controls
+from lmkit.evaluation.faults import Faults
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import Curve, Interval
+from lmkit.evaluation.regression import JAKAB2018, LMKIT
 from lmkit.evaluation.report import EvaluationReport, folder_name
 
 
@@ -36,6 +38,9 @@ def report(**changes):
         "stability": None,
         "labelled": [Labelled(1, 2, 1, 7.5, None)],
         "health": Health([5.0], [0.0], [0.5], [False], [False], []),
+        "faults": Faults(*(np.zeros((3, 1), bool) for _ in range(3))),
+        "controls": Controls(),
+        "judgement": None,
         "fit_images": 10,
         "test_images": 3,
         "complete_images": 2,

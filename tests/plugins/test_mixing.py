@@ -11,8 +11,8 @@ from lmkit.registry.lookup import installed
 from lmkit.runtime.assemble import assemble, build_dataset
 from lmkit.settings.layers import Layer, merge, read_recipe
 from lmkit.settings.settings import resolve
+from lmkit.training.learner import Updater
 from lmkit.training.step import run_step, weigh
-from lmkit.training.updater import Updater
 
 SMALL = {
     "detector dve": {"descriptor": 8, "width": 4, "depth": 1, "blocks": 1},
@@ -40,7 +40,7 @@ def train_two_steps(**parts: str) -> None:
     }
     sizes = {"batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"}
     layers = [
-        *read_recipe("quickstart", registry),
+        *read_recipe("reconstruction-quick", registry),
         Layer("test", {"run": sizes, "data": {"count": 8}, **chosen}, losses=["mse"]),
     ]
     settings = resolve(merge(layers), registry)

@@ -57,6 +57,13 @@ def test_a_listing_imports_its_function_and_has_a_name_and_target_of_the_same_fo
         Listing("x", "fnmatch:filter", "")
 
 
+@pytest.mark.parametrize("minutes", [0, -1.0, float("nan")])
+def test_a_recipe_takes_time_if_it_says_any(minutes):
+    assert Recipe("x", "package", "s", minutes=0.5).minutes == 0.5
+    with pytest.raises(ValueError, match="minutes are not above 0"):
+        Recipe("x", "package", "s", minutes=minutes)
+
+
 @pytest.mark.parametrize("name", LISTED)
 def test_a_listing_does_not_hide_what_lmkit_lists_itself(name):
     with pytest.raises(ValueError, match=f"listing name '{name}' is taken"):

@@ -2,9 +2,8 @@ import pytest
 
 from lmkit import api
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.registry import version
-from lmkit.registry.discovery import discover
-from lmkit.registry.version import check_api
+from lmkit.registry import discovery
+from lmkit.registry.discovery import check_api, discover
 
 PLUGIN = """
 LMKIT_API = {}
@@ -19,7 +18,7 @@ def lmkit_components():
 
 @pytest.fixture(autouse=True)
 def here_is_two_point_three(monkeypatch):
-    monkeypatch.setattr(version, "API_VERSION", "2.3")
+    monkeypatch.setattr(discovery, "API_VERSION", "2.3")
 
 
 @pytest.mark.parametrize("wanted", [None, "2.3", "2.2", "2.0"])
@@ -49,7 +48,7 @@ def test_other_versions_are_refused(wanted, problem, remedy):
 
 
 def test_the_version_of_this_lmkit_has_the_form_it_asks_of_others():
-    assert version._FORM.fullmatch(api.API_VERSION)
+    assert discovery._FORM.fullmatch(api.API_VERSION)
 
 
 @pytest.mark.parametrize(("wanted", "works"), [("'2.1'", True), ("'2.4'", False), ("2.3", False)])

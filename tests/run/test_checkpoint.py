@@ -10,8 +10,8 @@ from lmkit.run import checkpoint as module
 from lmkit.run.folder import RunFolder
 from lmkit.run.run import open_run
 from lmkit.runtime.assemble import assemble
+from lmkit.training.learner import Updater
 from lmkit.training.session import resume
-from lmkit.training.updater import Updater
 
 
 @pytest.fixture

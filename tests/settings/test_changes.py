@@ -14,7 +14,7 @@ from lmkit.settings.changes import (
     separates_experiments,
     settings_of_the_data,
 )
-from lmkit.settings.fields import Effect
+from lmkit.settings.sections import Effect
 
 PATH = Path("runs/some")
 

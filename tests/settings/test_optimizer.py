@@ -79,6 +79,22 @@ def test_another_word_is_refused_wherever_it_comes_from(tiny):
         assert "'cosine'" in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("betas=1,2", "betas=-0.1,0.9", "betas=0.5,1", "clip_norm=-1", "clip_norm=0"),
+        *("learning_rate=0", "learning_rate=-1", "learning_rate=nan", "weight_decay=-1"),
+        *("decay_factor=-0.1", f"decay_every={2**63}", f"warmup={10**400}"),
+        *(f"decay_every={'9' * 5000}", "learning_rate=1e400", "betas=nan,0.9"),
+    ],
+)
+def test_what_the_optimiser_would_not_take_is_refused_before_anything_starts(tiny, given):
+    with pytest.raises(LmkitError) as caught:
+        tiny(f"optimizer.{given}")
+    assert caught.value.problem.startswith(f"optimizer.{given.partition('=')[0]}=")
+    assert caught.value.remedy
+
+
 def test_a_schedule_sees_the_step_and_the_settings(monkeypatch):
     seen = []
 
@@ -87,6 +103,6 @@ def test_a_schedule_sees_the_step_and_the_settings(monkeypatch):
         return 0.25
 
     monkeypatch.setitem(SCHEDULES, "step", Schedule("as a test likes it", factor))
-    settings = OptimizerSettings(learning_rate=2.0, schedule="step", decay_every=3, warmup=4)
-    assert learning_rate(settings, 1) == 0.25
+    chosen = OptimizerSettings(learning_rate=2.0, schedule="step", decay_every=3, warmup=4)
+    assert learning_rate(chosen, 1) == 0.25
     assert seen == [(1, 3)]

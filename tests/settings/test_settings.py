@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from lmkit.errors import LmkitError
+from lmkit.registry.options import Text
 from lmkit.settings.layers import (
     Layer,
     merge,
@@ -18,6 +20,56 @@ from lmkit.settings.settings import resolve
 def test_later_layers_win():
     layers = [Layer("a", {"run": {"steps": 1, "seed": 5}}), Layer("b", {"run": {"steps": 2}})]
     assert merge(layers) == {"run": {"steps": 2, "seed": 5}}
+
+
+RECIPE = Layer(
+    "a recipe",
+    {"run": {"steps": 1000}, "optimizer": {"decay_every": 900, "warmup": 10}},
+    source="recipe",
+)
+
+
+@pytest.mark.parametrize("steps", [100, Text("100")])
+def test_the_schedule_is_scaled_with_the_steps(steps):
+    merged = merge([RECIPE, Layer("the command line", {"run": {"steps": steps}})])
+    assert merged["optimizer"] == {"decay_every": 90, "warmup": 1}
+
+
+def test_the_schedule_is_scaled_by_the_last_number_of_steps_alone():
+    layers = [RECIPE, *(Layer(str(n), {"run": {"steps": n}}) for n in (3, 1, 2000))]
+    assert merge(layers)["optimizer"]["decay_every"] == 1800
+
+
+def test_a_schedule_that_is_given_with_the_steps_stays():
+    own = Layer("b", {"run": {"steps": 100}, "optimizer": {"decay_every": 7}})
+    assert merge([RECIPE, own])["optimizer"] == {"decay_every": 7, "warmup": 1}
+    after = read_assignments(["optimizer.decay_every=7"])
+    merged = merge([RECIPE, Layer("b", {"run": {"steps": 100}}), after])
+    assert merged["optimizer"]["decay_every"] == "7"
+
+
+def test_a_recipe_says_its_schedule_itself():
+    another = Layer("recipe b", {"run": {"steps": 100}}, source="recipe")
+    assert merge([RECIPE, another])["optimizer"] == RECIPE.values["optimizer"]
+    asked = Layer("the command line", {"run": {"steps": 10}})
+    assert merge([RECIPE, another, asked])["optimizer"] == {"decay_every": 90, "warmup": 1}
+
+
+def test_the_schedule_of_a_run_stays_when_it_is_to_take_more_steps():
+    run = replace(RECIPE, source="run")
+    merged = merge([run, Layer("the command line", {"run": {"steps": 5000}})])
+    assert merged["optimizer"] == RECIPE.values["optimizer"]
+
+
+def test_the_shortest_run_has_a_schedule_too():
+    shortest = merge([RECIPE, Layer("the command line", {"run": {"steps": 1}})])
+    assert shortest["optimizer"] == {"decay_every": 1, "warmup": 0}
+
+
+@pytest.mark.parametrize("steps", ["many", "0", "-5", "1.5"])
+def test_steps_that_are_refused_are_refused_as_steps(tiny, steps):
+    with pytest.raises(LmkitError, match=r"run\.steps"):
+        tiny(f"run.steps={steps}")
 
 
 def test_another_component_drops_the_former_options():

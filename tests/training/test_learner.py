@@ -8,9 +8,8 @@ import torch
 
 from lmkit.data.loading import Batch
 from lmkit.runtime.assemble import assemble
-from lmkit.training.learner import Learner, Objective
+from lmkit.training.learner import Learner, Objective, Updater
 from lmkit.training.processes import ALONE
-from lmkit.training.updater import Updater
 
 
 def take(assembly, settings, spoil):

@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
+from signal import SIGTERM
 from typing import ClassVar
 
 import numpy as np
@@ -26,6 +28,25 @@ def weights(out: Path, step: int) -> dict[str, torch.Tensor]:
     for file in sorted((out / "checkpoints" / f"step-{step}").glob("*.safetensors")):
         found |= {f"{file.name}/{key}": value for key, value in load_file(file).items()}
     return found
+
+
+TIMES = {"images_per_second", "data_wait"}
+
+
+class Notes(Callback):
+    """Keeps what the user is told."""
+
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
+def metrics(out: Path) -> list[dict[str, object]]:
+    """The lines of metrics, without what a clock measured."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{key: line[key] for key in line if key not in TIMES} for line in lines]
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -57,8 +78,39 @@ def test_a_resumed_run_is_bitwise_the_uninterrupted_one(tiny, tmp_path):
     _, outcome = resume(tmp_path / "parts", [read_assignments(["run.steps=6"])])
     assert outcome.step == 6
     assert same(weights(tmp_path / "whole", 6), weights(tmp_path / "parts", 6))
-    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [2, 3, 4, 6]
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stop", range(1, 9))
+def test_however_often_a_run_is_stopped_its_metrics_are_those_of_one_that_is_not(
+    tiny, tmp_path, stop
+):
+    settings = ("run.steps=9", "run.log_every=4", "run.checkpoint_every=3", "run.keep=9")
+    start(tiny(*settings), tmp_path / "whole")
+    assert [line["step"] for line in metrics(tmp_path / "whole")] == [4, 8, 9]
+    start(tiny(*settings), tmp_path / "parts", [At(stop, lambda: os.kill(os.getpid(), SIGTERM))])
+    assert metrics(tmp_path / "parts")[-1]["step"] < 9
+    resume(tmp_path / "parts")
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+    # As a kill leaves it: lines after the newest checkpoint, and that one between two lines.
+    for number in (9, 8):
+        shutil.rmtree(tmp_path / "parts" / "checkpoints" / f"step-{number}", ignore_errors=True)
+    resume(tmp_path / "parts")
+    assert metrics(tmp_path / "parts") == metrics(tmp_path / "whole")
+    assert same(weights(tmp_path / "whole", 9), weights(tmp_path / "parts", 9))
+
+
+def test_a_damaged_average_is_told_and_stops_nothing(tiny, tmp_path):
+    start(tiny("run.steps=3", "run.log_every=2"), tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-3" / "metrics.safetensors").write_bytes(b"nonsense")
+    notes = Notes()
+    resume(tmp_path / "run", [read_assignments(["run.steps=4"])], [notes])
+    assert any("the next line of metrics averages" in text for text in notes.texts)
+    assert [line["step"] for line in metrics(tmp_path / "run")] == [2, 3, 4]
+    start(tiny("run.steps=4"), tmp_path / "whole")
+    ours, theirs = weights(tmp_path / "run", 4), weights(tmp_path / "whole", 4)
+    trained = [key for key in theirs if not key.startswith("metrics")]
+    assert all(torch.equal(ours[key], theirs[key]) for key in trained)
 
 
 def test_a_run_on_pairs_of_images_resumes_exactly(tiny, tmp_path):

@@ -11,11 +11,10 @@ from lmkit.errors import LmkitError
 from lmkit.interfaces.deformation import Deformation
 from lmkit.runtime.assemble import assemble
 from lmkit.runtime.launch import Place
-from lmkit.training.learner import Learner, Objective, divide_batch
+from lmkit.training.learner import Learner, Objective, Updater, divide_batch
 from lmkit.training.parts import BatchPart
 from lmkit.training.processes import ALONE, Processes
 from lmkit.training.step import run_step
-from lmkit.training.updater import Updater
 
 
 @pytest.fixture

@@ -23,7 +23,13 @@ from lmkit.training.session import resume, start
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 HERE = Path(__file__).parent
 TINY = (
-    *("--recipe=quickstart", "--device=cpu", "--batch-size=4", "--landmarks=3", "--image-size=32"),
+    *(
+        "--recipe=reconstruction-quick",
+        "--device=cpu",
+        "--batch-size=4",
+        "--landmarks=3",
+        "--image-size=32",
+    ),
     *("--set=detector.features=8", "--set=detector.depth=1", "--set=generator.width=4"),
     *("--set=generator.blocks=1", "--set=data.count=24", "--set=run.log_every=1"),
 )

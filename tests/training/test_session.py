@@ -14,7 +14,7 @@ from lmkit.registry.lookup import installed
 from lmkit.run.run import open_run
 from lmkit.settings.layers import Layer, merge, read_assignments, read_recipe
 from lmkit.settings.settings import resolve
-from lmkit.training.session import resume, start
+from lmkit.training.session import quick_recipe, resume, start
 
 TINY = {
     "run": {"steps": 1, "batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"},
@@ -22,6 +22,20 @@ TINY = {
     "detector": {"features": 8, "depth": 1},
     "generator": {"width": 4, "blocks": 1},
 }
+
+
+@pytest.mark.parametrize(
+    ("values", "recipe"),
+    [
+        ({}, "quickstart"),
+        ({"data": {"name": "faces"}}, "quickstart"),
+        ({"data": {"count": 24}}, "quickstart"),
+        ({"data": {"name": "folder", "path": "photos"}}, "photos"),
+        ({"data": {"name": "celeba:photos"}}, "photos"),
+    ],
+)
+def test_without_a_gpu_generated_faces_and_photographs_have_recipes_of_their_own(values, recipe):
+    assert quick_recipe([Layer("test", values)]) == recipe
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +50,9 @@ def copied(trained, tmp_path):
 
 
 def test_the_short_form_trains_and_goes_on(tmp_path, faces):
-    run = lmkit.train(data="faces", out=tmp_path / "run", recipe="quickstart", settings=TINY)
+    run = lmkit.train(
+        data="faces", out=tmp_path / "run", recipe="reconstruction-quick", settings=TINY
+    )
     assert run.step == 1
     assert run.settings.detector["features"] == 8
     assert run.settings.data["count"] == 12
@@ -60,7 +76,7 @@ def test_a_folder_of_images_is_data(tmp_path):
         Image.fromarray(image).save(folder / f"{number}.png")
     settings = {key: value for key, value in TINY.items() if key != "data"}
     run = lmkit.train(
-        data=str(folder), out=tmp_path / "run", recipe="quickstart", settings=settings
+        data=str(folder), out=tmp_path / "run", recipe="reconstruction-quick", settings=settings
     )
     ready = own_data(run)
     assert len(ready.split.train) + len(ready.split.test) == 9
@@ -102,7 +118,7 @@ def test_another_seed_of_the_run_tests_on_the_same_images(tmp_path):
 
     def held_out(**sections):
         values = {"data": {"name": "folder", "path": str(images)}, **sections}
-        layers = read_recipe("quickstart", installed())
+        layers = read_recipe("reconstruction-quick", installed())
         return prepare(settle([*layers, Layer("test", values)])).split.test
 
     first = held_out()
@@ -129,7 +145,7 @@ def test_frames_of_a_folder_each_are_paired_and_those_alone_are_told_of(tmp_path
 
     def settings(**data):
         values = {**TINY, "data": data, "loading": paired}
-        layers = [*read_recipe("quickstart", installed()), Layer("test", values)]
+        layers = [*read_recipe("reconstruction-quick", installed()), Layer("test", values)]
         return resolve(merge(layers), installed())
 
     notes = Notes()

@@ -1,12 +1,15 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis.strategies import floats, none, sampled_from, tuples
 
 from lmkit.errors import LmkitError
 from lmkit.runtime.assemble import assemble
 from lmkit.settings.optimizer import OptimizerSettings, learning_rate
-from lmkit.training.updater import Updater
+from lmkit.training.learner import Updater
 
 
 @pytest.fixture
@@ -100,3 +103,21 @@ def test_a_detector_without_trainable_parameters_is_refused(tiny, registry):
     assembly.detector.requires_grad_(False)
     with pytest.raises(LmkitError, match="no parameter that trains"):
         Updater(assembly, OptimizerSettings())
+
+
+@given(
+    name=sampled_from(["adam", "adamw"]),
+    learning_rate=floats(1e-300, 1e300),
+    betas=tuples(floats(0, 1, exclude_max=True), floats(0, 1, exclude_max=True)),
+    weight_decay=floats(0, 1e300),
+    clip_norm=none() | floats(1e-300, 1e300),
+)
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+def test_what_settings_do_not_refuse_the_optimiser_takes(**chosen):
+    network = torch.nn.Linear(1, 1)
+    assembly = SimpleNamespace(networks=lambda: [("detector", network)])
+    updater = Updater(assembly, OptimizerSettings(**chosen))
+    loss = network(torch.ones(1, 1)).sum()
+    updater.backward(loss)
+    _, skipped = updater.apply(loss, 0)
+    assert not skipped

@@ -80,7 +80,8 @@ def settings(*assignments):
         "detector": {"name": "hourglass", "features": 8, "depth": 1},
         "generator": {"name": "residual", "width": 4, "blocks": 1},
     }
-    layers = [*read_recipe("quickstart", known), Layer("test", tiny)]
+    # As of a run, whose schedule stays when it is resumed to more steps.
+    layers = [*read_recipe("reconstruction-quick", known), Layer("test", tiny, source="run")]
     return resolve(merge([*layers, read_assignments(assignments)]), known)
 
 

@@ -9,7 +9,7 @@ COMMANDS = {
     "predict": "Find landmarks in images and draw them.",
     "bench": "Measure the speed and cost of a training step or a detection.",
     "data": "Look a data set over before training on it.",
-    "cache": "List or remove the caches of images that were read once.",
+    "cache": "List, verify or remove the caches of images that were read once.",
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 import click
 
 from lmkit.cli.options import json_option, print_json, registry
-from lmkit.registry.component import KINDS, LISTED
+from lmkit.registry.component import KINDS, LISTED, Recipe
 from lmkit.registry.lookup import Registry
 
 
@@ -65,13 +65,23 @@ def _rows(known: Registry, kind: str | None, pattern: str) -> list[dict[str, str
         for entry in known.components(wanted, pattern)
         for package in [entry.plugin.package]
     ]
-    for what, records in (("recipe", known.recipes()), ("listing", known.listings())):
-        rows += [
-            _row(what, record.name, record.summary, plugin.package)
-            for record, plugin in records
-            if kind in (None, what) and fnmatchcase(record.name, pattern)
-        ]
+    rows += [
+        _row("recipe", recipe.name, _with_minutes(recipe), plugin.package)
+        for recipe, plugin in known.recipes()
+        if kind in (None, "recipe") and fnmatchcase(recipe.name, pattern)
+    ]
+    rows += [
+        _row("listing", listing.name, listing.summary, plugin.package)
+        for listing, plugin in known.listings()
+        if kind in (None, "listing") and fnmatchcase(listing.name, pattern)
+    ]
     return rows
+
+
+def _with_minutes(recipe: Recipe) -> str:
+    if recipe.minutes is None:
+        return recipe.summary
+    return f"{recipe.summary} ({recipe.minutes:g} min on 2 CPU cores)"
 
 
 def _row(kind: str, name: str, summary: str, package: str) -> dict[str, str]:

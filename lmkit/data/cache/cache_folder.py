@@ -20,7 +20,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -67,6 +67,8 @@ class Wanted:
         source: What the data is and where: JSON values. It decides the name of the cache.
         label: What to call the data.
         package: The package that reads the data, and its version.
+        settings: The sections of settings that the data and the framer are made again from, to
+            [verify][lmkit.preparation.verifying.verify_cache] the cache: JSON values.
     """
 
     dataset: Dataset
@@ -74,6 +76,7 @@ class Wanted:
     source: Mapping[str, Any]
     label: str
     package: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -284,6 +287,7 @@ def _write(
             "format": CACHE_FORMAT,
             "label": wanted.label,
             "source": wanted.source,
+            "settings": wanted.settings,
             "framer": repr(wanted.framer),
             "made_with": wanted.made_with,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

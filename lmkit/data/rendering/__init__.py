@@ -18,21 +18,27 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lmkit.data.rendering.canvas import Canvas, Floats, grid
-from lmkit.data.rendering.features import draw_ears, draw_eye, draw_mouth, draw_nose
-from lmkit.data.rendering.parameters import (
-    IMAGE,
-    POINT_NAMES,
-    identity_parameters,
-    image_parameters,
-)
-from lmkit.data.rendering.scene import Scene, Surface
-from lmkit.data.rendering.surroundings import (
+from lmkit.data.rendering.features import (
     draw_backdrop,
     draw_body,
+    draw_ears,
+    draw_eye,
     draw_glasses,
     draw_hair,
+    draw_mouth,
+    draw_nose,
     draw_occluder,
+)
+from lmkit.data.rendering.scene import (
+    IMAGE,
+    POINT_NAMES,
+    Canvas,
+    Floats,
+    Scene,
+    Surface,
+    grid,
+    identity_parameters,
+    image_parameters,
 )
 
 _CHUNK_PIXELS = 1 << 16  # image elements drawn together: small enough to stay in the cache

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.rendering import render_faces
-from lmkit.data.rendering.parameters import POINT_NAMES
+from lmkit.data.rendering.scene import POINT_NAMES
 from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
 

@@ -1,10 +1,9 @@
 """What the data sets of image files share: the images of a list, with what is known of each."""
 
-import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from lmkit.data.framing import cut
 from lmkit.data.image_files import load_image, quick_problem
 from lmkit.data.sets.lists import FURTHEST, missing_error
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
+from lmkit.storage import as_path, file_stamp
 
 _LEAST_SHARE = 0.02  # of a box that lies in its image; beyond the image there are repeated edges
 _LARGEST_MARGIN = 100
@@ -153,12 +153,12 @@ class Files(Dataset):
     def stamp(self, index: int) -> str:
         """See [Dataset][lmkit.api.Dataset]."""
         try:
-            status = self._path(index).stat()
+            stamp = file_stamp(self._path(index))
         except (OSError, ValueError):
             return "missing"
         box = "" if self._boxes is None else self._boxes[index].tolist()
         size = "" if self._sizes is None else self._sizes[index].tolist()
-        return f"{status.st_size} {status.st_mtime_ns} {box} {size}"
+        return f"{stamp} {box} {size}"
 
     def problem(self, index: int) -> str | None:
         """See [Dataset][lmkit.api.Dataset]."""
@@ -169,40 +169,7 @@ class Files(Dataset):
             self._problems.setdefault(index, problem)
 
     def _path(self, index: int) -> Path:
-        return self._root / self._files[index]
-
-
-def find_files(root: Path, suffixes: Iterable[str]) -> Iterator[str]:
-    """Yield the files below a folder that are not hidden: relative to it, with forward slashes.
-
-    Args:
-        root: The folder.
-        suffixes: What the names of the files end in, in lower case.
-
-    Raises:
-        LmkitError: If a folder cannot be listed.
-    """
-    wanted, entered = frozenset(suffixes), set()
-    # Linked folders are followed, since large collections are often kept elsewhere; each folder is
-    # entered once, so that a link to a folder above does not go round in circles.
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        real = os.path.realpath(folder)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        if real in entered:
-            subfolders.clear()
-            continue
-        entered.add(real)
-        # Once a folder and not once a file, which would take longer than the listing.
-        within = Path(folder).relative_to(root).as_posix()
-        prefix = "" if within == "." else f"{within}/"
-        for name in files:
-            if suffix_of(name) in wanted and not name.startswith("."):
-                yield prefix + name
-
-
-def suffix_of(name: str) -> str:
-    """Return what a file's name ends in, in lower case, from its last full stop on."""
-    return name[name.rfind(".") :].lower()
+        return self._root / as_path(self._files[index])
 
 
 def need_folder(path: Path, what: str, remedy: str) -> None:
@@ -282,11 +249,3 @@ def _outside(box: Sequence[float], width: int, height: int) -> str | None:
         return None
     where = f"its box of {across:g} x {down:g} pixels at ({left:g}, {top:g})"
     return f"{where} lies outside of the image of {width} x {height}, all but {share:.1%}"
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise LmkitError(
-        f"The folder {error.filename} cannot be listed: {error.strerror}.",
-        remedy="Make it readable, or move it out of the folder of images.",
-        code=ExitCode.DATA,
-    ) from error

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lmkit.data.image_files import image_suffixes
-from lmkit.data.sets.files import Files, find_files, need_folder
+from lmkit.data.image_kinds import image_suffixes
+from lmkit.data.sets.files import Files, need_folder
+from lmkit.data.sets.listing import find_files
 from lmkit.data.sets.lists import announced, coordinate, missing_error, read_lines, shown, some
 from lmkit.data.sets.normalising import choose_pair, near_note
 from lmkit.errors import LmkitError

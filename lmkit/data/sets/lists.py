@@ -4,7 +4,6 @@ import json
 import math
 import re
 import reprlib
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.storage import load_json
+from lmkit.storage import load_json, open_file
 
 FURTHEST = 10**6
 """The largest coordinate that is believed, in pixels: no image is as wide. What is beyond comes
@@ -59,10 +58,7 @@ def read_text(path: Path, what: str = "a list") -> str:
             [LARGEST_LIST][lmkit.data.sets.lists.LARGEST_LIST].
     """
     try:
-        # Looked at before it is opened, which would wait for whoever writes to a pipe.
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OSError("it is no plain file")
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(LARGEST_LIST + 1)
         if len(content) > LARGEST_LIST:
             raise OSError(f"it is larger than {LARGEST_LIST:,} bytes")

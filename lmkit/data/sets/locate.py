@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmkit.data.sets.lists import missing_error, shown, some
+from lmkit.storage import as_name, as_path
 
 
 class Located(NamedTuple):
@@ -97,10 +98,10 @@ def _exist(root: Path, files: Sequence[str]) -> NDArray[np.bool_]:
     def is_there(file: str) -> bool:
         folder, _, name = file.rpartition("/")
         if folder not in listed:
-            listed[folder] = _names(root / folder)[0]
+            listed[folder] = _names(root, folder)[0]
         names = listed[folder]
         # A file system may know a file by more names than the one it lists.
-        return name in names or (len(names) > 0 and _is_file(root / file))
+        return name in names or (len(names) > 0 and _is_file(root, file))
 
     return np.fromiter(map(is_there, files), dtype=np.bool_, count=len(files))
 
@@ -161,7 +162,7 @@ class _Tree:
 
     def _entry(self, folder: str, name: str, *, file: bool) -> str | None:
         if folder not in self._listed:
-            self._listed[folder] = _names(self._root / folder)
+            self._listed[folder] = _names(self._root, folder)
         files, folders = self._listed[folder]
         names = files if file else folders
         if name in names:
@@ -179,24 +180,24 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _names(folder: Path) -> tuple[set[str], set[str]]:
+def _names(root: Path, folder: str) -> tuple[set[str], set[str]]:
     """Return the names of a folder's files, and of its folders."""
     files, folders = set(), set()
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(root / as_path(folder)) as entries:
             for entry in entries:
                 if entry.is_file():
-                    files.add(entry.name)
+                    files.add(as_name(entry.name))
                 elif entry.is_dir():
-                    folders.add(entry.name)
+                    folders.add(as_name(entry.name))
     except (OSError, ValueError):
         return set(), set()
     return files, folders
 
 
-def _is_file(path: Path) -> bool:
+def _is_file(root: Path, file: str) -> bool:
     try:
-        return path.is_file()
+        return (root / as_path(file)).is_file()
     except (OSError, ValueError):
         # A name that is longer than the file system takes, or that it cannot write at all.
         return False

@@ -12,13 +12,15 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from lmkit.data.image_files import image_suffixes
-from lmkit.data.sets.files import CUT_OUT, Files, check_margin, find_files
+from lmkit.data.image_kinds import image_suffixes
+from lmkit.data.sets.files import CUT_OUT, Files, check_margin
+from lmkit.data.sets.listing import find_files
 from lmkit.data.sets.lists import coordinate, malformed, missing_error, read_lines, read_text, shown
 from lmkit.data.sets.locate import locate
 from lmkit.data.sets.normalising import choose_pair, near_note
 from lmkit.data.sets.objects import Item, boxed, unique
 from lmkit.errors import LmkitError
+from lmkit.storage import as_path, open_file
 
 _NAME = "data.yaml"
 _LARGEST_YAML = 2**20  # bytes
@@ -215,13 +217,13 @@ def _relative(image: str, folder: Path) -> str:
 
 def _objects(folder: Path, image: str, layout: _Layout) -> Iterator[Item]:
     """Yield the objects of an image, and the lines of its labels that cannot be used."""
-    labels = _labels(folder / image)
+    labels = _labels(folder / as_path(image))
     if not labels.is_file():
         return
     unknown = np.full((layout.keypoints, 2), np.nan)
     try:
         lines = [line.split() for line in read_lines(labels)]
-        size = _size(folder / image)
+        size = _size(folder / as_path(image))
     except (OSError, ValueError) as error:
         yield Item(image, image, unknown, problem=shown(error))
         return
@@ -272,10 +274,8 @@ def _labels(image: Path) -> Path:
 
 def _size(image: Path) -> tuple[int, int]:
     """Return the width and height of an image as it is read, upright, from its header."""
-    if not image.is_file():
-        raise OSError("it is no plain file")
     try:
-        with image.open("rb") as file, Image.open(file) as opened:
+        with open_file(image) as file, Image.open(file) as opened:
             width, height = opened.size
             turned = opened.getexif().get(0x0112) in _TURNED
     except OSError:

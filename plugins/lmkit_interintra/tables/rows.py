@@ -134,23 +134,10 @@ def _existing(core: Path) -> Path:
 
 
 def _of_length(steps: int, layers: Sequence[Layer]) -> Layer:
-    """Scale everything that is counted in steps, so that the run sees the same schedule."""
-    former = complete_settings(layers)
-    run, optimizer = former["run"], former["optimizer"]
-    share = steps / run["steps"]
-    return Layer(
-        "--steps",
-        {
-            "run": {
-                "steps": steps,
-                "checkpoint_every": min(run["checkpoint_every"], max(1, steps // CHECKPOINTS)),
-            },
-            "optimizer": {
-                "decay_every": max(1, round(optimizer["decay_every"] * share)),
-                "warmup": round(optimizer["warmup"] * share),
-            },
-        },
-    )
+    """Set the number of steps, with which the schedule is scaled, and save often enough."""
+    every = complete_settings(layers)["run"]["checkpoint_every"]
+    values = {"steps": steps, "checkpoint_every": min(every, max(1, steps // CHECKPOINTS))}
+    return Layer("--steps", {"run": values})
 
 
 def _refuse_contradiction(row: Row, own: Layer, request: Request) -> None:

@@ -7,7 +7,7 @@ import torch
 from lmkit.data.cache.on_device import DeviceCachedDataset
 from lmkit.data.framing import Framer
 from lmkit.data.loading import TrainingBatches, read_images
-from lmkit.data.subjects import Partners
+from lmkit.data.split import Partners
 from lmkit.data.unreadable import Unreadable
 from lmkit.interfaces.dataset import Annotation, Dataset
 

@@ -1,6 +1,5 @@
 """Images with a .pts file beside each."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -123,14 +122,6 @@ def test_of_malformed_files_alone_one_is_named(place, tmp_path):
     with pytest.raises(LmkitError, match="cannot be read as a list") as caught:
         IBug(path=tmp_path)
     assert caught.value.code == ExitCode.DATA
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_pipe_in_place_of_points_is_not_waited_for(place, left_out, tmp_path):
-    place(tmp_path, "a.jpg", "b.jpg")
-    (tmp_path / "b.pts").unlink()
-    os.mkfifo(tmp_path / "b.pts")
-    assert "it is no plain file" in left_out(IBug(path=tmp_path))[0]
 
 
 def test_no_annotation_at_all_is_refused(draw, tmp_path):

@@ -55,7 +55,7 @@ def test_the_detector_trains_by_reconstruction_through_an_auxiliary(tmp_path: Pa
         "generator": {"name": "residual", "width": 4, "blocks": 1},
         "loss": {"dve-exchange": {"weight": 0.1}},
     }
-    lmkit.train(recipe="quickstart", out=tmp_path / "run", settings=SMALL | parts)
+    lmkit.train(recipe="reconstruction-quick", out=tmp_path / "run", settings=SMALL | parts)
     run = lmkit.open_run(tmp_path / "run", device="cpu")
     assert run.settings.pairing["name"] == "inter-intra"
     assert set(run.settings.loss) == {"mse", "dve-exchange"}
@@ -74,4 +74,4 @@ def test_a_detector_without_descriptors_is_refused_by_what_the_losses_need(
         "loss": {loss: {}},
     }
     with pytest.raises(LmkitError, match=needed):
-        lmkit.train(recipe="quickstart", out=tmp_path / "run", settings=SMALL | parts)
+        lmkit.train(recipe="reconstruction-quick", out=tmp_path / "run", settings=SMALL | parts)

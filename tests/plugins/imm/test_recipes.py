@@ -54,4 +54,6 @@ def test_each_network_trains_with_those_of_others(chosen: dict[str, Any], tmp_pa
         "detector": {"name": "hourglass", "features": 8, "depth": 1},
         "generator": {"name": "residual", "width": 4, "blocks": 1},
     }
-    lmkit.train(recipe="quickstart", out=tmp_path / "run", settings=SMALL | others | chosen)
+    lmkit.train(
+        recipe="reconstruction-quick", out=tmp_path / "run", settings=SMALL | others | chosen
+    )

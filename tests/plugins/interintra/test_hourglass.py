@@ -67,6 +67,49 @@ def test_small_images_give_maps_of_a_quarter_and_gradients_everywhere(
     assert unreached == []
 
 
+@pytest.mark.parametrize(("stride", "side"), [(1, 24), (2, 12), (4, 6)])
+def test_a_smaller_stride_gives_larger_maps_from_the_same_weights(stride: int, side: int) -> None:
+    plain, other = small(image_size=24, depth=1), small(image_size=24, depth=1, stride=stride)
+    other.load_state_dict(plain.state_dict())
+    landmarks = other(torch.rand(2, 3, 24, 24))
+    assert landmarks.score_maps is not None
+    assert landmarks.score_maps.shape == (2, 5, side, side)
+    landmarks.points.square().sum().backward()
+    assert all(p.grad is not None for p in other.parameters())
+
+
+def test_plain_blocks_are_fewer_layers_and_start_from_a_core_of_their_own(
+    tmp_path: Path,
+) -> None:
+    core = trained_core(tmp_path / "core.pth", blocks="plain")
+    detector = small(blocks="plain", init="projection", core=tmp_path / "core.pth").eval()
+    detector.initialise()
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(detector(images).points, core(images).points)
+    sizes = [len([*network.modules()]) for network in (core, small())]
+    assert sizes[0] < sizes[1] / 2
+    other = small(init="finetune", core=tmp_path / "core.pth")
+    with pytest.raises(LmkitError, match="does not hold this hourglass's weights") as caught:
+        other.initialise()
+    assert "detector.blocks" in caught.value.remedy
+
+
+@pytest.mark.parametrize("stride", [0, 3, 8])
+def test_other_strides_are_refused(stride: int) -> None:
+    with pytest.raises(LmkitError, match=rf"detector\.stride={stride}") as caught:
+        small(stride=stride)
+    assert "1, 2 or 4" in caught.value.remedy
+
+
+def test_the_size_of_images_goes_by_the_stride() -> None:
+    small(image_size=24, stride=2)
+    with pytest.raises(LmkitError, match=r"run\.image_size=24.*multiple of 16"):
+        small(image_size=24)
+    with pytest.raises(LmkitError, match="Images of 20 x 24") as caught:
+        small(image_size=24, stride=2)(torch.rand(1, 3, 24, 20))
+    assert "multiples of 8" in caught.value.remedy
+
+
 @pytest.mark.parametrize("shape", [(36, 32), (32, 36), (40, 40)])
 def test_images_that_cannot_be_halved_so_often_are_refused(shape: tuple[int, int]) -> None:
     with pytest.raises(LmkitError, match=f"Images of {shape[1]} x {shape[0]}") as caught:

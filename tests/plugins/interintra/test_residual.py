@@ -49,6 +49,43 @@ def test_it_draws_images_of_any_size_in_range(size: int, width: int) -> None:
     assert 0.9 < drawn.max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("options", "side"),
+    [
+        ({}, 8),
+        ({"halvings": 1}, 16),
+        ({"halvings": 0}, 32),
+        ({"shrink": 2, "halvings": 1}, 8),
+        ({"shrink": 4, "halvings": 0}, 8),
+        ({"shrink": 2, "halvings": 1, "pad": 8}, 8),
+    ],
+)
+def test_the_heatmaps_resolution_goes_by_halvings_and_shrink(
+    options: dict[str, Any], side: int
+) -> None:
+    generator = small(**options)
+    assert 32 // generator.stride == side
+    points = Landmarks((torch.rand(2, 4, 2) * 2 - 1).requires_grad_())
+    drawn = generator(torch.rand(2, 3, 32, 32), points, points)
+    assert drawn.shape == (2, 3, 32, 32)
+    assert 0 <= drawn.min() <= drawn.max() <= 1
+    drawn.square().sum().backward()
+    assert points.points.grad is not None
+    assert (points.points.grad.abs().amax(dim=-1) > 0).all()
+
+
+def test_a_generator_that_shrinks_images_works_with_the_average_of_their_pixels() -> None:
+    torch.manual_seed(0)
+    generator, fine = small(shrink=2, halvings=1).eval(), torch.rand(1, 3, 32, 32)
+    coarse = torch.nn.functional.avg_pool2d(fine, 2)
+    blocks = torch.nn.functional.interpolate(coarse, scale_factor=2)
+    points = Landmarks(torch.zeros(1, 4, 2))
+    torch.testing.assert_close(generator(fine, points, points), generator(blocks, points, points))
+    whole = small(halvings=1).eval()
+    whole.load_state_dict(generator.state_dict())
+    assert not torch.allclose(whole(fine, points, points), whole(blocks, points, points))
+
+
 def test_images_are_float32_under_autocast() -> None:
     generator = small()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -100,6 +137,9 @@ def test_the_detector_learns_through_every_view_of_a_step() -> None:
         ({"blocks": -1}, r"generator\.blocks=-1"),
         ({"sigma": 0.0}, r"generator\.sigma=0\.0"),
         ({"image_size": 30}, r"run\.image_size=30"),
+        ({"halvings": -1}, r"generator\.halvings=-1"),
+        ({"shrink": 0}, r"generator\.shrink=0"),
+        ({"image_size": 36, "shrink": 2}, r"run\.image_size=36"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], problem: str) -> None:

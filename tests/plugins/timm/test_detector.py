@@ -212,7 +212,7 @@ def test_a_run_goes_on_and_opens_without_the_file_of_weights(registry, tmp_path)
         "detector": {"name": "timm:resnet10t", "pretrained": str(path), "frozen": 2},
         "generator": {"name": "residual", "width": 4, "blocks": 1},
     }
-    layers = [*read_recipe("quickstart", registry), Layer("test", small)]
+    layers = [*read_recipe("reconstruction-quick", registry), Layer("test", small)]
     settings = resolve(merge(layers), registry)
     run, _ = start(settings, tmp_path / "run")
     points = run.predict(own_data(run).dataset.image(0))

@@ -39,4 +39,4 @@ def test_it_trains_on_pairs_of_one_image_and_on_longer_routes(tmp_path: Path) ->
     }
     for pairing in ("intra", "inter-intra"):
         chosen = {**settings, "pairing": {"name": pairing}}
-        lmkit.train(recipe="quickstart", out=tmp_path / pairing, settings=chosen)
+        lmkit.train(recipe="reconstruction-quick", out=tmp_path / pairing, settings=chosen)

@@ -19,7 +19,7 @@ SMALL = (
     *("--set=detector.features=8", "--set=detector.depth=1", "--set=generator.width=4"),
     *("--set=generator.blocks=1", "--device=cpu"),
 )
-TINY = ("--recipe=quickstart", *SMALL)
+TINY = ("--recipe=reconstruction-quick", *SMALL)
 FACES = ("--data=faces", "--set=data.count=24", *TINY)
 ENVIRONMENT = {
     **os.environ,

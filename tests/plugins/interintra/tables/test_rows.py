@@ -12,7 +12,7 @@ FACES = {"name": "faces"}
 
 
 def made(registry, table="table1", names=None, **request):
-    wanted = Request(**{"recipe": "quickstart", "data": FACES, **request})
+    wanted = Request(**{"recipe": "reconstruction-quick", "data": FACES, **request})
     runs = runs_of(choose_rows(TABLES[table], names), wanted)
     return {name: settle(layers, registry) for name, layers in runs.items()}
 
@@ -59,7 +59,7 @@ def test_the_losses_of_the_third_table(registry):
 def test_what_is_counted_in_steps_is_scaled_with_them(registry):
     sets = read_assignments(["optimizer.warmup=90"])
     found = made(registry, names=["all"], steps=105)["all"]
-    # The quickstart has 1050 steps, decays over 1050 and saves every 200.
+    # reconstruction-quick has 1050 steps, decays over 1050 and saves every 200.
     assert (found.run.steps, found.run.checkpoint_every) == (105, 10)
     assert (found.optimizer.decay_every, found.optimizer.warmup) == (105, 0)
     paper = made(registry, names=["all"], recipe="paper", steps=8250)["all"]
@@ -83,7 +83,7 @@ def test_every_seed_has_a_folder_of_its_own_and_the_first_the_rows(registry):
         "all-seed-1": 1,
     }
     sets = read_assignments(["run.seed=7"])
-    assert seeds_of(Request("quickstart", FACES, seeds=2, assignments=sets)) == [7, 8]
+    assert seeds_of(Request("reconstruction-quick", FACES, seeds=2, assignments=sets)) == [7, 8]
     rows = made(registry, names=["all"], seeds=2, assignments=sets)
     assert {name: settings.run.seed for name, settings in rows.items()} == {
         "all": 7,
@@ -133,7 +133,7 @@ def test_settings_that_say_what_the_row_says_are_fine(registry):
 
 @pytest.mark.parametrize("row", ["vgg19", "mse-only", "perceptual-only"])
 def test_rows_about_a_loss_need_a_recipe_that_has_it(registry, row):
-    with pytest.raises(LmkitError, match="'quickstart' has no perceptual") as caught:
+    with pytest.raises(LmkitError, match="'reconstruction-quick' has no perceptual") as caught:
         made(registry, "table3", [row])
     assert "--set loss.perceptual.weight=1" in caught.value.remedy
     sets = read_assignments(["loss.perceptual.weight=1"])

@@ -166,7 +166,11 @@ def test_no_setting_that_matters_stays_unsaid(results):
 
 def test_losses_left_out_and_added_are_said(results):
     found = results(
-        "table1", {"all": [9.0]}, recipe="quickstart", sets=["loss.extra.name=mse"], MAFL={}
+        "table1",
+        {"all": [9.0]},
+        recipe="reconstruction-quick",
+        sets=["loss.extra.name=mse"],
+        MAFL={},
     )
     said = built("table1", found)["deviations"]
     assert "`loss.perceptual`: left out." in said

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from lmkit.data.subjects import Partners, number_subjects
+from lmkit.data.split import Partners, number_subjects
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from lmkit.settings.fields import Effect, effects_of, setting
 from lmkit.settings.layers import CORE_SECTIONS
+from lmkit.settings.sections import Effect, effects_of, setting
 
 
 @pytest.mark.parametrize("cls", CORE_SECTIONS.values(), ids=CORE_SECTIONS)

@@ -1,6 +1,6 @@
 """Settings of older runs are read under the names they have now."""
 
-from lmkit.settings.renamed import with_new_names
+from lmkit.run.provenance import with_new_names
 
 
 def test_former_names_become_those_of_now_in_their_place():
