@@ -29,7 +29,7 @@ from lmkit.interfaces.detector import Detector
 from lmkit.prediction.stream import ready_to_detect
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_detector
-from lmkit.runtime.device import blame
+from lmkit.runtime.blame import blame
 from lmkit.seeds import derive
 
 IMAGES = 2_000

@@ -13,7 +13,8 @@ from lmkit.interfaces.landmarks import Landmarks
 from lmkit.run.checkpoint import latest_checkpoint, load_network
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build
-from lmkit.runtime.device import autocast_for, blame
+from lmkit.runtime.blame import blame
+from lmkit.runtime.device import autocast_for
 from lmkit.seeds import derive
 
 

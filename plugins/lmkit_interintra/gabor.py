@@ -100,7 +100,8 @@ class Gabor(Loss):
         squares = waves.unflatten(1, (colours, 2, -1)).square().sum(dim=2)
         around = functional.avg_pool2d(squares.sum(dim=2), 3, stride=1, padding=1)[:, :, None]
         # The root has no slope at 0.
-        return (squares + _TINY).sqrt() / (around + self.contrast**2).sqrt()
+        answer: Tensor = (squares + _TINY).sqrt() / (around + self.contrast**2).sqrt()
+        return answer
 
 
 def gabor_filters(orientations: int) -> Tensor:
