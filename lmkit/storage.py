@@ -369,18 +369,23 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path, *, limit: int | None = None) -> Any:
     """Read a JSON file, which may have come from anywhere, without hanging or filling the memory.
+
+    Args:
+        path: The file.
+        limit: The bytes of the largest file that is read;
+            [LARGEST_JSON][lmkit.storage.LARGEST_JSON] if not given.
 
     Raises:
         OSError: As [open_file][lmkit.storage.open_file].
-        ValueError: If it is larger than [LARGEST_JSON][lmkit.storage.LARGEST_JSON], is nested too
-            deeply, or is not JSON.
+        ValueError: If it is larger than that, is nested too deeply, or is not JSON.
     """
+    limit = LARGEST_JSON if limit is None else limit
     with open_file(path) as file:
-        content = file.read(LARGEST_JSON + 1)
-    if len(content) > LARGEST_JSON:
-        raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit:,} bytes")
     try:
         return json.loads(content.decode("utf-8-sig"))
     except RecursionError:

@@ -25,21 +25,22 @@ LAYERS = {
     "bench": "errors registry settings interfaces data runtime prediction preparation training",
     "campaigns": "errors registry storage settings data runtime run preparation training "
     "evaluation",
-    "cli": "errors registry storage settings interfaces data runtime run prediction preparation "
-    "training evaluation comparison campaigns bench templates testing",
-    "comparison": "errors registry storage settings interfaces data runtime run preparation "
-    "evaluation",
+    "cli": "errors registry storage settings interfaces points data runtime run prediction "
+    "preparation training evaluation comparison campaigns bench templates testing",
+    "comparison": "errors registry storage settings interfaces points data runtime run "
+    "preparation evaluation",
     "data": "errors seeds registry storage settings geometry interfaces",
     "drawing": "errors",
     "errors": "",
-    "evaluation": "errors seeds storage settings geometry interfaces drawing data runtime "
+    "evaluation": "errors seeds storage settings geometry interfaces drawing points data runtime "
     "prediction run preparation",
     "geometry": "errors",
     "interfaces": "errors storage geometry",
-    "prediction": "errors storage interfaces drawing data runtime",
+    "points": "errors seeds storage",
+    "prediction": "errors storage interfaces drawing points data runtime",
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
     "registry": "errors",
-    "run": "errors registry storage settings interfaces data runtime prediction",
+    "run": "errors registry storage settings interfaces points data runtime prediction",
     "runtime": "errors seeds registry settings interfaces",
     "seeds": "",
     "settings": "errors registry storage",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lmkit.evaluation.measures import LEVEL, Interval, bootstrap
-from lmkit.evaluation.regression import Array
+from lmkit.points.linear import Array
 
 SEED = 0
 

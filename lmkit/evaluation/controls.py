@@ -22,10 +22,10 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.errors import LmkitError
 from lmkit.evaluation.detections import Detections, detect_parts
 from lmkit.evaluation.measures import Interval, bootstrap, mean_known
-from lmkit.evaluation.regression import Array
 from lmkit.evaluation.stability import Stability, deviations, measure_stability, rotations
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.detector import Detector
+from lmkit.points.linear import Array
 from lmkit.prediction.stream import ready_to_detect
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_detector

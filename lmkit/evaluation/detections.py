@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.measures import mean_known
-from lmkit.evaluation.regression import Array
 from lmkit.geometry.coordinates import normalise, spread
 from lmkit.interfaces.dataset import Dataset
+from lmkit.points.linear import Array
 from lmkit.prediction.sources import DatasetImages
 from lmkit.prediction.stream import Detection, stream
 from lmkit.run.run import Run

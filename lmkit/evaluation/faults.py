@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmkit.evaluation.regression import Array
 from lmkit.geometry.collapse import BORDER, SAME_PLACE, STILL, TOO_MANY
+from lmkit.points.linear import Array
 
 STUCK_WITHIN = STILL / 2
 """Landmarks of two images that are nearer than this, in percent of the side, are in the same

@@ -22,11 +22,11 @@ from lmkit.evaluation.following import (
 )
 from lmkit.evaluation.measures import Interval, bootstrap, mean_known
 from lmkit.evaluation.reconstruction import Reconstruction, measure_reconstruction
-from lmkit.evaluation.regression import Array
 from lmkit.evaluation.stability import Stability, deviations, rotations
 from lmkit.evaluation.verdict import Evidence, Verdict, judge
 from lmkit.geometry.collapse import mean_movement
 from lmkit.interfaces.dataset import Dataset
+from lmkit.points.linear import Array
 from lmkit.prediction.sources import DatasetImages
 from lmkit.prediction.stream import Detection, Predictor, stream
 from lmkit.run.run import Run

@@ -8,7 +8,8 @@ import numpy as np
 
 from lmkit.evaluation.detections import Detections
 from lmkit.evaluation.measures import image_errors
-from lmkit.evaluation.regression import Convention, complete
+from lmkit.evaluation.regression import Convention
+from lmkit.points.linear import complete
 from lmkit.seeds import derive
 
 NUMBERS = (1, 5, 10, 100, 500, 1000, 5000)

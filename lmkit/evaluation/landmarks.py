@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from lmkit.evaluation.measures import normalising_distance
-from lmkit.evaluation.regression import Array
 from lmkit.geometry import collapse as geometry
+from lmkit.points.linear import Array
 
 MARGIN = 0.75
 """By how much the box of the annotated points grows on each side to be the face area, as a share of

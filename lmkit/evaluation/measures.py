@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmkit.errors import LmkitError
-from lmkit.evaluation.regression import Array
+from lmkit.points.linear import Array
 
 RESAMPLES = 1_000
 """How often test images are drawn anew for a confidence interval."""

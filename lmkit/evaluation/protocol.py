@@ -37,19 +37,11 @@ from lmkit.evaluation.measures import (
     normalised_errors,
     normalising_distance,
 )
-from lmkit.evaluation.regression import (
-    CONVENTIONS,
-    JAKAB2018,
-    LMKIT,
-    Array,
-    Convention,
-    complete,
-    ever_known,
-    known_points,
-)
+from lmkit.evaluation.regression import CONVENTIONS, JAKAB2018, LMKIT, Convention
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset
+from lmkit.points.linear import Array, complete, ever_known, known_points
 from lmkit.preparation.prepared import Prepared
 from lmkit.run.run import Run
 from lmkit.seeds import derive

@@ -18,9 +18,10 @@ from lmkit.evaluation.label_free import Judgement
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import LEVEL, MEASURES, RESAMPLES, Curve, Interval, mean_known
-from lmkit.evaluation.regression import Array, Convention
+from lmkit.evaluation.regression import Convention
 from lmkit.evaluation.stability import Stability
 from lmkit.evaluation.verdict import Verdict
+from lmkit.points.linear import Array
 from lmkit.storage import storage, write_json, write_text
 
 _LONGEST = 60  # characters of a folder's name before its digest

@@ -14,9 +14,9 @@ import torch
 from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.detections import Detections
 from lmkit.evaluation.measures import mean_known
-from lmkit.evaluation.regression import Array
 from lmkit.geometry.warps import AffineWarp
 from lmkit.interfaces.dataset import Dataset
+from lmkit.points.linear import Array
 from lmkit.prediction.sources import DatasetImages
 from lmkit.prediction.stream import stream
 from lmkit.run.run import Run

@@ -14,9 +14,9 @@ from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.figures import FACE_SIDE, FACES, Seen, evenly, faces_sheet
 from lmkit.evaluation.label_free import IMAGES, Judgement, judge_run
-from lmkit.evaluation.regression import Array
 from lmkit.evaluation.verdict import Verdict
 from lmkit.interfaces.dataset import Dataset
+from lmkit.points.linear import Array
 from lmkit.preparation.prepared import Prepared
 from lmkit.run.run import Run
 from lmkit.storage import storage, write_json, write_text

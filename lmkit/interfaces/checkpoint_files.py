@@ -111,6 +111,28 @@ def refuse_absent(checkpoint: Path, state: dict[str, Any]) -> None:
         )
 
 
+def recorded_sha256(checkpoint: Path, state: dict[str, Any], name: str) -> str:
+    """Return the SHA-256 that ``state.json`` records of a file of tensors.
+
+    Args:
+        checkpoint: The folder ``step-N``.
+        state: What [read_state][lmkit.interfaces.checkpoint_files.read_state] returned.
+        name: What the tensors are of: ``detector``, ``optimizer``.
+
+    Raises:
+        LmkitError: If there is none.
+    """
+    file = tensor_file(checkpoint, name)
+    try:
+        recorded = state["files"].get(file.name)
+        wanted = None if recorded is None else recorded["sha256"]
+    except (KeyError, TypeError, AttributeError):
+        raise _damaged(checkpoint, f"{STATE} does not list its files") from None
+    if wanted is None:
+        raise _damaged(checkpoint, f"{file.name} is missing")
+    return str(wanted)
+
+
 def verified_file(checkpoint: Path, state: dict[str, Any], name: str) -> Path:
     """Return a file of tensors whose content is what was written.
 
@@ -123,12 +145,8 @@ def verified_file(checkpoint: Path, state: dict[str, Any], name: str) -> Path:
         LmkitError: If it is missing, or its SHA-256 differs.
     """
     file = tensor_file(checkpoint, name)
-    try:
-        recorded = state["files"].get(file.name)
-        wanted = None if recorded is None else recorded["sha256"]
-    except (KeyError, TypeError, AttributeError):
-        raise _damaged(checkpoint, f"{STATE} does not list its files") from None
-    if wanted is None or not file.is_file():
+    wanted = recorded_sha256(checkpoint, state, name)
+    if not file.is_file():
         raise _damaged(checkpoint, f"{file.name} is missing")
     if _sha256(file) != wanted:
         raise _damaged(checkpoint, f"{file.name} is not what was written (its SHA-256 differs)")

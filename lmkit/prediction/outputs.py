@@ -2,12 +2,16 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from lmkit.points.map import PointsMap
+from lmkit.points.names import error_columns, point_columns
+from lmkit.prediction.named import name_points
 from lmkit.prediction.stream import Detection
 from lmkit.storage import clear_aside, flush, made, put_in_place, storage
 
@@ -39,6 +43,28 @@ def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
     start = _csv if form == "csv" else _json
     with _aside(path) as file:
         write, end = start(file, count)
+        yield write
+        file.write(end)
+
+
+@contextmanager
+def points_file(path: Path, form: str, points: PointsMap) -> Iterator[Write]:
+    """Write a file of named points, as [landmarks_file][lmkit.prediction.outputs.landmarks_file].
+
+    Args:
+        path: The file.
+        form: ``csv`` or ``json``.
+        points: Turns landmarks into named points.
+
+    Yields:
+        What takes each image's landmarks.
+
+    Raises:
+        LmkitError: If the file cannot be written.
+    """
+    start = _csv_of_points if form == "csv" else _json_of_points
+    with _aside(path) as file:
+        write, end = start(file, points)
         yield write
         file.write(end)
 
@@ -146,6 +172,44 @@ def _json(file: TextIO, count: int) -> tuple[Write, str]:
         rounded = [[round(value, 3) for value in point] for point in points]
         width, height = image.size or (None, None)
         entry = {"file": image.name, "width": width, "height": height, "points": rounded}
+        file.write(before + json.dumps(entry))
+        before = ",\n"
+
+    return write, "\n]\n"
+
+
+def _csv_of_points(file: TextIO, points: PointsMap) -> tuple[Write, str]:
+    table = csv.writer(file)
+    columns = [*point_columns(points.names), *error_columns(points.names)]
+    table.writerow(["file", "width", "height", *columns])
+
+    def write(image: Detection) -> None:
+        named = name_points(points, image)
+        values = [*named.points.flatten().tolist(), *named.standard_error.flatten().tolist()]
+        cells = ("" if math.isnan(value) else f"{value:.3f}" for value in values)
+        table.writerow([image.name, *(image.size or ("", "")), *cells])
+
+    return write, ""
+
+
+def _json_of_points(file: TextIO, points: PointsMap) -> tuple[Write, str]:
+    before = "[\n"
+
+    def by_name(values: list[list[float]]) -> dict[str, list[float | None]]:
+        rounded = [[None if math.isnan(v) else round(v, 3) for v in pair] for pair in values]
+        return dict(zip(points.names, rounded, strict=True))
+
+    def write(image: Detection) -> None:
+        nonlocal before
+        named = name_points(points, image)
+        width, height = image.size or (None, None)
+        entry = {
+            "file": image.name,
+            "width": width,
+            "height": height,
+            "points": by_name(named.points.tolist()),
+            "standard_error": by_name(named.standard_error.tolist()),
+        }
         file.write(before + json.dumps(entry))
         before = ",\n"
 

@@ -8,6 +8,7 @@ size fits.
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -21,7 +22,9 @@ from PIL import Image
 from lmkit.data.workers import read_ahead
 from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.prediction.outputs import FIELDS, LeftOut, landmarks_file
+from lmkit.points.map import PointsMap
+from lmkit.prediction.named import name_points
+from lmkit.prediction.outputs import FIELDS, LeftOut, Write, landmarks_file, points_file
 from lmkit.prediction.sources import Source
 from lmkit.prediction.stream import Predictor, stream
 from lmkit.storage import as_path, is_about_name, storage
@@ -45,6 +48,7 @@ class PredictionResult:
         unreadable: How many were left out.
         reasons: The first of those, and why.
         unreadable_file: The table of all of them; None if all could be read.
+        points: The file of named points; None if none were asked for.
     """
 
     landmarks: Path
@@ -52,12 +56,14 @@ class PredictionResult:
     unreadable: int = 0
     reasons: dict[str, str] = field(default_factory=dict)
     unreadable_file: Path | None = None
+    points: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         table = None if self.unreadable_file is None else str(self.unreadable_file)
         return {
             "landmarks": str(self.landmarks),
+            "points": None if self.points is None else str(self.points),
             "images": self.images,
             "unreadable": self.unreadable,
             "reasons": self.reasons,
@@ -72,6 +78,7 @@ def predict_images(
     *,
     form: str = "csv",
     overlays: bool = True,
+    points: PointsMap | None = None,
     batch_size: int = 32,
     workers: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
@@ -88,6 +95,7 @@ def predict_images(
         out: The folder to write to.
         form: ``csv`` or ``json``.
         overlays: Whether to draw them.
+        points: Turns landmarks into named points, which are then written and drawn as well.
         batch_size: Images at a time.
         workers: The number of processes that read, and of as many that draw. By default, reading is
             as in training, and drawing is done by a process for each core, up to 8.
@@ -97,12 +105,17 @@ def predict_images(
         LmkitError: If no image can be read, or ``out`` cannot be written.
     """
     result = PredictionResult(out / f"landmarks.{form}")
+    named_file: AbstractContextManager[Write | None] = nullcontext()
+    if points is not None:
+        result.points = out / f"points.{form}"
+        named_file = points_file(result.points, form, points)
     total = source.count()
     readers, drawers = _processes(predictor, source, workers, batch_size)
     done = 0
 
     with (
         landmarks_file(result.landmarks, form, predictor.detector.landmarks) as write,
+        named_file as write_named,
         LeftOut(out / UNREADABLE) as skipped,
     ):
 
@@ -118,8 +131,12 @@ def predict_images(
             options: dict[str, Any] = {"batch_size": batch_size, "workers": readers, "only": FIELDS}
             for each in stream(predictor, source, unreadable=skip, **options):
                 write(each)
+                named = None
+                if points is not None and write_named is not None:
+                    write_named(each)
+                    named = name_points(points, each).points
                 result.images += 1
-                yield _Found(each.item, each.name, each.landmarks.points[0].numpy())
+                yield _Found(each.item, each.name, each.landmarks.points[0].numpy(), named)
 
         drawn: Iterable[_Drawn] = (_Drawn(1, []) for _ in find())
         if overlays:
@@ -158,6 +175,8 @@ class _Found(NamedTuple):
     name: str
     points: NDArray[np.float32]
     """(K, 2), in its pixels."""
+    named: NDArray[np.float64] | None
+    """(P, 2), the named points in its pixels, if there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +201,14 @@ class _Drawer:
 
     def __call__(self, piece: list[_Found]) -> _Drawn:
         problems = []
-        for item, name, points in piece:
+        for item, name, points, named in piece:
             try:
                 image = self.source.image(item)
             except OSError as error:
                 problems.append((name, f"it is not drawn, since it cannot be read again: {error}"))
                 continue
             try:
-                _draw(overlay_path(self.folder, name), image, points)
+                _draw(overlay_path(self.folder, name), image, points, named)
             except LmkitError as error:
                 cause = error.__cause__
                 if not isinstance(cause, OSError) or not is_about_name(cause):
@@ -239,11 +258,21 @@ def _safe_part(part: str) -> str:
     return f"_{part}" if _DEVICES.fullmatch(part) else part
 
 
-def _draw(path: Path, image: NDArray[np.uint8], points: NDArray[np.float32]) -> None:
+def _draw(
+    path: Path,
+    image: NDArray[np.uint8],
+    points: NDArray[np.float32],
+    named: NDArray[np.float64] | None,
+) -> None:
+    # Who asks for named points looks at those: the landmarks become crosses beneath them.
+    if named is None:
+        drawing = draw_points(image, points)
+    else:
+        drawing = draw_points(image, named, truth=points)
     with storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # The best compression takes three times as long, for a sixth less.
-        Image.fromarray(draw_points(image, points)).save(path, compress_level=1)
+        Image.fromarray(drawing).save(path, compress_level=1)
 
 
 def _none_readable(skipped: LeftOut) -> LmkitError:

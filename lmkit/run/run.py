@@ -1,9 +1,10 @@
 """A run folder as an object: open it, get its detector, predict."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -12,9 +13,14 @@ from numpy.typing import NDArray
 from lmkit.data.conversion import ImageLike, is_single
 from lmkit.data.framing import Framer, build_framer
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.interfaces.checkpoint_files import read_state, recorded_sha256
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.points.map import FittedWith, NamedPoints, PointsMap
+from lmkit.points.report import Fit, fit_points
+from lmkit.prediction.labelled import find_labelled
+from lmkit.prediction.named import name_points, stack_points
 from lmkit.prediction.sources import Source, as_source
 from lmkit.prediction.stream import Detection, Predictor, Refuse, ready_to_detect, stream
 from lmkit.registry.lookup import Registry, installed
@@ -22,11 +28,11 @@ from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
 from lmkit.run.folder import RunFolder
 from lmkit.run.provenance import with_new_names
-from lmkit.runtime.assemble import build_detector
+from lmkit.runtime.assemble import build_dataset, build_detector
 from lmkit.runtime.device import choose_device
-from lmkit.settings.layers import COMPONENT_SECTIONS
+from lmkit.settings.layers import COMPONENT_SECTIONS, Layer, merge, parse_data
 from lmkit.settings.settings import Settings, resolve
-from lmkit.storage import read_json
+from lmkit.storage import as_name, made, read_json
 
 
 class Run:
@@ -146,24 +152,45 @@ class Run:
         """
         return self.predictor.detect(images)
 
-    def predict(self, images: "ImageLike | Sequence[ImageLike]") -> NDArray[np.float32]:
-        """Find the landmarks of images of any size.
+    @overload
+    def predict(
+        self, images: "ImageLike | Sequence[ImageLike]", *, points: None = None
+    ) -> NDArray[np.float32]: ...
+
+    @overload
+    def predict(
+        self, images: "ImageLike | Sequence[ImageLike]", *, points: PointsMap | str | Path
+    ) -> NamedPoints: ...
+
+    def predict(
+        self,
+        images: "ImageLike | Sequence[ImageLike]",
+        *,
+        points: PointsMap | str | Path | None = None,
+    ) -> NDArray[np.float32] | NamedPoints:
+        """Find the landmarks of images of any size, or named points.
 
         Args:
             images: One image or several: a path, a PIL image, an array (H, W, 3) or (H, W) of
                 uint8, or a tensor (3, H, W) of uint8, or of floats in [0, 1].
+            points: What ``fit`` returned as its ``map``, or the folder that it wrote.
 
         Returns:
             (K, 2) for one image, (N, K, 2) for several: (x, y) in pixels of the image given,
             the centre of its first pixel at (0, 0). A file is turned upright first, as its EXIF
-            orientation says; a PIL image is taken as it is.
+            orientation says; a PIL image is taken as it is. With ``points``, named points in the
+            same pixels, with their standard error.
 
         Raises:
             LmkitError: If an image cannot be read, is not of such a form, or cannot be cropped as
-                the run's were.
+                the run's were; or if ``points`` were fitted with another detector.
         """
         single = is_single(images)
         every: list[ImageLike] = [images] if single else list(images)  # type: ignore[list-item,arg-type]
+        if points is not None:
+            known = self.points_map(points)
+            named = [name_points(known, each) for each in self.predict_each(every, only=())]
+            return named[0] if single else stack_points(known, named)
         found = [each.landmarks.points[0].numpy() for each in self.predict_each(every, only=())]
         if not found:
             return np.empty((0, self.settings.run.landmarks, 2), np.float32)
@@ -208,6 +235,92 @@ class Run:
             workers=workers,
             only=only,
         )
+
+    @property
+    def fitted_with(self) -> FittedWith:
+        """What names this run's detector in maps to named points.
+
+        Raises:
+            LmkitError: If there is no checkpoint, or it is damaged.
+        """
+        path = checkpoints.latest_checkpoint(self.folder)
+        digest = recorded_sha256(path, read_state(path), "detector")
+        return FittedWith(digest, as_name(self.path), self.step)
+
+    def points_map(self, points: PointsMap | str | Path) -> PointsMap:
+        """Return a map to named points of this run's landmarks.
+
+        Args:
+            points: The map, its file, or the folder that ``fit`` wrote.
+
+        Raises:
+            LmkitError: If it is missing or damaged, or was fitted with another detector.
+        """
+        read = points if isinstance(points, PointsMap) else PointsMap.read(Path(points))
+        path = Path("The map") if isinstance(points, PointsMap) else Path(points)
+        read.refuse_others(path, self.fitted_with, self.settings.run.landmarks)
+        return read
+
+    def fit(
+        self,
+        data: Dataset | str | Path,
+        out: str | Path | None = None,
+        *,
+        seed: int = 0,
+        batch_size: int = 32,
+        workers: int | None = None,
+        unreadable: Refuse | None = None,
+        progress: Callable[[int, int | None], None] = lambda done, total: None,
+    ) -> Fit:
+        """Fit a map from this run's landmarks to named points, to images where they are labelled.
+
+        Images are framed as ``predict`` frames them. Those that the data holds out for testing are
+        left out.
+
+        Args:
+            data: A dataset, or ``KIND:PATH`` of ``lmkit list dataset`` such as
+                ``csv:labelled.csv``.
+            out: A folder to write the map to, which ``predict`` takes as ``points``; nothing is
+                written if not given.
+            seed: Decides folds and draws.
+            batch_size: Images at a time.
+            workers: The number of processes that read; as in training if not given.
+            unreadable: Told the name of each image that cannot be read, and why; it is left out.
+                If not given, such an image is an error.
+            progress: Called with the number of images done, and of all.
+
+        Returns:
+            The map, its errors, how they fall with the number of labelled images, and outliers.
+
+        Raises:
+            LmkitError: If fewer than two images are labelled, or ``out`` cannot be written.
+
+        Example:
+            >>> fit = run.fit("csv:labelled.csv", "points/")  # doctest: +SKIP
+            >>> run.predict("face.jpg", points="points/")["left_eye"]  # doctest: +SKIP
+        """
+        dataset = data if isinstance(data, Dataset) else self._dataset(data)
+        with nullcontext() if out is None else made(Path(out)):
+            labelled = find_labelled(
+                self.predictor,
+                dataset,
+                unreadable=unreadable or self._refuse,
+                batch_size=batch_size,
+                workers=workers,
+                progress=progress,
+            )
+            fit = fit_points(labelled, dataset.point_names, self.fitted_with, seed=seed)
+            if out is not None:
+                fit.write(Path(out))
+        return fit
+
+    def _dataset(self, data: str | Path) -> Dataset:
+        layers = [
+            Layer("run.json", self.stored, source="run"),
+            Layer("data", {"data": parse_data(data, self.registry)}),
+        ]
+        settings = resolve(merge(layers), self.registry, ("detector", "data"))
+        return build_dataset(settings, self.registry)
 
     def prediction_notes(self) -> list[str]:
         """Return what whoever predicts with this run should hear, a sentence each."""

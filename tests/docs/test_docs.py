@@ -49,7 +49,7 @@ OTHERS_COMMANDS = {"COMMAND", "label"}
 NO_VARIABLES = {"LMKIT_API"}
 """What is called like an environment variable: an attribute of a plugin's module."""
 
-NO_SETTINGS = {"py", "json", "predict", "predict_each", "detect", "safetensors", "settings"}
+NO_SETTINGS = {"py", "json", "predict", "predict_each", "detect", "fit", "safetensors", "settings"}
 """What may stand after the name of a section without being a setting: files, and Python."""
 
 

@@ -68,6 +68,7 @@ def test_the_file_holds_the_points_of_every_image(run, album, tmp_path, form, re
     result = predict_files(run, found, tmp_path / "out", form=form, batch_size=2)
     assert result.to_dict() == {
         "landmarks": str(tmp_path / "out" / f"landmarks.{form}"),
+        "points": None,
         "images": 5,
         "unreadable": 0,
         "reasons": {},

@@ -7,6 +7,8 @@ COMMANDS = {
     "sweep": "Train combinations under equal settings and compare them.",
     "compare": "Compare runs: settings, errors, cost, the same faces.",
     "predict": "Find landmarks in images and draw them.",
+    "suggest": "Name the images that are most worth labelling.",
+    "fit": "Learn named points from a few labelled images.",
     "bench": "Measure the speed and cost of a training step or a detection.",
     "data": "Look a data set over before training on it.",
     "cache": "List, verify or remove the caches of images that were read once.",

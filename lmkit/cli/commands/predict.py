@@ -32,6 +32,8 @@ if TYPE_CHECKING:
               help="Folder for the landmarks and the drawings.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv",
               show_default=True, help="Form of the landmarks file.")  # fmt: skip
+@click.option("--points", "named", type=click.Path(path_type=Path), metavar="DIR",
+              help="Named points too: the folder that lmkit fit wrote.")  # fmt: skip
 @click.option("--no-overlays", is_flag=True, help="Write the landmarks alone, no drawings.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N",
               help="Images at a time.")  # fmt: skip
@@ -45,6 +47,7 @@ def predict_command(
     data: tuple[str, ...],
     assignments: tuple[str, ...],
     out: Path,
+    named: Path | None,
     no_overlays: bool,
     device: str | None,
     as_json: bool,
@@ -56,8 +59,9 @@ def predict_command(
     it: faces, csv:FILE, celeba:DIR ... (lmkit list dataset). --set data.KEY=VALUE sets its options.
 
     Writes DIR/landmarks.csv or .json, in pixels of each image, the centre of its first pixel at
-    (0, 0), and DIR/overlays with the landmarks drawn. An image that cannot be read is skipped and
-    named in DIR/unreadable.csv.
+    (0, 0), and DIR/overlays with the landmarks drawn. With --points, DIR/points.csv or .json holds
+    named points and their standard error, and they are what is drawn in colour. An image that
+    cannot be read is skipped and named in DIR/unreadable.csv.
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
@@ -67,6 +71,7 @@ def predict_command(
     opened = open_given_run(run, device)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
+    points = None if named is None else opened.points_map(named)
     source = _source(opened, data, assignments, out / OVERLAYS)
     with CountingProgress("predicting", unit="images") as progress, stop_on_signals() as stop:
 
@@ -82,6 +87,7 @@ def predict_command(
                 source,
                 out,
                 overlays=not no_overlays,
+                points=points,
                 progress=advance,
                 **how,
             )
@@ -103,6 +109,8 @@ def predict_command(
         print_json(result.to_dict())
         return ExitCode.OK
     click.echo(f"{count_of(result.images, 'image')}: {result.landmarks}")
+    if result.points is not None:
+        click.echo(f"Named points: {result.points}")
     if not no_overlays:
         click.echo(f"Drawn in {out / OVERLAYS}")
     return ExitCode.OK

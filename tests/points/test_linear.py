@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmkit.evaluation.regression import RIDGE, LinearMap, PartialMap
+from lmkit.points.linear import RIDGE, LinearMap, PartialMap
 
 
 def points(rng, count, number, scale=1.0):
