@@ -40,6 +40,9 @@ class _Terminations:
     def watch(self) -> None:
         os.kill = self._send
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        # Not of processes that tests fork and end.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
     def _send(self, process: int, number: int) -> None:
         self._own += process == os.getpid() and number == signal.SIGTERM
