@@ -335,6 +335,8 @@ def write_text(path: Path, text: str) -> None:
                 file.write(text)
                 flush(file)
             put_in_place(aside, path)
+            # Until then a power failure may take back the new name.
+            flush_folder(path.parent)
         except OSError:
             with suppress(OSError):
                 aside.unlink(missing_ok=True)

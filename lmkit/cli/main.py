@@ -17,7 +17,7 @@ from lmkit import __version__
 from lmkit.cli import plugin_commands
 from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES
 from lmkit.cli.options import refuse_company
-from lmkit.cli.results import escape_unprintable, let_others_print, results_alone
+from lmkit.cli.results import escape_unprintable, hold_streams, let_others_print, results_alone
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import place
 from lmkit.storage import is_of_system, storage_error
@@ -121,6 +121,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with one of the documented exit codes."""
+    hold_streams()
     escape_unprintable()
     try:
         with results_alone(sys.argv[1:] if arguments is None else arguments):

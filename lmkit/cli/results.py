@@ -104,6 +104,22 @@ def print_result(text: str) -> None:
         _results.write(text)
 
 
+def hold_streams() -> None:
+    """Let nothing else have the numbers of standard streams that are closed.
+
+    The next file that is opened would get them, a checkpoint perhaps, and what a library writes to
+    stderr would be written into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+
+
 def escape_unprintable() -> None:
     """Let stdout and stderr show by an escape what they have no way to write.
 

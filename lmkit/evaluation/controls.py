@@ -61,7 +61,7 @@ class Untrained(Run):
         """
         with torch.inference_mode(mode=False):
             detector = build_detector(self.settings, self.registry)
-            with blame(f"detector '{self.settings.detector['name']}'"):
+            with blame(f"detector '{self.settings.detector['name']}'", detector):
                 detector.initialise()
             return ready_to_detect(detector, self.device)
 

@@ -34,6 +34,8 @@ from lmkit.seeds import derive
 
 IMAGES = 200
 """How many images are looked at, at most, taken evenly; each of them four times a network."""
+ROUNDING = 1e-3
+"""Shares of known movements below this are 0: what single precision leaves of no movement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ class LabelFree:
         1 less the equivariance error over that of landmarks that stay where they are: 1 if they
         follow wholly, 0 if they stay, below 0 if they go elsewhere.
         """
-        return float(mean_known(self.followed_per_image, axis=0))
+        share = float(mean_known(self.followed_per_image, axis=0))
+        # Nothing but rounding sets landmarks that stay apart from 0, and it is not to have a sign.
+        return share if abs(share) > ROUNDING else 0.0
 
     @property
     def followed_per_landmark(self) -> list[float]:

@@ -143,7 +143,7 @@ def evaluate(
         unreadable=unreadable,
         progress=told(0),
     )
-    unreadable.check(found)
+    unreadable.check(found, all_read=True)
     stability = None
     if turned:
         stability = measure_stability(

@@ -72,7 +72,7 @@ def measure_reconstruction(
         with (
             torch.inference_mode(),
             autocast(),
-            blame(f"generator '{settings.generator['name']}'"),
+            blame(f"generator '{settings.generator['name']}'", generator),
         ):
             redrawn = generator(images, source, target).float().cpu()
         drawn += float((redrawn - views.original).square().sum())

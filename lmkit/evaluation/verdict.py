@@ -12,8 +12,10 @@ from lmkit.evaluation.measures import Interval
 from lmkit.evaluation.reconstruction import Reconstruction
 from lmkit.geometry.collapse import TOO_MANY
 
-HOLDS = 0.6
-"""From this share of known movements on that landmarks follow, they are said to hold."""
+HOLDS = 0.7
+"""From this share of known movements on that landmarks follow, they are said to hold. On
+photographs of faces, runs that followed less had more than two thirds of the error of their
+untrained networks."""
 SURROUNDINGS = 3.0
 """From this movement on, in percent of the side, landmarks are said to depend on the surroundings:
 as far as the thickness of a mark on a sheet, and more than they miss known movements by where they

@@ -149,7 +149,7 @@ def resume(
 
 def train(
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     recipe: str | None = None,
     resume_from: str | Path | None = None,

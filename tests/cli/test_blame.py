@@ -7,7 +7,7 @@ import pytest
 from lmkit.errors import ExitCode
 
 TRAIN = (
-    *("train", "--recipe=quickstart", "--device=cpu", "--steps=1", "--batch-size=4"),
+    *("train", "--recipe=reconstruction-quick", "--device=cpu", "--steps=1", "--batch-size=4"),
     *("--landmarks=3", "--image-size=32"),
 )
 HOOK = """

@@ -71,7 +71,7 @@ def test_what_is_not_said_or_not_there_is_refused(lmkit, caches):
 
 
 TRAIN = (
-    *("train", "--recipe=quickstart", "--device=cpu", "--steps=1", "--batch-size=4"),
+    *("train", "--recipe=reconstruction-quick", "--device=cpu", "--steps=1", "--batch-size=4"),
     *("--landmarks=3", "--image-size=32", "--set=detector.features=8", "--set=detector.depth=1"),
     *(
         "--set=generator.width=4",

@@ -114,3 +114,16 @@ def test_main_leaves_stdout_as_it_was(capsys):
     with pytest.raises(SystemExit):
         main(["list", "--json"])
     assert sys.stdout is before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX streams")
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path):
+    words = (
+        "import os, sys; from lmkit.cli.results import hold_streams; hold_streams(); "
+        "file = open(sys.argv[1], 'w'); os.write(2, b'from a library'); "
+        "sys.exit(file.fileno() < 3)"
+    )
+    line = f'{sys.executable} -c "{words}" {tmp_path / "file"} <&- >&- 2>&-'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    assert subprocess.run(["bash", "-c", line], env=environment, check=False).returncode == 0
+    assert (tmp_path / "file").read_text() == ""

@@ -115,6 +115,12 @@ def test_training_reports_on_stderr_and_its_result_on_stdout(whole):
     assert lines[0].endswith(" left")
     assert any(line.endswith("checkpoints/step-6") for line in lines)
     assert f"Next: lmkit predict {out} IMAGES --out DIR" in lines
+    # However short the run was.
+    (error,) = (line for line in lines if line.startswith("Error on 4 held-out images: "))
+    untrained = report["evaluation"]["controls"]["untrained"]["nme"]
+    assert f"(untrained: {untrained:.2f} %, mean shape: " in error
+    assert any(line.startswith("Health: At fault are ") for line in lines)
+    assert f"Verdict: {report['evaluation']['label_free']['verdict']['finding']}" in done.stderr
     assert {path.name for path in (out / "sheets").iterdir()} == {
         "landmarks-000012.png",
         "routes-000012.png",

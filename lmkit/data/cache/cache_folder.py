@@ -52,7 +52,7 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
-from lmkit.storage import flush, made, storage, write_json
+from lmkit.storage import flush, made, open_file, storage, write_json
 
 _TOGETHER = 64  # images that a worker process hands over at a time
 
@@ -151,12 +151,13 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> DiskCachedData
         raise UnusableError(f"is out of date: it holds {held} images, and there are {here}")
     path = folder / record["images"]
     try:
-        content = (folder / record["table"]).read_bytes()
-        with path.open("rb") as file:
+        with open_file(folder / record["table"]) as file:
+            content = file.read()
+        with open_file(path) as file:
             start = read_header(file, wanted.shape)
         size = path.stat().st_size
     except OSError as error:
-        raise UnusableError(f"cannot be read: {error.strerror}") from None
+        raise UnusableError(f"cannot be read: {error.strerror or error}") from None
     if size != start + int(np.prod(wanted.shape)):
         raise UnusableError("is cut short")
     if zlib.crc32(content) != record["table_checksum"]:

@@ -6,6 +6,7 @@ from typing import Literal
 from lmkit.data.sets.files import Files, need_folder
 from lmkit.data.sets.listing import list_images
 from lmkit.data.sets.lists import missing_error
+from lmkit.registry.lookup import installed
 
 
 class Folder(Files):
@@ -37,6 +38,12 @@ class Folder(Files):
                 " ".join(listing.notes())
                 or "Put images in it, such as .jpg, .png, .tif or .webp files.",
             )
-        self.notes = tuple(listing.notes())
+        notes = listing.notes()
+        if str(path) in {entry.component.name for entry in installed().components("dataset")}:
+            notes.append(
+                f"{path} is taken for the folder of that name, which exists, and not for the kind "
+                "of data. For that, call this from another folder."
+            )
+        self.notes = tuple(notes)
         by_folder = (file.rpartition("/")[0] for file in listing.images)
         super().__init__(path, listing.images, subjects=by_folder if subjects == "folder" else None)

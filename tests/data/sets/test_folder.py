@@ -172,3 +172,13 @@ def test_heic_is_read_where_the_extra_is_installed(tmp_path: Path) -> None:
     data = Folder(path=tmp_path)
     assert keys(data) == ["a.heic"]
     assert data.image(0).shape == (32, 48, 3)
+
+
+def test_a_folder_called_like_a_kind_of_data_says_that_it_is_the_folder(
+    draw, tmp_path, monkeypatch
+):
+    draw(tmp_path / "faces" / "a.png", (4, 4))
+    monkeypatch.chdir(tmp_path)
+    (note,) = Folder(path=Path("faces")).notes
+    assert "faces is taken for the folder of that name" in note
+    assert not Folder(path=tmp_path / "faces").notes

@@ -78,6 +78,14 @@ def test_equal_images_cost_nothing_and_routes_add_up() -> None:
     torch.testing.assert_close(two, 2 * one)
 
 
+def test_images_may_be_compared_at_half_their_resolution() -> None:
+    torch.manual_seed(0)
+    images, others = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    halves = [torch.nn.functional.avg_pool2d(each, 2) for each in (images, others)]
+    half = Gabor(shrink=2, scales=2)(step_of(images, others))
+    torch.testing.assert_close(half, Gabor(scales=2)(step_of(*halves)))
+
+
 @pytest.mark.parametrize("size", [16, 18, 33])
 def test_it_is_differentiable_for_images_of_any_size_and_where_they_are_flat(size: int) -> None:
     end = torch.full((2, 3, size, size), 0.5, requires_grad=True)
@@ -96,7 +104,9 @@ def test_it_stays_float32_under_autocast_and_saves_nothing() -> None:
     assert loss.state_dict() == {}
 
 
-@pytest.mark.parametrize("option", [{"orientations": 0}, {"scales": 0}, {"contrast": 0.0}])
+@pytest.mark.parametrize(
+    "option", [{"orientations": 0}, {"scales": 0}, {"shrink": 0}, {"contrast": 0.0}]
+)
 def test_options_that_cannot_work_are_refused(option: dict[str, Any]) -> None:
     ((name, value),) = option.items()
     with pytest.raises(LmkitError, match=rf"loss\.gabor\.{name}={value}"):
