@@ -176,7 +176,7 @@ def evaluate_unlabelled(
         unreadable=unreadable,
         progress=lambda done: progress(done, total),
     )
-    unreadable.check(total)
+    unreadable.check(total, all_read=True)
     return UnlabelledReport(
         judgement=found,
         framer=run.framer,
