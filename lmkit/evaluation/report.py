@@ -19,6 +19,9 @@ from lmkit.evaluation.regression import Array, Convention
 from lmkit.evaluation.stability import Stability
 from lmkit.storage import storage, write_json, write_text
 
+EVALUATION = "evaluation.json"
+"""The file that a report is written to."""
+
 _LONGEST = 60  # characters of a folder's name before its digest
 
 
@@ -206,7 +209,7 @@ class EvaluationReport:
         """
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        figures, errors = folder / "evaluation.json", folder / "errors.csv"
+        figures, errors = folder / EVALUATION, folder / "errors.csv"
         write_json(figures, self.to_dict())
         write_text(errors, self._table())
         return [figures, errors]

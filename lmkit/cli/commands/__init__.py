@@ -7,6 +7,7 @@ COMMANDS = {
     "sweep": "Train combinations under equal settings and compare them.",
     "compare": "Compare runs: settings, errors, cost, the same faces.",
     "predict": "Find landmarks in images and draw them.",
+    "check-run": "Check whether a run folder is whole, and what can be used.",
     "bench": "Measure the speed and cost of a training step or a detection.",
     "data": "Look a data set over before training on it.",
     "cache": "List or remove the caches of images that were read once.",
