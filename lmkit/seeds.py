@@ -16,4 +16,9 @@ def derive(seed: int, *words: int | str) -> int:
         words: The step, the rank, the purpose: whatever sets this draw apart.
     """
     text = "\x1f".join(str(word) for word in (seed, *words))
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return (
+        int.from_bytes(
+            blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big"
+        )
+        >> 1
+    )

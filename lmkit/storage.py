@@ -1,18 +1,23 @@
-"""Files written so that nothing is lost: aside, flushed, renamed; and JSON, read within bounds.
+"""Files written so that nothing is lost: aside, flushed, renamed; and files opened and read safely.
 
 Operating systems and file systems differ in what they flush and when they rename. Everything that
 lmkit must find again goes through here, so that the differences are known in one place.
+
+What is opened by a name that a user gave, or that was found in a folder, goes through
+[open_file][lmkit.storage.open_file]: a pipe would be waited for without end.
 """
 
 import errno
+import io
 import json
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, TextIO
 
 from lmkit.errors import ExitCode, LmkitError
 
@@ -65,15 +70,173 @@ def made(folder: Path) -> Iterator[None]:
         raise
 
 
-def storage_error(path: Path, error: Exception) -> LmkitError:
+def storage_error(path: str | Path, error: Exception) -> LmkitError:
     """Return the error for a failed write."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return LmkitError(
-        f"{path} cannot be written: {reason}.",
-        remedy="Free some space, or give a folder that can be written. "
-        "What was saved before is still there.",
+        f"{as_name(path)} cannot be written: {reason}.",
+        remedy=f"{remedy_for(error)} What was saved before is still there.",
         code=ExitCode.STORAGE,
     )
+
+
+_ELSEWHERE = "give a folder that can be written"
+_DRIVE = f"Look whether the disk or network drive is there and sound, or {_ELSEWHERE}."
+_SPACE = "Free some space, or give a folder on another disk."
+_PERMISSION = f"Change the permissions, or {_ELSEWHERE}."
+_NAME = f"Give a name that this file system takes, or {_ELSEWHERE} on another."
+_FILES = "Use fewer --workers, end other programs, or raise the limit of open files (ulimit -n)."
+_REMEDIES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: f"The limit is the file system's or the shell's (ulimit -f): raise it, or "
+    f"{_ELSEWHERE}.",
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: f"Nothing can be written on that file system: {_ELSEWHERE} on another.",
+    errno.ENAMETOOLONG: "Give a shorter name or a shorter path.",
+    errno.EILSEQ: _NAME,
+    errno.EINVAL: _NAME,
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.EIO: _DRIVE,
+    errno.ESTALE: _DRIVE,
+    errno.ENODEV: _DRIVE,
+    errno.ENXIO: _DRIVE,
+    errno.ENOTCONN: _DRIVE,
+    errno.ETIMEDOUT: _DRIVE,
+    errno.ENOTDIR: f"A part of that path is a file and not a folder: {_ELSEWHERE}.",
+    errno.EISDIR: f"A folder has that name: move it away, or {_ELSEWHERE}.",
+    errno.EEXIST: f"Something else has that name: move it away, or {_ELSEWHERE}.",
+    errno.ENOTEMPTY: f"A folder that is not empty has that name: move it away, or {_ELSEWHERE}.",
+    errno.ENOENT: f"A folder of that path is gone: make it again, or {_ELSEWHERE}.",
+    errno.ELOOP: f"Links of that path lead round in circles: {_ELSEWHERE}.",
+    errno.EBUSY: f"Another program is using it: end that, or {_ELSEWHERE}.",
+    errno.ETXTBSY: f"Another program is using it: end that, or {_ELSEWHERE}.",
+    errno.ENOMEM: "End other programs: there is no memory left.",
+}
+
+
+def remedy_for(error: Exception) -> str:
+    """Return what to do about a file that cannot be written, as one sentence.
+
+    Args:
+        error: What the system said; no space is missing unless it says so.
+    """
+    number = getattr(error, "errno", None)
+    return _REMEDIES.get(number or 0, f"{_ELSEWHERE[0].upper()}{_ELSEWHERE[1:]}.")
+
+
+_OF_SYSTEM = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
+) | {errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ENOMEM, errno.ETIMEDOUT, errno.ENOTCONN}
+
+
+def is_of_system(error: OSError) -> bool:
+    """Return whether the machine's state is what is wrong, wherever the error comes from."""
+    return error.errno in _OF_SYSTEM
+
+
+def is_about_name(error: OSError) -> bool:
+    """Return whether a file cannot be written for its name, which says nothing about others."""
+    # Windows refuses some names as invalid arguments (22) or as wrong in syntax (123).
+    return error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+
+
+def as_name(path: str | Path) -> str:
+    """Return a path as the text that it is known by, in UTF-8 whatever the locale is.
+
+    Bytes that are no UTF-8 stand in it as Python's surrogates, as they do under a UTF-8 locale, so
+    that a file has the same name under every locale.
+    """
+    text = str(path)
+    if _UTF_8:
+        return text
+    return os.fsencode(text).decode("utf-8", "surrogateescape")
+
+
+def as_path(name: str) -> str:
+    """Return the path of a name: the inverse of [as_name][lmkit.storage.as_name]."""
+    if _UTF_8:
+        return name
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+_UTF_8 = sys.getfilesystemencoding().lower().replace("-", "") == "utf8"
+
+
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file for reading; what is no file is refused and never waited for.
+
+    Raises:
+        OSError: If it cannot be read, or is a folder, a pipe, a socket or a device; the text of
+            that says which.
+    """
+    # Looked at before, since opening a device may already do something; and afterwards, since
+    # something else may lie there by then.
+    _need_file(os.stat(path))  # noqa: PTH116
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    except BlockingIOError:
+        # A file that a network server has leased: it is given back when it is asked for.
+        handle = os.open(path, flags)
+    try:
+        _need_file(os.fstat(handle))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def open_text(
+    path: str | Path,
+    *,
+    encoding: str = "utf-8",
+    errors: str | None = None,
+    newline: str | None = "",
+) -> TextIO:
+    """Open a text file for reading, as [open_file][lmkit.storage.open_file] does.
+
+    Args:
+        path: The file.
+        encoding: Of its text.
+        errors: What is done about bytes that are none, as of Python's ``open``.
+        newline: Which ends of lines are changed, as of Python's ``open``; none by default.
+
+    Raises:
+        OSError: As ``open_file``.
+    """
+    return io.TextIOWrapper(open_file(path), encoding=encoding, errors=errors, newline=newline)
+
+
+def file_stamp(path: str | Path) -> str:
+    """Return a text that changes, as good as surely, when a file's content does.
+
+    It is made of the size, the number of the file within its file system, and the times of the last
+    change of the content and of all that is known of the file. The times of content can be set, as
+    ``cp -p`` and ``rsync -t`` do; those others cannot.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    status = os.stat(path)  # noqa: PTH116
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+
+
+def _need_file(status: os.stat_result) -> None:
+    for is_it, what in _OTHERS:
+        if is_it(status.st_mode):
+            raise OSError(f"it is a {what}, not a file")
+
+
+_OTHERS = (
+    (stat.S_ISDIR, "folder"),
+    (stat.S_ISFIFO, "pipe"),
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISCHR, "device"),
+    (stat.S_ISBLK, "device"),
+)
 
 
 def flush(file: IO[Any]) -> None:
@@ -146,6 +309,17 @@ def put_in_place(aside: Path, path: Path) -> None:
         pause = min(2 * pause, 0.1)
 
 
+def clear_aside(aside: Path) -> None:
+    """Remove what lies where a file is to be written aside, if it is a pipe, a link or the like.
+
+    Raises:
+        OSError: If it cannot be removed: it is a folder.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(aside.lstat().st_mode):
+            aside.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that it is there whole or not at all; its line ends are the text's own.
 
@@ -155,12 +329,17 @@ def write_text(path: Path, text: str) -> None:
     aside = path.with_name(f".{path.name}.partial")
     with storage(path):
         try:
-            with aside.open("w", encoding="utf-8", newline="") as file:
+            clear_aside(aside)
+            # Names of files are written as they are, which may be bytes that are no UTF-8.
+            with aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(text)
                 flush(file)
             put_in_place(aside, path)
+            # Until then a power failure may take back the new name.
+            flush_folder(path.parent)
         except OSError:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
             raise
 
 
@@ -194,14 +373,11 @@ def load_json(path: Path) -> Any:
     """Read a JSON file, which may have come from anywhere, without hanging or filling the memory.
 
     Raises:
-        OSError: If it cannot be read, or is a folder, a device or a pipe.
+        OSError: As [open_file][lmkit.storage.open_file].
         ValueError: If it is larger than [LARGEST_JSON][lmkit.storage.LARGEST_JSON], is nested too
             deeply, or is not JSON.
     """
-    # Looked at before it is opened, which would wait for whoever writes to a pipe.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"it is a {'folder' if path.is_dir() else 'device or pipe'}, not a file")
-    with path.open("rb") as file:
+    with open_file(path) as file:
         content = file.read(LARGEST_JSON + 1)
     if len(content) > LARGEST_JSON:
         raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")

@@ -1,6 +1,9 @@
 """What many tests share: the registry of built-ins, and runs small enough to train in a second."""
 
+import contextlib
 import os
+import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,8 +23,48 @@ TINY = {
 }
 
 
+class _Terminations:
+    """Counts SIGTERMs, those that tests send to their own process and those that come.
+
+    Training takes one as the request to save and stop, so that a test which trains would swallow
+    that of somebody who ends pytest.
+    """
+
+    def __init__(self) -> None:
+        self._kill = os.kill
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._own = 0
+
+    def watch(self) -> None:
+        os.kill = self._send
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+
+    def _send(self, process: int, number: int) -> None:
+        self._own += process == os.getpid() and number == signal.SIGTERM
+        self._kill(process, number)
+
+    def has_come(self) -> bool:
+        """Return whether one came that no test had sent; ask between tests."""
+        with contextlib.suppress(BlockingIOError):
+            self._own -= self._reader.recv(4096).count(signal.SIGTERM)
+        came, self._own = self._own < 0, 0
+        return came
+
+
+_TERMINATIONS = _Terminations()
+
+
+def pytest_runtest_logfinish() -> None:
+    """End where somebody else's SIGTERM came while a test trained."""
+    if _TERMINATIONS.has_come():
+        pytest.exit("SIGTERM", returncode=143)
+
+
 def pytest_configure() -> None:
     """Use one thread in each of the processes that test side by side, one a core."""
+    _TERMINATIONS.watch()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the commands that tests start
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 

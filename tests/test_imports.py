@@ -32,8 +32,8 @@ LAYERS = {
     "data": "errors seeds registry storage settings geometry interfaces",
     "drawing": "errors",
     "errors": "",
-    "evaluation": "errors seeds storage settings geometry interfaces drawing data prediction run "
-    "preparation",
+    "evaluation": "errors seeds storage settings geometry interfaces drawing data runtime "
+    "prediction run preparation",
     "geometry": "errors",
     "interfaces": "errors storage records geometry",
     "prediction": "errors storage interfaces drawing data runtime",
@@ -43,7 +43,7 @@ LAYERS = {
     "run": "errors registry storage records settings interfaces data runtime prediction",
     "runtime": "errors seeds registry settings interfaces",
     "seeds": "",
-    "settings": "errors registry",
+    "settings": "errors registry storage",
     "storage": "errors",
     "templates": "api errors registry testing",
     "testing": "errors seeds registry settings geometry interfaces data runtime",
@@ -58,7 +58,7 @@ name what stands above whoever imports them."""
 HEAVY = {"PIL", "numpy", "rich", "safetensors", "timm", "torch", "torchvision"}
 LIGHT = [
     *("lmkit", "lmkit.__main__", "lmkit.api", "lmkit.errors", "lmkit.seeds"),
-    *("lmkit.cli", "lmkit.registry", "lmkit.settings"),
+    *("lmkit.cli", "lmkit.registry", "lmkit.settings", "lmkit.storage"),
     *("lmkit.data.plugin", "lmkit.runtime.launch"),
 ]
 """What is imported by ``lmkit --help`` and ``lmkit list``: these modules, and all below them."""

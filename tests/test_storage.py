@@ -3,8 +3,11 @@
 import errno
 import json
 import os
+import socket
 import stat
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +18,13 @@ from lmkit import storage
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.settings.layers import read_assignments
 from lmkit.storage import (
+    file_stamp,
     flush,
     flush_file,
     flush_folder,
     made,
+    open_file,
+    open_text,
     put_in_place,
     read_json,
     write_json,
@@ -242,6 +248,135 @@ def test_a_folder_named_like_the_file_is_refused(tmp_path):
 @emulated
 def test_a_pipe_or_device_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "run.json")
-    check_refused(tmp_path / "run.json", "it is a device or pipe, not a file")
+    check_refused(tmp_path / "run.json", "it is a pipe, not a file")
     (tmp_path / "zero.json").symlink_to("/dev/zero")
-    check_refused(tmp_path / "zero.json", "it is a device or pipe, not a file")
+    check_refused(tmp_path / "zero.json", "it is a device, not a file")
+
+
+@emulated
+@pytest.mark.parametrize("kind", ["folder", "pipe", "socket", "device"])
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, kind):
+    path = tmp_path / "a.jpg"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(path))
+    else:
+        path = Path("/dev/zero")
+    with pytest.raises(OSError, match=f"it is a {kind}, not a file"):
+        open_file(path)
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError, match=f"it is a {kind}, not a file"):
+        open_text(tmp_path / "link")
+
+
+@emulated
+def test_a_file_that_becomes_a_pipe_is_refused_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("text")
+    as_it_was = (tmp_path / "a").stat()
+    (tmp_path / "a").unlink()
+    os.mkfifo(tmp_path / "a")
+    monkeypatch.setattr(storage.os, "stat", lambda path: as_it_was)
+    with pytest.raises(OSError, match="it is a pipe"):
+        open_file(tmp_path / "a")
+
+
+@emulated
+def test_a_file_that_is_leased_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("text")
+    real, tried = os.open, []
+
+    def leased(path, flags, *mode):
+        tried.append(flags)
+        if flags & os.O_NONBLOCK:
+            raise BlockingIOError(errno.EAGAIN, "leased")
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(storage.os, "open", leased)
+    with open_file(tmp_path / "a") as file:
+        assert file.read() == b"text"
+    assert len(tried) == 2
+
+
+@emulated
+def test_a_pipe_in_the_place_of_a_file_to_be_written_is_removed(tmp_path):
+    os.mkfifo(tmp_path / ".a.json.partial")
+    write_json(tmp_path / "a.json", [1])
+    assert read_json(tmp_path / "a.json") == [1]
+    (tmp_path / "other").write_text("other")
+    (tmp_path / ".b.json.partial").symlink_to(tmp_path / "other")
+    write_json(tmp_path / "b.json", [2])
+    assert (tmp_path / "other").read_text() == "other"
+
+
+SPACE = ("ENOSPC", "EDQUOT")
+REMEDIES = {
+    "EACCES": "permissions",
+    "EPERM": "permissions",
+    "EROFS": "Nothing can be written on that file system",
+    "ENAMETOOLONG": "shorter name",
+    "EMFILE": "ulimit -n",
+    "ENFILE": "ulimit -n",
+    "EIO": "disk or network drive",
+    "ESTALE": "disk or network drive",
+    "ENOTDIR": "a file and not a folder",
+    "EISDIR": "A folder has that name",
+    "EFBIG": "ulimit -f",
+    "ENOENT": "is gone",
+    "EBUSY": "Another program",
+    "ECHILD": "Give a folder that can be written",
+    **dict.fromkeys(SPACE, "Free some space"),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_an_error_of_writing_names_the_remedy_that_fits(tmp_path, name):
+    with pytest.raises(LmkitError) as caught, storage.storage(tmp_path / "file"):
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+    assert REMEDIES[name] in caught.value.remedy
+    assert ("space" in caught.value.remedy) == (name in SPACE)
+    assert caught.value.code == ExitCode.STORAGE
+
+
+def test_a_file_that_is_replaced_with_its_size_and_time_has_another_stamp(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"first")
+    before, status = file_stamp(path), path.stat()
+    assert file_stamp(path) == before
+    time.sleep(0.02)
+    path.write_bytes(b"other")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_mtime_ns == status.st_mtime_ns
+    if sys.platform != "win32":
+        assert file_stamp(path) != before
+
+
+def test_text_of_names_that_are_no_utf_8_is_written_as_they_are(tmp_path):
+    write_text(tmp_path / "a", "f\udce4lle\n")
+    assert (tmp_path / "a").read_bytes() == b"f\xe4lle\n"
+
+
+@emulated
+def test_a_name_is_the_same_in_every_locale(tmp_path):
+    for name in (b"\xc3\xa4", b"\xe4"):
+        (tmp_path / os.fsdecode(name)).touch()
+    words = (
+        "import os, sys; from lmkit.storage import as_name, as_path; "
+        "names = sorted(map(as_name, os.listdir(sys.argv[1]))); "
+        "assert all(os.path.exists(os.path.join(sys.argv[1], as_path(name))) for name in names); "
+        "print(ascii(names))"
+    )
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for locale in ({"PYTHONUTF8": "1"}, plain):
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(
+            [sys.executable, "-c", words, str(tmp_path)],
+            env={**os.environ, **path, **locale},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "['\\xe4', '\\udce4']\n"

@@ -1,9 +1,11 @@
 """An evaluation's report on the terminal."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
+from lmkit.cli.label_free_report import print_label_free
 from lmkit.cli.options import count_of
 
 if TYPE_CHECKING:
@@ -26,10 +28,25 @@ def print_report(report: "EvaluationReport") -> None:
     print_table(headings, rows)
     if report.labelled:
         print_table(("labelled images", "NME %", "over draws"), _labelled(report))
-    for warning in report.warnings():
-        click.echo(f"Warning: {warning}")
+    if report.judgement is not None:
+        print_label_free(report.judgement, stability=False)
+    print_health(report)
     for line in _statements(report):
         click.echo(line)
+
+
+def print_health(report: "EvaluationReport", say: Callable[[str], None] = click.echo) -> None:
+    """Print what images and landmarks are at fault, what else is wrong, and the verdict.
+
+    Args:
+        report: The report.
+        say: Takes each line.
+    """
+    say(f"Health: {report.faults.sentence()}")
+    for warning in report.warnings():
+        say(f"Warning: {warning}")
+    if report.verdict is not None:
+        say(f"Verdict: {report.verdict.sentence}")
 
 
 def _errors(report: "EvaluationReport") -> list[tuple[str, str, str]]:
@@ -39,7 +56,12 @@ def _errors(report: "EvaluationReport") -> list[tuple[str, str, str]]:
         interval = f"{low:.2f} to {high:.2f}" if figure is report.convention else ""
         error = f"{report.by_convention[figure.name]:.2f}"
         rows.append((f"forward, {title} ({figure.name})", error, interval))
-    rows.append(("mean shape", f"{report.mean_shape:.2f}", ""))
+    if (control := report.controls.untrained) is not None:
+        low, high = control.difference
+        words = f"the run's less this: {low:.2f} to {high:.2f}"
+        rows.append(("the same network untrained", f"{control.nme:.2f}", words))
+    title = "mean shape" if report.controls.fixed_points is None else "mean shape, fixed points"
+    rows.append((title, f"{report.mean_shape:.2f}", ""))
     if report.backward is not None:
         rows.append(("backward, from annotated points to landmarks", f"{report.backward:.2f}", ""))
     return rows
@@ -58,7 +80,9 @@ def _others(report: "EvaluationReport") -> list[tuple[str, str]]:
     ]
     if report.stability is not None:
         turned = count_of(report.stability.images, "turned image")
-        rows.append((f"stability, {turned}", f"{report.stability.mean:.2f} pixels of 128"))
+        fixed = report.controls.fixed_points
+        beside = "" if fixed is None else f" (fixed points: {fixed.stability:.2f})"
+        rows.append((f"stability, {turned}", f"{report.stability.mean:.2f} pixels of 128{beside}"))
     return rows
 
 

@@ -17,8 +17,10 @@ from lmkit import __version__
 from lmkit.cli import plugin_commands
 from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES
 from lmkit.cli.options import refuse_company
+from lmkit.cli.results import escape_unprintable, hold_streams, let_others_print, results_alone
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import place
+from lmkit.storage import is_of_system, storage_error
 
 
 @contextmanager
@@ -82,7 +84,10 @@ class LazyGroup(click.Group):
         if cmd_name.startswith("-"):
             return None
         if cmd_name not in COMMANDS:
-            return plugin_commands.load(cmd_name, COMMANDS)
+            loaded = plugin_commands.load(cmd_name, COMMANDS)
+            if not plugin_commands.is_built_in(cmd_name):
+                let_others_print()
+            return loaded
         name = cmd_name.replace("-", "_")
         module = import_module(f"lmkit.cli.commands.{name}")
         command: click.Command = getattr(module, f"{name}_command")
@@ -116,8 +121,11 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with one of the documented exit codes."""
+    hold_streams()
+    escape_unprintable()
     try:
-        result = cli.main(args=arguments, prog_name="lmkit", standalone_mode=False)
+        with results_alone(sys.argv[1:] if arguments is None else arguments):
+            result = cli.main(args=arguments, prog_name="lmkit", standalone_mode=False)
     except click.ClickException as error:
         if _is_first():
             error.show()
@@ -133,14 +141,9 @@ def main(arguments: list[str] | None = None) -> None:
         _explain(error)
         sys.exit(error.code)
     except OSError as error:
-        if error.errno not in plugin_commands.DISK_FULL or _wants_traceback():
+        if not is_of_system(error) or _wants_traceback():
             raise
-        _explain(
-            LmkitError(
-                f"{error.filename or 'The output'} cannot be written: {error.strerror}.",
-                remedy="Free some space, or write elsewhere.",
-            )
-        )
+        _explain(storage_error(error.filename or "The output", error))
         sys.exit(ExitCode.STORAGE)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES
+from lmkit.cli.results import print_result
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.runtime.launch import place
 
@@ -53,7 +54,7 @@ def set_option(function: F) -> F:
 
 def print_json(content: Any) -> None:
     """Print a result as JSON on stdout."""
-    click.echo(json.dumps(content, indent=2))
+    print_result(json.dumps(content, indent=2))
 
 
 def print_written(written: Sequence[Path]) -> None:

@@ -1,14 +1,11 @@
 """The commands that plugins add: found by name, imported when they are called, blamed by name."""
 
-import errno
 from collections.abc import Collection, Iterator
 
 import click
 
 from lmkit.errors import ExitCode, LmkitError
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where nothing more can be written."""
+from lmkit.storage import is_of_system
 
 
 def offered(own: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -74,6 +71,6 @@ def is_built_in(name: str) -> bool:
 def is_unexpected(error: Exception) -> bool:
     """Return whether an exception is a failure of the command, and not the way it ends."""
     if isinstance(error, OSError):
-        return not isinstance(error, BrokenPipeError) and error.errno not in DISK_FULL
+        return not isinstance(error, BrokenPipeError) and not is_of_system(error)
     meant = (click.ClickException, click.exceptions.Exit, click.Abort, LmkitError)
     return not isinstance(error, meant)

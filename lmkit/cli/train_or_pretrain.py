@@ -41,14 +41,15 @@ class Kind:
 
     Args:
         command: Its name.
-        recipes: What it takes where no recipe is named: with a GPU, and without one.
+        recipes: What it takes where no recipe is named: with a GPU, and without one, which the
+            user's settings may decide.
         settle: From the recipe's layers and the user's to checked settings.
         measure: Tells the error of a finished run, and returns its JSON form.
         next: What to type after a run, as words of the command line.
     """
 
     command: str
-    recipes: tuple[str, str]
+    recipes: "tuple[str, Callable[[list[Layer]], str]]"
     settle: "Callable[[list[Layer], list[Layer], Registry], Settings]"
     measure: "Callable[[Run], dict[str, Any] | None]"
     next: "Callable[[Run], str]"
@@ -184,9 +185,10 @@ def _train(
         with TrainingProgress() as progress:
             return training.resume(resume, layers, [progress], known)
     if recipe is None and config is None:
-        recipe = training.default_recipe(*kind.recipes)
+        full, quick = kind.recipes[0], kind.recipes[1](layers)
+        recipe = training.default_recipe(full, quick)
         if place().is_first:
-            NOTES.print(_explain(recipe, *kind.recipes), markup=False)
+            NOTES.print(_explain(recipe, full, quick, known), markup=False)
     base = [] if recipe is None else read_recipe(recipe, known)
     settings = kind.settle(base, layers, known)
     if dry_run:
@@ -231,10 +233,10 @@ def layers_of(
     return [*layers, assignments_layer(assignments)]
 
 
-def _explain(recipe: str, full: str, quick: str) -> str:
+def _explain(recipe: str, full: str, quick: str, known: "Registry") -> str:
     if recipe == quick:
         return (
-            f"No GPU and no --recipe: taking '{quick}' (small images, narrow networks). "
+            f"No GPU and no --recipe: taking '{quick}' ({known.recipe(quick).summary}). "
             f"--recipe {full} is the full method."
         )
     return f"No --recipe: taking '{recipe}', the full method. --recipe {quick} takes minutes."

@@ -8,7 +8,7 @@ from torch import nn
 
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build
-from lmkit.runtime.device import blame
+from lmkit.runtime.blame import blame
 from lmkit.runtime.operations import count_detection
 
 

@@ -12,9 +12,10 @@ from lmkit.comparison.significance import Difference, Seeds
 from lmkit.data.split import Split
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.protocol import QUICK, evaluate
+from lmkit.evaluation.protocol import QUICK, Protocol, evaluate
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.interfaces.dataset import Dataset
+from lmkit.preparation.prepared import Prepared
 from lmkit.run.run import Run, open_run
 from lmkit.settings.changes import separates_experiments
 from lmkit.settings.layers import COMPONENT_SECTIONS, Layer
@@ -40,12 +41,8 @@ class Entry:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its settings, ``{"section.key": value}``.
-
-        Those of a component that is not here are as ``run.json`` holds them.
-        """
-        sections = (*COMPONENT_SECTIONS, "loss")
-        return self.run.resolve(*(each for each in sections if not self.run.missing(each))).flat()
+        """Its settings, ``{"section.key": value}``."""
+        return known_settings(self.run)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -81,18 +78,8 @@ class Comparison:
         return min(self.entries, key=lambda entry: entry.report.forward)
 
     def differing(self) -> dict[str, list[Any]]:
-        """Return the settings that are not the same everywhere, with each run's value.
-
-        None stands where a run has no such setting: an option of another component.
-        """
-        every = [entry.settings for entry in self.entries]
-        keys = dict.fromkeys(key for settings in every for key in settings)
-        found = {key: [settings.get(key) for settings in every] for key in keys}
-        return {
-            key: values
-            for key, values in found.items()
-            if any(value != values[0] for value in values)
-        }
+        """Return the settings that are not the same everywhere, with each run's value."""
+        return differing([entry.settings for entry in self.entries])
 
     def against(self, name: str) -> list[Difference]:
         """Return the difference of every other run from one."""
@@ -122,6 +109,46 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Runs that are to be compared, and the images on which they can be.
+
+    Args:
+        runs: The runs.
+        names: What each is called: the end of its path that tells it from others.
+        parts: The data as each run opens it, divided alike.
+    """
+
+    runs: list[Run]
+    names: list[str]
+    parts: list[Prepared]
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the data has points to measure errors against."""
+        return bool(self.parts[0].dataset.point_names)
+
+
+def gather(
+    runs: Sequence[str | Path | Run], layers: Sequence[Layer] = (), device: str = "auto"
+) -> Gathered:
+    """Open runs, and their data once a run; arguments as for ``compare``.
+
+    Raises:
+        LmkitError: If there are fewer than two runs, or they have no test images in common.
+    """
+    opened = [run if isinstance(run, Run) else open_run(run, device=device) for run in runs]
+    _refuse_too_few(opened)
+    names = _names([run.path for run in opened])
+    parts, fit, test = share_images(opened, names, layers)
+    alike = []
+    for ready in parts:
+        numbers = {ready.dataset.key(index): index for index in range(len(ready.dataset))}
+        shared = ([numbers[key] for key in part] for part in (fit, test))
+        alike.append(replace(ready, split=Split(ready.split.train, *shared)))
+    return Gathered(opened, names, alike)
+
+
 def compare(
     runs: Sequence[str | Path | Run],
     *,
@@ -146,24 +173,25 @@ def compare(
     Raises:
         LmkitError: If there are fewer than two runs, or they have no test images in common.
     """
-    opened = [run if isinstance(run, Run) else open_run(run, device=device) for run in runs]
-    _refuse_too_few(opened)
-    names = _names([run.path for run in opened])
-    parts, fit, test = share_images(opened, names, layers)
+    return measure(gather(runs, layers, device), batch_size=batch_size, progress=progress)
+
+
+def measure(
+    gathered: Gathered,
+    protocol: Protocol = QUICK,
+    *,
+    batch_size: int = 64,
+    progress: ProgressCallback = lambda done, total: None,
+) -> Comparison:
+    """Measure runs on annotated images and compare them; arguments as for ``compare``."""
     entries: list[Entry] = []
-    for name, run, ready in zip(names, opened, parts, strict=True):
-        numbers = {ready.dataset.key(index): index for index in range(len(ready.dataset))}
-        before = len(entries) * (len(fit) + len(test))
-        shared = Split(
-            ready.split.train, [numbers[key] for key in fit], [numbers[key] for key in test]
-        )
-        report = evaluate(
-            run,
-            replace(ready, split=shared),
-            QUICK,
-            batch_size=batch_size,
-            progress=lambda done, total, before=before: progress(before + done, total * len(runs)),  # type: ignore[misc]
-        )
+    count = len(gathered.runs)
+    for name, run, ready in zip(gathered.names, gathered.runs, gathered.parts, strict=True):
+
+        def told(done: int, total: int, before: int = len(entries)) -> None:
+            progress(before * total + done, total * count)
+
+        report = evaluate(run, ready, protocol, batch_size=batch_size, progress=told)
         entries.append(Entry(name, run, ready.dataset, report, measure_cost(run)))
     return summarise(entries)
 
@@ -191,6 +219,27 @@ def summarise(entries: Sequence[Entry]) -> Comparison:
     ]
     seeds = _group_by_seed(entries)
     return Comparison(list(entries), differences, seeds, _notes(entries, seeds))
+
+
+def known_settings(run: Run) -> dict[str, Any]:
+    """Return a run's settings, ``{"section.key": value}``.
+
+    Those of a component that is not here are as ``run.json`` holds them.
+    """
+    sections = (*COMPONENT_SECTIONS, "loss")
+    return run.resolve(*(each for each in sections if not run.missing(each))).flat()
+
+
+def differing(every: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the settings that are not the same everywhere, with the value of each run.
+
+    None stands where a run has no such setting: an option of another component.
+    """
+    keys = dict.fromkeys(key for settings in every for key in settings)
+    found = {key: [settings.get(key) for settings in every] for key in keys}
+    return {
+        key: values for key, values in found.items() if any(value != values[0] for value in values)
+    }
 
 
 def _refuse_too_few(runs: Sequence[Run]) -> None:
@@ -253,6 +302,8 @@ def _notes(entries: Sequence[Entry], seeds: Sequence[Seeds]) -> list[str]:
         steps = entry.run.settings.run.steps
         if entry.run.step < steps:
             notes.append(f"{entry.name} is not finished: step {entry.run.step} of {steps}.")
-        notes += [f"{entry.name}: {warning}" for warning in entry.report.health.warnings()]
+        notes += [f"{entry.name}: {warning}" for warning in entry.report.warnings()]
+        if (verdict := entry.report.verdict) is not None:
+            notes.append(f"{entry.name}: {verdict.sentence}")
     told = [note for entry in entries for note in (*entry.report.notes, *entry.report.remarks)]
     return [*notes, *dict.fromkeys(told)]

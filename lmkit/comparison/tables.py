@@ -1,14 +1,19 @@
 """A comparison as tables: the same for the terminal and for the page of Markdown."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from lmkit.comparison.cost import Size
-from lmkit.comparison.runs import Comparison, Entry
+from lmkit.comparison.cost import Cost, Size
+from lmkit.comparison.runs import Comparison
+from lmkit.evaluation.label_free import Judgement
+from lmkit.evaluation.verdict import Verdict
 from lmkit.registry.values import as_typed
+from lmkit.run.run import Run
 
 NOTHING = "-"
 """Stands where there is no value."""
+COST = ("run", "steps", "landmarks", "detector", "generator", "GFLOP", "images/s", "on")
+"""Headings of what runs cost."""
 
 
 class Table(NamedTuple):
@@ -25,11 +30,23 @@ def tables(comparison: Comparison) -> list[Table]:
     names = [entry.name for entry in entries]
     best = comparison.best.name
     found = [
-        Table("Settings that differ", ["setting", *names], _settings(comparison)),
+        Table("Settings that differ", ["setting", *names], settings_rows(comparison.differing())),
         Table(
             "Errors, in " + entries[0].report.unit,
-            ["run", "NME %", "95 % interval", "mean shape", "backward", f"against {best}"],
+            [
+                *("run", "NME %", "95 % interval", "untrained", "mean shape", "backward"),
+                f"against {best}",
+            ],
             _errors(comparison),
+        ),
+        Table(
+            "Told without annotation",
+            FOLLOWING,
+            [
+                [entry.name, *following(judgement, verdict)]
+                for entry in entries
+                if (judgement := entry.report.judgement) and (verdict := entry.report.verdict)
+            ],
         ),
         Table(
             "Runs that differ in their seed alone",
@@ -46,11 +63,32 @@ def tables(comparison: Comparison) -> list[Table]:
         ),
         Table(
             "Cost",
-            ["run", "steps", "landmarks", "detector", "generator", "GFLOP", "images/s", "on"],
-            [_cost(entry) for entry in entries],
+            COST,
+            [cost_cells(entry.name, entry.run, entry.cost) for entry in entries],
         ),
     ]
     return [table for table in found if table.rows]
+
+
+FOLLOWING = (
+    *("run", "movements followed", "untrained", "equivariance error", "recognised"),
+    *("moved by other surroundings", "images at fault", "verdict"),
+)
+"""Headings of what is told of runs without annotation."""
+
+
+def following(judgement: Judgement, verdict: Verdict) -> list[str]:
+    """Return the cells below [FOLLOWING][lmkit.comparison.tables.FOLLOWING], but the run's name."""
+    own, control = judgement.own, judgement.control
+    return [
+        f"{100 * own.followed:.1f} %",
+        NOTHING if control is None else f"{100 * control.followed:.1f} %",
+        f"{own.equivariance:.2f} %",
+        NOTHING if own.recognised is None else f"{100 * own.recognised:.1f} %",
+        NOTHING if own.surroundings is None else f"{own.surroundings:.2f} %",
+        f"{100 * own.faults.share:.1f} %",
+        verdict.level,
+    ]
 
 
 def statement(comparison: Comparison) -> str:
@@ -64,15 +102,21 @@ def statement(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """Return a comparison as a page of Markdown."""
-    blocks = ["# Comparison", statement(comparison)]
-    for table in tables(comparison):
-        lines = [table.headings, ["---"] * len(table.headings), *table.rows]
-        blocks.append(f"## {table.title}")
-        blocks.append("\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines))
+    blocks = ["# Comparison", statement(comparison), *blocks_of(tables(comparison))]
     blocks.append("## Notes")
     blocks.append("\n".join(f"- {note}" for note in [*READING, *comparison.notes]))
     blocks.append("![The same faces, a row each run](faces.png)")
     return "\n\n".join(blocks) + "\n"
+
+
+def blocks_of(found: Sequence[Table]) -> list[str]:
+    """Return tables as blocks of Markdown, each after its title."""
+    blocks = []
+    for table in found:
+        lines = [table.headings, ["---"] * len(table.headings), *table.rows]
+        blocks.append(f"## {table.title}")
+        blocks.append("\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines))
+    return blocks
 
 
 READING = (
@@ -82,10 +126,11 @@ READING = (
 """How to read the tables, a sentence or two each."""
 
 
-def _settings(comparison: Comparison) -> list[list[str]]:
+def settings_rows(differing: Mapping[str, Sequence[Any]]) -> list[list[str]]:
+    """Return the rows of the settings that differ."""
     return [
         [key, *(NOTHING if value is None else as_typed(value) for value in values)]
-        for key, values in comparison.differing().items()
+        for key, values in differing.items()
     ]
 
 
@@ -99,6 +144,7 @@ def _errors(comparison: Comparison) -> list[list[str]]:
                 entry.name,
                 f"{report.forward:.2f}",
                 f"{report.interval.low:.2f} to {report.interval.high:.2f}",
+                NOTHING if report.untrained is None else f"{report.untrained:.2f}",
                 f"{report.mean_shape:.2f}",
                 NOTHING if report.backward is None else f"{report.backward:.2f}",
                 words.get(entry.name, NOTHING),
@@ -107,12 +153,12 @@ def _errors(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
-def _cost(entry: Entry) -> list[str]:
-    cost = entry.cost
+def cost_cells(name: str, run: Run, cost: Cost) -> list[str]:
+    """Return the cells below [COST][lmkit.comparison.tables.COST]."""
     return [
-        entry.name,
-        f"{entry.run.step:,}",
-        str(entry.report.detections.shape[1]),
+        name,
+        f"{run.step:,}",
+        str(run.settings.run.landmarks),
         _size(cost.detector),
         NOTHING if cost.generator is None else _size(cost.generator),
         f"{cost.gflop:.3g}",

@@ -1,43 +1,25 @@
-"""Images: reading any file as RGB, and framing any size into the square the networks see.
+"""Images: reading any file as RGB, turned upright, or saying why it cannot be read."""
 
-A [Framing][lmkit.data.framing.Framing] remembers how an image was framed, so that points travel
-between pixels of the original and normalised points of the square exactly, in both directions.
-"""
-
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-_FROM_PHONES = (".heic", ".heif", ".hif", ".jxl", ".avif", ".jp2", ".webp")
-_FROM_CAMERAS = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
-OTHER_SUFFIXES = frozenset((*_FROM_PHONES, *_FROM_CAMERAS))
-"""What the names of images end in that PIL may not read here: they are named, not passed over."""
+from lmkit.data.image_kinds import FIRST_BYTES, OtherKind, formats, kind_of, looks_common
+from lmkit.data.tones import eight_bits, is_deep
+from lmkit.errors import LmkitError
+from lmkit.storage import open_file
 
-_FIRST_BYTES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
-_CODECS = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
-_PROGRAMS = frozenset(("EPS",))  # Drawings that are programs, which PIL has Ghostscript run.
-
-
-def image_suffixes() -> frozenset[str]:
-    """Return what the names of image files end in, in lower case: what PIL reads here.
-
-    Those are the formats that it says are images (``image/...``), opens, and has the codec for.
-    Videos, documents and tables of measurements, which it knows by name too, are none of them.
-    """
-    return frozenset(
-        suffix
-        for suffix, form in Image.registered_extensions().items()
-        if Image.MIME.get(form, "").startswith("image/")
-        # MPO, which cameras write, is opened as the JPEG that it begins with.
-        and (form in Image.OPEN or form == "MPO")
-        and (form not in _CODECS or features.check(_CODECS[form]))
-    )
+LIMIT = "LMKIT_MAX_MEGAPIXELS"
+"""The environment variable that says how many million pixels an image may have; by default PIL
+decides, which takes 89 million."""
+MEMORY = "Each process that reads takes up to 24 bytes for each pixel of an image."
+"""What a higher limit costs."""
 
 
 def load_image(path: Path) -> NDArray[np.uint8]:
@@ -56,7 +38,7 @@ def load_image(path: Path) -> NDArray[np.uint8]:
     """
     # Opened by us: a file that PIL opens by its name it may map, and some versions map a TIFF that
     # is stored turned with its width and height exchanged.
-    with _reasons(), path.open("rb") as file, Image.open(file, formats=_formats()) as image:
+    with _reasons(path), open_file(path) as file, Image.open(file, formats=formats()) as image:
         image.load()
         # Damaged metadata says nothing about the pixels, which were decoded without complaint.
         with suppress(Exception):
@@ -67,36 +49,55 @@ def load_image(path: Path) -> NDArray[np.uint8]:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return a decoded image of any mode as RGB.
 
-    Transparent parts are shown on white. Grey of 16 bits is divided by 257; floating point is taken
-    as [0, 1], or as [0, 255] where it goes beyond 1.
+    Transparent parts are shown on white. Grey of more than eight bits becomes eight as
+    [eight_bits][lmkit.data.tones.eight_bits] says.
+
+    Raises:
+        OSError: If the range of its values is not known.
     """
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if is_deep(image):
+        return Image.fromarray(eight_bits(image)).convert("RGB")
     if image.has_transparency_data:
         opaque = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
 
 
-def quick_problem(path: Path) -> str | None:
-    """Say why a file cannot be an image, from its first bytes and without decoding it; or None."""
+def quick_problem(path: Path, *, named: bool = True) -> str | None:
+    """Say why a file cannot be an image, without decoding it; or None.
+
+    Args:
+        path: The file.
+        named: Whether its name says that it is one. Then its first bytes suffice.
+    """
     try:
-        with _reasons():
-            with path.open("rb") as file:
-                start = file.read(4)
+        with _reasons(path):
+            start = first_bytes(path)
             if not start:
                 raise OSError("it is empty")
             # Asking PIL takes ten times as long, which counts with hundreds of thousands.
-            if not start.startswith(_FIRST_BYTES):
-                Image.open(path, formats=_formats()).close()
+            if not (named and looks_common(start)):
+                with open_file(path) as file:
+                    Image.open(file, formats=formats()).close()
             return None
     except OSError as error:
         return str(error)
 
 
+def first_bytes(path: str | Path) -> bytes:
+    """Return a file's first bytes, which tell what it is.
+
+    Raises:
+        OSError: If it cannot be read, or is no file.
+    """
+    with open_file(path) as file:
+        return file.read(FIRST_BYTES)
+
+
 @contextmanager
-def _reasons() -> Iterator[None]:
+def _reasons(path: Path) -> Iterator[None]:
     """Turn all that PIL raises about a bad file into an OSError whose text is the reason."""
+    _set_limit()
     try:
         with warnings.catch_warnings():
             # Remarks about odd metadata would appear once for each of thousands of images ...
@@ -105,10 +106,14 @@ def _reasons() -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except UnidentifiedImageError as error:
-        raise OSError("it is not an image of a known format") from error
+        raise OSError(_not_known(path)) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         limit = (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise OSError(f"it has more than {limit} million pixels") from error
+        raise OSError(
+            f"it has more than {limit} million pixels; {LIMIT}=N allows N million"
+        ) from error
+    except MemoryError as error:
+        raise OSError("there is not enough memory for its pixels") from error
     except FileNotFoundError as error:
         raise OSError("there is no such file") from error
     except OSError as error:
@@ -118,15 +123,30 @@ def _reasons() -> Iterator[None]:
         raise OSError(f"it is damaged ({type(error).__name__}: {error})") from error
 
 
-def _eight_bits(values: NDArray[Any], mode: str) -> NDArray[np.uint8]:
-    real = np.nan_to_num(values.astype(np.float64))
-    brightest = (255.0 if real.max() > 1 else 1.0) if mode == "F" else 65535.0
-    return np.clip(np.rint(real * (255 / brightest)), 0, 255).astype(np.uint8)
+def _not_known(path: Path) -> str:
+    """Say what a file is that PIL does not know."""
+    with suppress(OSError):
+        kind = kind_of(first_bytes(path))
+        if isinstance(kind, OtherKind):
+            return f"it is of a kind that is left out ({kind.name}. {kind.way.rstrip('.')})"
+    return "it is not an image of a known format"
 
 
-def _formats() -> list[str]:
-    """Return the formats that are read, whatever a file is called."""
-    # The common ones are then tried first.
-    Image.preinit()
-    Image.init()
-    return [form for form in Image.ID if form not in _PROGRAMS]
+def _set_limit() -> None:
+    """Let PIL refuse what has more pixels than the user allows, if he says how many.
+
+    Raises:
+        LmkitError: If that is no number.
+    """
+    # An environment variable reaches the processes that read, however they are started.
+    if given := os.environ.get(LIMIT):
+        try:
+            Image.MAX_IMAGE_PIXELS = round(float(given) * 10**6)
+            fits = Image.MAX_IMAGE_PIXELS > 0
+        except (ValueError, OverflowError):
+            fits = False
+        if not fits:
+            raise LmkitError(
+                f"{LIMIT}={given} is not a number of million pixels.",
+                remedy=f"Give a number above 0, or unset it. {MEMORY}",
+            )

@@ -15,6 +15,7 @@ def lmkit_components() -> list[Component]:
         ("aflw", "aflw:AFLW", "AFLW with five points, as prepared for landmark discovery"),
         ("300w", "ibug:IBug", "images with a .pts file beside each, split as 300-W commonly is"),
         ("coco", "coco:Coco", "COCO's JSON of keypoints, one image for each object"),
+        ("yolo", "yolo:Yolo", "keypoints in YOLO's pose format, one image for each object"),
         ("mpii", "mpii:MPII", "MPII Human Pose, one image for each person"),
     ]
     return [

@@ -24,11 +24,12 @@ class Unreadable:
         """Note an image; one that is known already changes nothing."""
         self._reasons.setdefault(key, reason)
 
-    def check(self, total: int) -> None:
+    def check(self, total: int, *, all_read: bool) -> None:
         """Refuse to go on with too many.
 
         Args:
             total: The number of images they are among.
+            all_read: Whether all of these have been read, so that no more will be found.
 
         Raises:
             LmkitError: If their share of ``total`` exceeds the limit, or all are unreadable.
@@ -41,11 +42,17 @@ class Unreadable:
         share = count / total
         remedy = "Replace or remove them"
         if share < 1:
-            enough = min(1.0, int(share * 100 + 1) / 100)
-            remedy += f", or go on without them with --set loading.max_unreadable={enough:g}"
+            enough = _enough(count if all_read else total - 1, total)
+            remedy += f", or go on without them with --set loading.max_unreadable={enough}"
+            if not all_read:
+                remedy += (
+                    ", which is enough however many more prove damaged; lmkit data check reads "
+                    "every image and says what is just enough"
+                )
+        allowed = f"more than the {self.limit:.1%} that loading.max_unreadable allows"
         raise LmkitError(
-            f"{count} of {total} images ({share:.1%}) cannot be read, more than the "
-            f"{self.limit:.1%} that loading.max_unreadable allows: {named}{more}.",
+            f"{count} of {total} images ({share:.1%}) cannot be read, "
+            f"{allowed if share < 1 else 'which leaves none'}: {named}{more}.",
             remedy=f"{remedy}.",
             code=ExitCode.DATA,
         )
@@ -53,6 +60,18 @@ class Unreadable:
     def report(self) -> list[dict[str, str]]:
         """Return every image and reason, sorted by key, ready for a JSON file."""
         return [{"image": key, "reason": self._reasons[key]} for key in sorted(self._reasons)]
+
+
+def _enough(count: int, total: int) -> str:
+    """Return a share below 1 that allows so many of all, in as few digits as there may be."""
+    for digits in range(2, 12):
+        scale = 10**digits
+        enough = -(-count * scale // total)
+        # A little more, so that no rounding takes it away again.
+        enough += enough / scale * total < count
+        if enough < scale:
+            return f"{enough / scale:.{digits}f}"
+    return str(count / total)
 
 
 def find_unreadable(dataset: Dataset) -> dict[int, str]:

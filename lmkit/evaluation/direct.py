@@ -101,7 +101,7 @@ def measure_direct(
         unreadable=unreadable,
         progress=lambda done: progress(done, total),
     )
-    unreadable.check(total)
+    unreadable.check(total, all_read=True)
     found = testing.to_pixels(testing.found)
     shape = mean_shape(fitting, testing)
     errors = 100 * mean_known(normalised_errors(found, testing.truth, pair), axis=0)

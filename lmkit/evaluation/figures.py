@@ -7,13 +7,14 @@ of reports.
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 import lmkit.drawing as drawing
-from lmkit.data.framing import Framing
+from lmkit.data.framing import Framer, Framing
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
 from lmkit.evaluation.charts import MEAN_SHAPE, can_plot, plot_cumulative, plot_labelled
@@ -101,6 +102,18 @@ def compared_sheet(
     return drawing.stack([*bands, drawing.legend(most, bands[-1].width)])
 
 
+class Report(Protocol):
+    """What is drawn of any report: which images, and how the detector saw them."""
+
+    @property
+    def indices(self) -> list[int]:
+        """The numbers of the images in the data."""
+
+    @property
+    def framer(self) -> Framer:
+        """How images became squares."""
+
+
 class Seen:
     """Test images of a report as the detector saw them, enlarged.
 
@@ -111,9 +124,7 @@ class Seen:
         side: Of the squares, in pixels.
     """
 
-    def __init__(
-        self, report: EvaluationReport, dataset: Dataset, rows: Sequence[int], side: int
-    ) -> None:
+    def __init__(self, report: Report, dataset: Dataset, rows: Sequence[int], side: int) -> None:
         numbers = {report.indices[row]: row for row in rows}
         batches = read_images(
             dataset,

@@ -94,6 +94,11 @@ def pair_by_name(text: str, names: Sequence[str]) -> tuple[int, int]:
     Raises:
         LmkitError: If these are not two different points.
     """
+    if not names:
+        raise LmkitError(
+            f"Errors cannot be normalised by '{text}': the data has no annotated points.",
+            remedy="Leave --normalise-by out, or give annotated data.",
+        )
     words = [word.strip() for word in text.split(",")]
     by_word = {str(number): number for number in range(len(names))}
     by_word |= {name: number for number, name in enumerate(names)}

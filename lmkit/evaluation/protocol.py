@@ -3,7 +3,8 @@
 The map is fitted in the coordinates of the square that the detector sees, and errors are measured
 in pixels of the original images, as shares of the inter-ocular distance. The mean shape (the
 prediction of whoever does not look at the image) is always measured beside it: a crop made from
-annotation leaks the answer, and the mean shape's error shows how much.
+annotation leaks the answer, and the mean shape's error shows how much. So is, unless it is left
+out, the same network untrained, which shows how much of an error training is to be thanked for.
 
 Annotation may be partial. Each point is fitted and tested on the images where it is known; an
 image's error is the mean of its known points, and every figure is a mean over images.
@@ -11,6 +12,7 @@ image's error is the mean of its known points, and every figure is a mean over i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,11 @@ from numpy.typing import NDArray
 from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.evaluation import controls, label_free
+from lmkit.evaluation.controls import Controls, measure_controls
 from lmkit.evaluation.detections import Detections, detect_parts, mean_shape
+from lmkit.evaluation.faults import find_faults
+from lmkit.evaluation.label_free import Judgement, judge_run
 from lmkit.evaluation.labelled import DRAWS, NUMBERS, few_labelled
 from lmkit.evaluation.landmarks import examine_landmarks, explained_variance
 from lmkit.evaluation.measures import (
@@ -60,6 +66,10 @@ class Protocol:
         labelled: Numbers of labelled images to fit on; none to leave that out.
         draws: Random draws of each, where the convention does not say.
         stability: How many test images to turn; 0 to leave that out.
+        controls: How many images of each part the untrained network looks at, at most; 0 to leave
+            controls out.
+        label_free: How many test images to look at for what needs no annotation, at most; 0 to
+            leave that out.
         seed: Decides every random draw.
     """
 
@@ -69,12 +79,16 @@ class Protocol:
     labelled: tuple[int, ...] = NUMBERS
     draws: int = DRAWS
     stability: int = IMAGES
+    controls: int = controls.IMAGES
+    label_free: int = label_free.IMAGES
     seed: int = 0
 
 
 FULL = Protocol()
 """Everything, as ``lmkit evaluate`` does."""
-QUICK = Protocol(labelled=(), stability=0)
+QUICK = Protocol(labelled=(), stability=0, label_free=label_free.IMAGES // 2)
+"""What costs little more than finding landmarks once, and once by the untrained network."""
+PLAIN = Protocol(labelled=(), stability=0, controls=0, label_free=0)
 """What costs no more than finding landmarks once."""
 
 
@@ -111,7 +125,11 @@ def evaluate(
     test = _annotated(dataset, split.test, data, "test")
     measurable = _with_pair(dataset, test, pair, data)
     turned = min(protocol.stability, len(measurable))
-    total = len(fit) + len(measurable) + turned
+    looked_at = min(protocol.label_free, len(measurable))
+    found = len(fit) + len(measurable)
+    again = sum(min(protocol.controls, len(part)) for part in (fit, measurable))
+    again += turned if again else 0
+    total = found + turned + again + looked_at
 
     def told(before: int) -> Callable[[int], None]:
         return lambda done: progress(before + done, total)
@@ -125,7 +143,7 @@ def evaluate(
         unreadable=unreadable,
         progress=told(0),
     )
-    unreadable.check(len(fit) + len(measurable))
+    unreadable.check(found, all_read=True)
     stability = None
     if turned:
         stability = measure_stability(
@@ -136,12 +154,43 @@ def evaluate(
             seed=protocol.seed,
             batch_size=batch_size,
             unreadable=unreadable,
-            progress=told(len(fit) + len(measurable)),
+            progress=told(found),
+        )
+    testing = _measurable(fitting, testing, data)
+    beside = Controls()
+    if again:
+        beside = measure_controls(
+            run,
+            dataset,
+            fitting,
+            testing,
+            partial(_both_ways, protocol.convention, pair),
+            images=protocol.controls,
+            turned=turned,
+            seed=protocol.seed,
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=told(found + turned),
+        )
+    judgement: Judgement | None = None
+    if looked_at:
+        judgement = judge_run(
+            run,
+            dataset,
+            testing.indices,
+            images=looked_at,
+            controls=bool(again),
+            seed=protocol.seed,
+            batch_size=batch_size,
+            unreadable=unreadable,
+            progress=told(found + turned + again),
         )
     names = list(dataset.point_names)
     return EvaluationReport(
-        **_figures(fitting, _measurable(fitting, testing, data), names, pair, protocol),
+        **_figures(fitting, testing, names, pair, protocol),
         stability=stability,
+        controls=beside,
+        judgement=judgement,
         without_pair=len(test) - len(measurable),
         point_names=names,
         normalised_by=(names[pair[0]], names[pair[1]]),
@@ -150,7 +199,7 @@ def evaluate(
         step=run.step,
         seed=protocol.seed,
         unreadable=len(unreadable),
-        notes=ready.notes(),
+        notes=[*ready.notes(), *([beside.remark] if beside.remark else [])],
     )
 
 
@@ -198,6 +247,7 @@ def _figures(
             seed=protocol.seed,
         ),
         "health": examine_landmarks(testing.found, found, testing.truth, pair, consistency),
+        "faults": find_faults(testing.found),
         "fit_images": len(fitting),
         "test_images": len(testing),
         "complete_images": int(complete(testing.truth).sum()),
@@ -288,6 +338,15 @@ def _backward(
     errors = distances(testing.to_pixels(predicted), testing.to_pixels(testing.found))
     normalised = errors / normalising_distance(testing.truth, pair)[:, None]
     return 100 * normalised.mean(axis=0), explained_variance(predicted, testing.found)
+
+
+def _both_ways(
+    convention: Convention, pair: tuple[int, int], fitting: Detections, testing: Detections
+) -> tuple[Array, float | None]:
+    """Return the error of each test image in percent, (N,), and the backward error."""
+    errors = image_errors(_forward(convention, fitting, testing), testing.truth, pair)
+    back = _backward(convention, fitting, testing, pair)
+    return errors, None if back is None else float(back[0].mean())
 
 
 def _remarks(fitting: Detections, names: Sequence[str], backward: object) -> list[str]:

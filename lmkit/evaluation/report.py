@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.data.framing import Framer
+from lmkit.evaluation.controls import Controls
+from lmkit.evaluation.faults import TELLING, Faults
+from lmkit.evaluation.label_free import Judgement
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import LEVEL, MEASURES, RESAMPLES, Curve, Interval, mean_known
 from lmkit.evaluation.regression import Array, Convention
 from lmkit.evaluation.stability import Stability
+from lmkit.evaluation.verdict import Verdict
 from lmkit.storage import storage, write_json, write_text
 
 EVALUATION = "evaluation.json"
@@ -52,6 +56,9 @@ class EvaluationReport:
         stability: How landmarks follow a known rotation; None if not measured.
         labelled: The error with few labelled images.
         health: What each landmark is like.
+        faults: Which landmark is at fault on which image.
+        controls: The untrained network and fixed points, where they were measured.
+        judgement: What can be told without annotation; None if it was not to be.
         fit_images: Images the regressor was fitted on.
         test_images: Images it was tested on.
         complete_images: Of these, how many have all their points.
@@ -85,6 +92,9 @@ class EvaluationReport:
     stability: Stability | None
     labelled: list[Labelled]
     health: Health
+    faults: Faults
+    controls: Controls
+    judgement: Judgement | None
     fit_images: int
     test_images: int
     complete_images: int
@@ -135,6 +145,18 @@ class EvaluationReport:
         return float(self.mean_shape_errors.mean())
 
     @property
+    def untrained(self) -> float | None:
+        """The error of the same network untrained; None if it is not known."""
+        return None if self.controls.untrained is None else self.controls.untrained.nme
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the run comes to; None if that was not to be told."""
+        if self.judgement is None:
+            return None
+        return self.judgement.verdict(self._beaten(), self.faults)
+
+    @property
     def forward_per_point(self) -> list[float]:
         """The mean error of each annotated point, over the images where it is known; or NaN."""
         return [float(error) for error in mean_known(self.errors, axis=0)]
@@ -148,6 +170,10 @@ class EvaluationReport:
     def warnings(self) -> list[str]:
         """Return what is wrong, a sentence each; nothing if all is well."""
         found = self.health.warnings()
+        if self.faults.share >= TELLING:
+            found.insert(0, f"{100 * self.faults.share:.0f} % of the images are at fault.")
+        if self._beaten() is False:
+            found.insert(0, "The error is no better than that of the same network untrained.")
         if self.forward >= self.mean_shape:
             found.insert(0, "The error is no better than that of the mean shape.")
         return found
@@ -169,11 +195,15 @@ class EvaluationReport:
                 "by_convention": self.by_convention,
                 "backward": {"nme": self.backward, "per_landmark": self.backward_per_landmark},
                 "mean_shape": {"nme": self.mean_shape},
+                "controls": self.controls.to_dict(),
                 "measures": self.measures,
                 "curve": self.curve.to_dict(),
                 "stability": None if self.stability is None else self.stability.to_dict(),
                 "labelled": [row.to_dict() for row in self.labelled],
-                "health": self.health.to_dict(),
+                "health": {**self.health.to_dict(), "faults": self.faults.to_dict()},
+                "label_free": None
+                if self.judgement is None
+                else self.judgement.to_dict(self._beaten(), self.faults),
                 "warnings": self.warnings(),
                 "images": {
                     "fit": self.fit_images,
@@ -213,6 +243,10 @@ class EvaluationReport:
         write_json(figures, self.to_dict())
         write_text(errors, self._table())
         return [figures, errors]
+
+    def _beaten(self) -> bool | None:
+        """Return whether the error beats the untrained network's; None if that is not known."""
+        return None if self.controls.untrained is None else self.controls.untrained.beaten
 
     def _figure(self, convention: Convention) -> dict[str, Any]:
         return {"nme": self.by_convention[convention.name], **convention.to_dict()}

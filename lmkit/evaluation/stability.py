@@ -44,6 +44,12 @@ class Stability:
     per_landmark: list[float]
     images: int
 
+    @classmethod
+    def of(cls, moved: Array) -> "Stability":
+        """Return what (N, K) [deviations][lmkit.evaluation.stability.deviations] come to."""
+        mean = float(mean_known(moved.reshape(-1), axis=0))
+        return cls(mean, mean_known(moved, axis=0).tolist(), len(moved))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
@@ -115,9 +121,7 @@ def measure_stability(
         progress(len(moved))
     if not moved:
         return None
-    every = np.concatenate(moved)
-    mean = float(mean_known(every.reshape(-1), axis=0))
-    return Stability(mean, mean_known(every, axis=0).tolist(), len(moved))
+    return Stability.of(np.concatenate(moved))
 
 
 def deviations(found: torch.Tensor, found_after: torch.Tensor, warp: AffineWarp) -> Array:

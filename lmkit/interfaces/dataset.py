@@ -89,8 +89,8 @@ class Dataset(ABC):
     def stamp(self, index: int) -> str | None:
         """Return a text that changes whenever the image may have, without reading it; or None.
 
-        For a file that is its size and the time of its last change. Images of data that says none
-        are never kept in a cache, where a change would go unnoticed.
+        For a file that is its size, its number (inode) and its times of change (mtime, ctime).
+        Images of data that says none are never kept in a cache, where a change would go unnoticed.
         """
         return None
 

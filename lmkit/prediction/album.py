@@ -9,6 +9,7 @@ from typing import NamedTuple, overload
 from lmkit.data.sets.files import Strings
 from lmkit.data.sets.folder import Folder
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.storage import as_name, as_path
 
 
 class AlbumFolder(NamedTuple):
@@ -36,9 +37,12 @@ class Album(Sequence[tuple[str, Path]]):
 
     Args:
         entries: Where the images lie, in order.
+        notes: What the user should hear of what is left out of folders, a sentence or two each;
+            complete once the entries have been taken.
     """
 
-    def __init__(self, entries: Iterator[_Entry]) -> None:
+    def __init__(self, entries: Iterator[_Entry], notes: Sequence[str] = ()) -> None:
+        self.notes = notes
         self._places: list[AlbumFolder] = []
         self._place_of = array("I")
         self._absolute = bytearray()
@@ -60,8 +64,8 @@ class Album(Sequence[tuple[str, Path]]):
             raise IndexError(index)
         place = self._places[self._place_of[index]]
         key = self._keys[index % len(self)]
-        file = Path(place.root, key)
-        return file.as_posix() if self._absolute[index] else place.prefix + key, file
+        file = Path(_path(place, key))
+        return as_name(file.as_posix()) if self._absolute[index] else place.prefix + key, file
 
     def _take(self, entries: Iterator[_Entry]) -> Iterator[str]:
         numbers: dict[AlbumFolder, int] = {}
@@ -89,24 +93,26 @@ def find_images(paths: Sequence[Path], *, without: Path | None = None) -> Album:
         LmkitError: If a path does not exist, or a folder has no image.
     """
     drawings = None if without is None else os.path.join(without.resolve(), "")  # noqa: PTH118
-    found = (entry for path in paths for entry in _search(path, len(paths) == 1, drawings))
+    notes: list[str] = []
+    found = (entry for path in paths for entry in _search(path, len(paths) == 1, drawings, notes))
     # What a single path holds differs already.
-    return Album(found if len(paths) == 1 else _told_apart(found))
+    return Album(found if len(paths) == 1 else _told_apart(found), notes)
 
 
-def _search(path: Path, alone: bool, drawings: str | None) -> Iterator[_Entry]:
+def _search(path: Path, alone: bool, drawings: str | None, notes: list[str]) -> Iterator[_Entry]:
     """Yield the images of a file or folder, by names that may still clash."""
     real = path.resolve()
     if path.is_dir():
         folder = Folder(path=path)
+        notes += (note for note in folder.notes if note not in notes)
         # The real name, since "." and ".." have none of their own.
-        place = AlbumFolder(str(real), "" if alone else f"{real.name}/")
+        place = AlbumFolder(str(real), "" if alone else f"{as_name(real.name)}/")
         for index in range(len(folder)):
             key = folder.key(index)
             if drawings is None or not _path(place, key).startswith(drawings):
                 yield _Entry(place, key, False)
     elif path.exists():
-        yield _Entry(AlbumFolder(str(path.parent.resolve()), ""), path.name, False)
+        yield _Entry(AlbumFolder(str(path.parent.resolve()), ""), as_name(path.name), False)
     else:
         raise LmkitError(
             f"{path} does not exist.",
@@ -129,4 +135,4 @@ def _told_apart(entries: Iterator[_Entry]) -> Iterator[_Entry]:
 
 
 def _path(place: AlbumFolder, key: str) -> str:
-    return os.path.join(place.root, key)  # noqa: PTH118
+    return os.path.join(place.root, as_path(key))  # noqa: PTH118

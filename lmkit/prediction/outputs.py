@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from lmkit.prediction.stream import Detection
-from lmkit.storage import flush, made, put_in_place, storage
+from lmkit.storage import clear_aside, flush, made, put_in_place, storage
 
 Write = Callable[[Detection], None]
 """Takes what was found on an image."""
@@ -119,6 +119,7 @@ def _name_aside(path: Path) -> Path:
 
 
 def _open(path: Path) -> TextIO:
+    clear_aside(path)
     # A file's name may be any bytes, and is written as it is.
     return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
 

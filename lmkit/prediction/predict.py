@@ -24,7 +24,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.prediction.outputs import FIELDS, LeftOut, landmarks_file
 from lmkit.prediction.sources import Source
 from lmkit.prediction.stream import Predictor, stream
-from lmkit.storage import storage
+from lmkit.storage import as_path, is_about_name, storage
 
 OVERLAYS = "overlays"
 """The folder of drawings within the output."""
@@ -188,7 +188,13 @@ class _Drawer:
             except OSError as error:
                 problems.append((name, f"it is not drawn, since it cannot be read again: {error}"))
                 continue
-            _draw(overlay_path(self.folder, name), image, points)
+            try:
+                _draw(overlay_path(self.folder, name), image, points)
+            except LmkitError as error:
+                cause = error.__cause__
+                if not isinstance(cause, OSError) or not is_about_name(cause):
+                    raise
+                problems.append((name, f"it is not drawn: {cause.strerror}"))
         return _Drawn(len(piece), problems)
 
 
@@ -220,7 +226,7 @@ def overlay_path(folder: Path, name: str) -> Path:
         digest = sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         safe = [part for part in safe if part]
         safe = [*safe[:-1], f"{safe[-1]}-{digest}"] if safe else [digest]
-    return folder.joinpath(*safe[:-1], safe[-1] + ".png")
+    return folder.joinpath(*map(as_path, safe[:-1]), as_path(safe[-1] + ".png"))
 
 
 def _safe_part(part: str) -> str:
@@ -229,7 +235,7 @@ def _safe_part(part: str) -> str:
         return ""
     part = _UNSAFE.sub("_", part)
     if len(part.encode("utf-8", "surrogateescape")) > _LONGEST:
-        part = part[: _LONGEST // 4]
+        part = part[: _LONGEST // 4]  # A character takes up to four bytes.
     return f"_{part}" if _DEVICES.fullmatch(part) else part
 
 

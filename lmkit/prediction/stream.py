@@ -20,7 +20,8 @@ from lmkit.data.workers import read_ahead, workers_for
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.prediction.sources import ImageSize, Source
-from lmkit.runtime.device import autocast_for, blame, tuned
+from lmkit.runtime.blame import blame, expect
+from lmkit.runtime.device import autocast_for, tuned
 
 Refuse = Callable[[str, str], None]
 """Takes the name of an image that cannot be read, and why."""
@@ -67,7 +68,7 @@ class Predictor:
         Raises:
             LmkitError: If the detector fails.
         """
-        with blame(self.name):
+        with blame(self.name, self.detector):
             autocast = autocast_for(self.device, self.precision)
             found = detect(self.detector, images, self.device, autocast)
         others = {field.name: getattr(found, field.name) for field in fields(found)[1:]}
@@ -185,6 +186,7 @@ def detect(
     with torch.inference_mode(), tuned(device), autocast():
         pixels = images.to(device, non_blocking=True).float() / 255
         found: Landmarks = detector(pixels)
+    expect(found, Landmarks, "lmkit.api.Landmarks")
     return replace(found, points=found.points.float())
 
 

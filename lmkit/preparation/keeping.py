@@ -32,6 +32,8 @@ from lmkit.storage import storage
 PAYS = 2
 """How often a run has to read each image, on average, before ``auto`` keeps them: in a cache on the
 disk, or on the device."""
+FRAMING = ("fit", "crop", "crop_share", "crop_margin")
+"""The settings of loading that decide how images become squares."""
 _SHARE = 0.5  # of the free disk, that auto may fill
 
 
@@ -116,12 +118,18 @@ def _place(ready: Prepared, registry: Registry) -> tuple[Path, Wanted] | None:
         return None
     entry = registry.find("dataset", settings.data["name"])
     given = {name: getattr(settings.run, name) for name in wanted_from_run(entry.load())}
+    words = settings.to_dict()
     wanted = Wanted(
         dataset,
         ready.framer,
-        source={**settings.to_dict()["data"], **given},
+        source={**words["data"], **given},
         label=settings.data_label,
         package=f"{entry.plugin.package} {entry.plugin.version}",
+        settings={
+            "data": words["data"],
+            "run": {**given, "image_size": settings.run.image_size},
+            "loading": {name: words["loading"][name] for name in FRAMING},
+        },
     )
     own = settings.loading.cache
     folder = default_folder() if own == "auto" else Path(own)

@@ -184,7 +184,7 @@ def divide_data(dataset: Dataset, settings: Settings, problems: Mapping[int, str
     unreadable = Unreadable(settings.loading.max_unreadable)
     for index, reason in problems.items():
         unreadable.add(dataset.key(index), reason)
-    unreadable.check(len(dataset))
+    unreadable.check(len(dataset), all_read=False)
     framer = build_framer(settings)
     without_points = _without_points(dataset, framer, settings) - problems.keys()
     split = make_split(

@@ -172,8 +172,23 @@ def load_detector(path: Path, detector: torch.nn.Module, *, device: torch.device
     Raises:
         LmkitError: If it is damaged or does not fit.
     """
+    return load_network(path, "detector", detector, device=device)
+
+
+def load_network(path: Path, name: str, network: torch.nn.Module, *, device: torch.device) -> int:
+    """Load one network of a checkpoint, and return the checkpoint's step.
+
+    Args:
+        path: The checkpoint.
+        name: What the network is in it: ``detector``, ``generator``.
+        network: Takes the weights.
+        device: Where they are read to.
+
+    Raises:
+        LmkitError: If it is damaged, lacks the network or does not fit.
+    """
     state = read_state(path)
-    _load_network(path, state, "detector", detector, device)
+    _load_network(path, state, name, network, device)
     return int(state["step"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
@@ -25,6 +26,8 @@ from lmkit.runtime.allowance import state_without_memory, within
 from lmkit.runtime.assemble import Assembly, assemble
 from lmkit.runtime.assemble import build as build_component
 from lmkit.settings.settings import Settings
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def check_sizes(checkpoint: Path, name: str, build: Callable[[], nn.Module]) -> bool:
@@ -47,6 +50,22 @@ def check_sizes(checkpoint: Path, name: str, build: Callable[[], nn.Module]) -> 
     if wanted is not None and (other := wanted.objection(found)):
         raise does_not_fit(file, other)
     return wanted is not None
+
+
+def build_to_fit(checkpoint: Path, name: str, build: Callable[[], Network]) -> Network:
+    """Build a network whose weights are to be loaded, if a checkpoint's are of it.
+
+    Args:
+        checkpoint: The folder ``step-N``.
+        name: Whose weights: ``detector``, ``generator``.
+        build: Builds the network.
+
+    Raises:
+        LmkitError: If they are not, the file is damaged, or the network cannot be built.
+    """
+    check_sizes(checkpoint, name, build)
+    with allowance(checkpoint, (name,)):
+        return build()
 
 
 def assemble_to_fit(checkpoint: Path, settings: Settings, registry: Registry) -> Assembly:

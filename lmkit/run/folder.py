@@ -12,7 +12,7 @@ from typing import Any
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.checkpoint_files import FOLDER as CHECKPOINTS
 from lmkit.records import write_record
-from lmkit.storage import storage, write_json, write_text
+from lmkit.storage import flush_folder, open_text, storage, write_json, write_text
 
 
 class RunFolder:
@@ -42,9 +42,12 @@ class RunFolder:
         cls.refuse_taken(path)
         folder = cls(path)
         with storage(path):
+            made = [each for each in (folder.path, *folder.path.parents) if not each.exists()]
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.checkpoints.mkdir()
             folder.sheets.mkdir()
+            for each in (folder.path, *(each.parent for each in made)):
+                flush_folder(each)
         return folder
 
     @classmethod
@@ -109,7 +112,8 @@ class RunFolder:
         The last line of a killed run may be cut short, and any may be damaged.
         """
         try:
-            text = self.metrics.read_text(encoding="utf-8", errors="replace")
+            with open_text(self.metrics, errors="replace") as file:
+                text = file.read()
         except OSError:
             return []
         found = []

@@ -135,9 +135,7 @@ class Run:
         def build() -> Detector:
             return build_detector(self.settings, self.registry)
 
-        fitting.check_sizes(path, "detector", build)
-        with fitting.allowance(path, ("detector",)):
-            return build()
+        return fitting.build_to_fit(path, "detector", build)
 
     @cached_property
     def framer(self) -> Framer:

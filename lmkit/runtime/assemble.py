@@ -14,10 +14,13 @@ from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.kinds import INTERFACES
 from lmkit.interfaces.loss import Loss
-from lmkit.interfaces.pairing import Pairing, Route
+from lmkit.interfaces.pairing import VIEWS, Pairing, Route
 from lmkit.interfaces.writer import Writer
+from lmkit.registry.discovery import describe
 from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import wanted_from_run
+from lmkit.runtime.blame import blame, expect, in_words, is_failure, place_of
+from lmkit.runtime.guarded import GuardedDataset
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
 
@@ -80,7 +83,8 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
     if settings.generator["name"] != "none":
         generator = build("generator", settings.generator, settings, registry)
     pairing = build("pairing", settings.pairing, settings, registry)
-    routes = tuple(pairing.routes()) if generator is not None else ()
+    names = _names(settings, registry)
+    routes = _routes(pairing, names["pairing"]) if generator is not None else ()
     losses = {
         label: build("loss", options, settings, registry, purpose=f"loss.{label}")
         for label, options in settings.loss.items()
@@ -93,7 +97,7 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
         routes=routes,
         losses=losses,
         weights={label: options["weight"] for label, options in settings.loss.items()},
-        names=_names(settings, registry),
+        names=names,
         writers={
             label: build("writer", options, settings, registry)
             for label, options in settings.writer.items()
@@ -112,7 +116,11 @@ def build_detector(settings: Settings, registry: Registry) -> Detector:
 def build_dataset(settings: Settings, registry: Registry) -> Dataset:
     """Build the dataset of ``settings.data``."""
     dataset: Dataset = build("dataset", settings.data, settings, registry)
-    return dataset
+    name = str(settings.data["name"])
+    plugin = registry.find("dataset", name).plugin
+    if plugin.built_in:
+        return dataset
+    return GuardedDataset(dataset, f"dataset '{name}' of package {plugin.package}")
 
 
 def build(
@@ -149,14 +157,42 @@ def build(
             return cls(**given)
     except LmkitError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise LmkitError(
             f"The {kind} '{options['name']}' of package {entry.plugin.package} could not be built: "
-            f"{type(error).__name__}: {error}.",
+            f"{describe(error).rstrip('.')}{_unless_built_in(entry, error, cls)}.",
             remedy=f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
             "author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
+
+
+def _routes(pairing: Pairing, name: str) -> tuple[Route, ...]:
+    """Ask a pairing for its routes.
+
+    Raises:
+        LmkitError: If it fails, or returns anything else.
+    """
+    with blame(name, pairing):
+        routes = pairing.routes()
+        if not isinstance(routes, (tuple, list)):
+            raise TypeError(f"routes() returned {in_words(routes)} instead of lmkit.api.Routes")
+        for route in routes:
+            expect(route, Route, "a tuple of lmkit.api.Route", "routes")
+            unknown = [stop for stop in route.stops if stop not in VIEWS]
+            if unknown:
+                raise ValueError(
+                    f"routes() returned {route}, and {unknown[0]!r} is none of the views "
+                    f"{', '.join(VIEWS)}"
+                )
+        _ = pairing.uses_auxiliary
+        return tuple(routes)
+
+
+def _unless_built_in(entry: Registered, error: BaseException, cls: type) -> str:
+    return "" if entry.plugin.built_in else place_of(error, cls)
 
 
 def load_class(entry: Registered) -> type:

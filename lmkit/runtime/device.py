@@ -1,11 +1,11 @@
-"""Where a run computes, in which precision, and which part of it failed there."""
+"""Where a run computes, and in which precision."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 
 import torch
 
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.errors import LmkitError
 from lmkit.runtime.launch import Place, place
 
 
@@ -126,30 +126,3 @@ def tuned(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.benchmark = before
-
-
-@contextlib.contextmanager
-def blame(part: str) -> Iterator[None]:
-    """Say which component an exception came from.
-
-    Args:
-        part: What to call the component, from ``Assembly.names``.
-
-    Raises:
-        LmkitError: If the body raises anything else.
-    """
-    try:
-        yield
-    except LmkitError:
-        raise
-    except torch.OutOfMemoryError as error:
-        raise LmkitError(
-            f"The device ran out of memory in the {part}.",
-            remedy="Give a smaller --batch-size, or smaller networks.",
-        ) from error
-    except Exception as error:
-        raise LmkitError(
-            f"The {part} failed: {type(error).__name__}: {' '.join(str(error).split())[:400]}",
-            remedy="Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
-            code=ExitCode.PLUGIN,
-        ) from error

@@ -1,6 +1,7 @@
 """Settings as a plugin's command puts them together: of whatever components are installed."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lmkit.registry.lookup import installed
@@ -20,11 +21,12 @@ def recipe_layers(name: str) -> list[Layer]:
     return read_recipe(name, installed())
 
 
-def data_section(spec: str) -> dict[str, Any]:
+def data_section(spec: str | Path) -> dict[str, Any]:
     """Return the section ``data`` that a ``--data`` word stands for.
 
     Args:
-        spec: ``NAME``, ``NAME:VALUE``, or the path of a folder of images.
+        spec: ``NAME``, ``NAME:VALUE``, or the path of a folder of images; a ``Path`` is always a
+            path.
 
     Raises:
         LmkitError: If it is neither a kind of data nor a folder.

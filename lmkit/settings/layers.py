@@ -1,7 +1,7 @@
 """Settings as they come from many places: recipe, file, flags, assignments; read and merged."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from lmkit.registry.lookup import Registry
 from lmkit.registry.options import Text, convert
 from lmkit.settings.optimizer import IN_STEPS, OptimizerSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
+from lmkit.storage import open_text
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
@@ -98,7 +99,8 @@ def read_config_file(path: Path, registry: Registry) -> list[Layer]:
         LmkitError: If it cannot be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path, newline=None) as file:
+            text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise LmkitError(
             f"--config {path} cannot be read: {error}.", remedy="Give the path of a TOML file."
@@ -192,26 +194,32 @@ def names_dataset(spec: str, registry: Registry) -> bool:
     )
 
 
-def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
+def parse_data(spec: str | Path, registry: Registry) -> dict[str, Any]:
     """Turn a ``--data`` word into the ``data`` section: a dataset's name, or a folder's path.
 
+    A folder that is called like a kind of data is taken for the folder, as ``lmkit predict`` does,
+    and the data then says so. Whoever means the kind calls it from another folder.
+
     Args:
-        spec: ``NAME``, ``NAME:VALUE``, or the path of a folder.
+        spec: ``NAME``, ``NAME:VALUE``, or the path of a folder; a ``Path`` is always a path.
         registry: Where datasets are looked up.
 
     Raises:
         LmkitError: If it is neither.
     """
     names = {entry.component.name for entry in registry.components("dataset")}
-    word, path = spec.partition(":")[0], Path(spec)
-    if word in names:
+    path, given = Path(spec), spec
+    spec = str(spec)
+    word = spec.partition(":")[0]
+    is_folder = _is(path, Path.is_dir)
+    if word in names and not (spec == word and is_folder) and not isinstance(given, Path):
         return {"name": Text(spec)}
-    if path.is_dir():
+    if is_folder:
         return {"name": "folder", "path": Text(spec)}
-    if names_dataset(spec, registry):
+    if names_dataset(spec, registry) and not isinstance(given, Path):
         # plugin/name, where two plugins bring datasets of one name.
         return {"name": Text(spec)}
-    if path.is_file():
+    if _is(path, Path.is_file):
         raise LmkitError(
             f"--data {spec} is a file, not a folder.",
             remedy=f"For a table of images write --data csv:{spec}.",
@@ -223,6 +231,13 @@ def parse_data(spec: str, registry: Registry) -> dict[str, Any]:
         + " Or give the path of a folder of images that exists.",
         code=ExitCode.DATA,
     )
+
+
+def _is(path: Path, what: Callable[[Path], bool]) -> bool:
+    try:
+        return what(path)
+    except (OSError, ValueError):
+        return False  # A word that is longer than a name can be, or holds what none can.
 
 
 def _scale_schedule(merged: dict[str, Any], meant_for: Mapping[str, Any]) -> None:

@@ -210,7 +210,7 @@ class _Training:
         for index, reason in found.items():
             unreadable.add(self._ready.dataset.key(index), reason)
         self._folder.write_unreadable(unreadable.report())
-        unreadable.check(len(self._ready.split.train))
+        unreadable.check(len(self._ready.dataset), all_read=False)
 
     def log(self) -> None:
         """Write a line of metrics, and end a run that no longer learns."""

@@ -6,7 +6,7 @@ not depend on how its batch is divided.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.runtime.blame import expect, in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,17 @@ def deform(
     randomness = torch.Generator(images.device)
     randomness.manual_seed(draws)
     only_moves = type(deformation).__call__ is GeometricDeformation.__call__
-    if part is not None and isinstance(deformation, GeometricDeformation) and only_moves:
-        warp, other = deformation.warps(len(images), randomness)
-        own, own_other, pixels = warp[part.rows], other[part.rows], _pixels(images[part.rows])
-        views = Views(own(pixels), own_other(pixels), own, own_other)
-        return Deformed(views, warp, lambda rows: warp[rows](_pixels(images[rows])))
-    pair = deformation(_pixels(images), randomness)
+    if isinstance(deformation, GeometricDeformation) and only_moves:
+        warp, other = _two_warps(deformation.warps(len(images), randomness))
+        if part is not None:
+            own, own_other, pixels = warp[part.rows], other[part.rows], _pixels(images[part.rows])
+            views = Views(own(pixels), own_other(pixels), own, own_other)
+            return Deformed(views, warp, lambda rows: warp[rows](_pixels(images[rows])))
+        pixels = _pixels(images)
+        pair = Views(warp(pixels), other(pixels), warp, other)
+    else:
+        pair = deformation(_pixels(images), randomness)
+    expect(pair, Views, "lmkit.api.Views")
     for view in (pair.original, pair.deformed):
         if view.shape != images.shape:
             raise ValueError(
@@ -81,6 +87,12 @@ def join_landmarks(landmarks: Landmarks, join: Callable[[Tensor], Tensor]) -> La
         value = getattr(landmarks, field.name)
         others[field.name] = None if value is None else join(value)
     return Landmarks(join(landmarks.points), **others)
+
+
+def _two_warps(found: Any) -> tuple[Warp, Warp]:
+    if not isinstance(found, tuple) or [isinstance(each, Warp) for each in found] != [True, True]:
+        raise TypeError(f"warps() returned {in_words(found)} instead of two Warps")
+    return found[0], found[1]
 
 
 def _pixels(images: Tensor) -> Tensor:

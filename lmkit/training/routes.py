@@ -9,6 +9,7 @@ from torch import Tensor
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import Route, View
+from lmkit.runtime.blame import expect
 
 
 def travel(
@@ -44,6 +45,7 @@ def travel(
             after = Landmarks.cat([landmarks[route.stops[hop]] for route in together])
             wanted = images.shape
             images = generator(images, before, after)
+            expect(images, Tensor, f"images, a Tensor of shape {tuple(wanted)}")
             if images.shape != wanted:
                 raise ValueError(
                     f"returned images of shape {tuple(images.shape)} instead of {tuple(wanted)}"

@@ -28,12 +28,13 @@ from lmkit.run.folder import NullFolder, RunFolder
 from lmkit.run.owner import owned
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.blame import blame
 from lmkit.runtime.callback import Callback, Callbacks
-from lmkit.runtime.device import blame, choose_device
+from lmkit.runtime.device import choose_device
 from lmkit.runtime.signals import Stop
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
-from lmkit.settings.recipes import FULL_RECIPE, QUICK_RECIPE
+from lmkit.settings.recipes import FULL_RECIPE, PHOTOS_RECIPE, QUICK_RECIPE
 from lmkit.settings.settings import Settings, settle
 from lmkit.training import loop
 from lmkit.training.learner import divide_batch
@@ -151,7 +152,7 @@ def resume(
 
 def train(
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     recipe: str | None = None,
     resume_from: str | Path | None = None,
@@ -164,8 +165,8 @@ def train(
         data: ``faces``, a folder of images, or ``KIND:PATH`` of ``lmkit list dataset``; the
             recipe's (``faces``) if not given.
         out: The run's folder; ``runs/<time>`` if not given.
-        recipe: Named settings to start from; as on the command line, ``paper`` with a GPU and
-            ``quickstart`` without one if not given.
+        recipe: Named settings to start from; if not given, as on the command line, ``paper`` with a
+            GPU, and without one ``photos``, or ``quickstart`` for generated faces.
         resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
             hold, and of ``settings`` those may differ that
             [do not make it another run][lmkit.settings.changes.may_change_on_resume].
@@ -194,10 +195,11 @@ def train(
                 )
         return resume(Path(resume_from), [layer], callbacks)[0]
     registry = installed()
-    layers = read_recipe(recipe or default_recipe(), registry)
+    own = [layer]
     if data is not None:
-        layers.append(Layer("data", {"data": parse_data(data, registry)}))
-    return start(settle([*layers, layer]), Path(out or default_out()), callbacks)[0]
+        own.insert(0, Layer("data", {"data": parse_data(data, registry)}))
+    layers = read_recipe(recipe or default_recipe(quick=quick_recipe(own)), registry)
+    return start(settle([*layers, *own]), Path(out or default_out()), callbacks)[0]
 
 
 def default_recipe(full: str = FULL_RECIPE, quick: str = QUICK_RECIPE) -> str:
@@ -208,6 +210,20 @@ def default_recipe(full: str = FULL_RECIPE, quick: str = QUICK_RECIPE) -> str:
         quick: The one without.
     """
     return quick if choose_device("auto").type == "cpu" else full
+
+
+def quick_recipe(layers: Sequence[Layer]) -> str:
+    """Return the recipe for whoever names none and has no GPU.
+
+    What suits generated faces within minutes learns next to nothing on photographs, and the other
+    way round takes longer.
+
+    Args:
+        layers: What is asked for on top of a recipe, which says of what data.
+    """
+    data = merge(layers).get("data", {}).get("name", "faces")
+    generated = str(data).partition(":")[0].rpartition("/")[2] == "faces"
+    return QUICK_RECIPE if generated else PHOTOS_RECIPE
 
 
 def default_out() -> Path:
@@ -227,7 +243,7 @@ def _initialise(assembly: Assembly) -> None:
     """Let the networks of a new run read their pretrained weights."""
     for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
         if network is not None:
-            with blame(assembly.names[part]):
+            with blame(assembly.names[part], network):
                 network.initialise()
 
 

@@ -13,7 +13,7 @@ from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import View
 from lmkit.interfaces.step import Step
 from lmkit.runtime.assemble import Assembly
-from lmkit.runtime.device import blame
+from lmkit.runtime.blame import blame, expect
 from lmkit.seeds import derive
 from lmkit.training.parts import BatchPart, deform, join_landmarks
 from lmkit.training.routes import travel
@@ -46,13 +46,13 @@ def run_step(
     images, partners, truth = batch.images, batch.partners, batch.points
     # Drawn for the whole batch, whoever computes it: the 0 would be the number of a process.
     draws = derive(seed, number, 0, "deformation")
-    with blame(assembly.names["deformation"]):
+    with blame(assembly.names["deformation"], assembly.deformation):
         pair, original_warp, original = deform(assembly.deformation, images, draws, part)
         if partners is not None:
             # By the same draws, so that who is their own partner gets the pair they would have.
             other = deform(assembly.deformation, partners, draws, part).views
             pair = Views(pair.original, other.deformed, pair.original_warp, other.deformed_warp)
-    with blame(assembly.names["pairing"]):
+    with blame(assembly.names["pairing"], assembly.pairing):
         chosen = assembly.pairing.auxiliary(
             len(images),
             batch.subjects,
@@ -67,7 +67,7 @@ def run_step(
         views["auxiliary"] = original(chosen)
     count = len(pair.original)
     with autocast():
-        with blame(assembly.names["detector"]):
+        with blame(assembly.names["detector"], assembly.detector):
             seen = [pair.original, pair.deformed, *([views["auxiliary"]] if again else [])]
             found = assembly.detector(torch.cat(seen))
             _check_landmarks(found, len(seen) * count, assembly.detector.landmarks)
@@ -84,7 +84,7 @@ def run_step(
             landmarks["auxiliary"] = everybody[chosen]
         stages: tuple[tuple[Tensor, ...], ...] = ()
         if assembly.generator is not None:
-            with blame(assembly.names["generator"]):
+            with blame(assembly.names["generator"], assembly.generator):
                 stages = travel(assembly.routes, views, landmarks, assembly.generator)
     warps: dict[View, Warp] = {}
     if partners is None:
@@ -106,8 +106,10 @@ def weigh(
     """Return the weighted sum of the losses, and each loss before its weight."""
     terms = {}
     for label, loss in assembly.losses.items():
-        with autocast(), blame(assembly.names[f"loss.{label}"]):
-            terms[label] = loss(step).float()
+        with autocast(), blame(assembly.names[f"loss.{label}"], loss):
+            term = loss(step)
+            expect(term, Tensor, "a scalar Tensor")
+            terms[label] = term.float()
             if terms[label].shape != ():
                 raise ValueError(f"returned shape {tuple(terms[label].shape)} instead of a scalar")
     weighted = [assembly.weights[label] * term for label, term in terms.items()]
@@ -129,7 +131,9 @@ def _check_auxiliary(chosen: Tensor | None, batch: int, assembly: Assembly) -> N
     if chosen is None:
         if any("auxiliary" in route.stops for route in assembly.routes):
             raise ValueError("has routes through the auxiliary view, and chose no auxiliary")
-    elif chosen.shape != (batch,) or chosen.is_floating_point():
+        return
+    expect(chosen, Tensor, "a Tensor of the numbers of images, or None", "auxiliary")
+    if chosen.shape != (batch,) or chosen.is_floating_point():
         raise ValueError(
             f"chose auxiliaries of shape {tuple(chosen.shape)} and type {chosen.dtype} "
             f"instead of {batch} numbers of images"
@@ -137,6 +141,8 @@ def _check_auxiliary(chosen: Tensor | None, batch: int, assembly: Assembly) -> N
 
 
 def _check_landmarks(landmarks: Landmarks, batch: int, count: int) -> None:
+    expect(landmarks, Landmarks, "lmkit.api.Landmarks")
+    expect(landmarks.points, Tensor, "a Tensor as points")
     shape, wanted = tuple(landmarks.points.shape), (batch, count, 2)
     if shape != wanted or landmarks.points.dtype != torch.float32:
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
+from lmkit.runtime.blame import is_failure, place_of
 from lmkit.runtime.callback import Callback
 
 
@@ -69,9 +70,13 @@ class WriterCallback(Callback):
             return
         try:
             getattr(self._writer, method)(*arguments, **named)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            place = place_of(error, self._writer)
             self._writer = None
             reason = str(error) if isinstance(error, LmkitError) else describe(error)
+            reason = f"{reason.rstrip('.')}{place}."
             problem = f"The {self._name} failed in {method}() at step {at}: {reason}"
             if self._strict:
                 self._objection = LmkitError(

@@ -30,6 +30,8 @@ class Gabor(Loss):
     Args:
         orientations: How many directions the filters have, evenly spaced.
         scales: At how many resolutions images are compared, each half of the one before.
+        shrink: Pixels of the image for one of the finest of these, in each direction; 2 suits a
+            generator that works with images of half the size, and is a quarter of the work.
         contrast: Energies much weaker than this stay weak, so that noise in flat regions is no
             edge; in shares of the brightness from black to white.
 
@@ -40,9 +42,12 @@ class Gabor(Loss):
     filters: Tensor
     """(2 orientations, 1, h, w): the even ones, then the odd ones."""
 
-    def __init__(self, *, orientations: int = 4, scales: int = 3, contrast: float = 0.05) -> None:
+    def __init__(
+        self, *, orientations: int = 4, scales: int = 3, shrink: int = 1, contrast: float = 0.05
+    ) -> None:
         super().__init__()
-        for name, count in (("orientations", orientations), ("scales", scales)):
+        counts = {"orientations": orientations, "scales": scales, "shrink": shrink}
+        for name, count in counts.items():
             require(
                 count >= 1,
                 f"loss.gabor.{name}",
@@ -58,6 +63,7 @@ class Gabor(Loss):
             remedy="Give loss.gabor.contrast a number above 0, such as 0.05.",
         )
         self.scales = scales
+        self.shrink = shrink
         self.contrast = contrast
         self.register_buffer("filters", gabor_filters(orientations), persistent=False)
 
@@ -74,9 +80,11 @@ class Gabor(Loss):
         found, wanted = step.ends, step.targets
         total = found.new_zeros(())
         for scale in range(self.scales):
-            if scale:
+            coarser = 2 if scale else self.shrink
+            if coarser > 1:
                 found, wanted = (
-                    functional.avg_pool2d(images, 2, ceil_mode=True) for images in (found, wanted)
+                    functional.avg_pool2d(images, coarser, ceil_mode=True)
+                    for images in (found, wanted)
                 )
             total = total + functional.mse_loss(self.energies(found), self.energies(wanted))
         # All routes have equally many images, so the sum of means is the mean times their number.
@@ -89,17 +97,19 @@ class Gabor(Loss):
             images: (N, 3, H, W), RGB in [0, 1].
 
         Returns:
-            (3 N, orientations, H, W), from 0, float32; each colour of each image is by itself.
+            (N, 3, orientations, H, W), from 0, float32; each colour is by itself.
         """
-        colours = images.float().flatten(0, 1)[:, None]
+        colours = images.shape[1]
         margin = self.filters.shape[-1] // 2
-        padded = functional.pad(colours, (margin,) * 4, mode="replicate")
+        padded = functional.pad(images.float(), (margin,) * 4, mode="replicate")
         with torch.autocast(images.device.type, enabled=False):
-            waves = functional.conv2d(padded, self.filters)
-        squares = waves.unflatten(1, (2, -1)).square().sum(dim=1)
-        around = functional.avg_pool2d(squares.sum(dim=1, keepdim=True), 3, stride=1, padding=1)
+            # As groups, which are twice as quick to go back through as single channels.
+            waves = functional.conv2d(padded, self.filters.repeat(colours, 1, 1, 1), groups=colours)
+        squares = waves.unflatten(1, (colours, 2, -1)).square().sum(dim=2)
+        around = functional.avg_pool2d(squares.sum(dim=2), 3, stride=1, padding=1)[:, :, None]
         # The root has no slope at 0.
-        return (squares + _TINY).sqrt() / (around + self.contrast**2).sqrt()
+        answer: Tensor = (squares + _TINY).sqrt() / (around + self.contrast**2).sqrt()
+        return answer
 
 
 def gabor_filters(orientations: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lmkit.api import AffineWarp, GeometricDeformation, ThinPlateWarp
+from lmkit.api import AffineWarp, GeometricDeformation, ThinPlateWarp, Warp
 from lmkit_interintra.checks import require, require_spreads
 
 _SIDE = 10
@@ -76,11 +76,11 @@ class ThinPlateSpline(GeometricDeformation):
         self.scale = scale
         self.shift = shift
 
-    def warps(self, batch: int, generator: torch.Generator) -> tuple[ThinPlateWarp, ThinPlateWarp]:
+    def warps(self, batch: int, generator: torch.Generator) -> tuple[Warp, Warp]:
         """See [GeometricDeformation][lmkit.api.GeometricDeformation]."""
         return self._draw(batch, 0, generator), self._draw(batch, 1, generator)
 
-    def _draw(self, batch: int, view: int, generator: torch.Generator) -> ThinPlateWarp:
+    def _draw(self, batch: int, view: int, generator: torch.Generator) -> Warp:
         device = generator.device
         affine = torch.randn(batch, 4, generator=generator, device=device).clamp(-3, 3)
         warp = AffineWarp.from_similarity(
@@ -90,6 +90,9 @@ class ThinPlateSpline(GeometricDeformation):
         )
         normal = torch.randn(2, batch, _SIDE**2, 2, generator=generator, device=device)
         chosen = torch.rand(batch, _SIDE**2, 2, generator=generator, device=device) > 0.5
+        if not self.noise[view] and not self.extra_noise[view]:
+            # The same map without a spline, whose inverse is found step by step.
+            return warp
         weights = normal[0] * self.noise[view] + chosen * normal[1] * self.extra_noise[view]
         basis = _basis(device)
         # Bent in the image before it is turned and scaled: there the slope can be bounded.

@@ -73,7 +73,9 @@ def require_at_least(section: str, least: float, **options: float) -> None:
             )
 
 
-def require_multiple(height: int, width: int, halvings: int, *, network: str) -> None:
+def require_multiple(
+    height: int, width: int, halvings: int, *, network: str, stride: int = 1
+) -> None:
     """Refuse images that a network cannot halve often enough.
 
     Args:
@@ -81,15 +83,17 @@ def require_multiple(height: int, width: int, halvings: int, *, network: str) ->
         width: Of the images, in pixels.
         halvings: How often they are halved.
         network: Whose option ``depth`` decides that: ``detector`` or ``generator``.
+        stride: Pixels that make one cell of the finest resolution, along each side.
 
     Raises:
-        LmkitError: If a side is not a multiple of ``2^halvings``.
+        LmkitError: If a side is not a multiple of ``stride * 2^halvings``.
     """
-    unit = 2**halvings
+    unit = stride * 2**halvings
+    divided = f"divided by {stride} and then " if stride > 1 else ""
     if height % unit or width % unit or not height or not width:
         raise LmkitError(
-            f"Images of {width} x {height} pixels cannot be halved {halvings} times, as the "
-            f"{network} 'structure' does.",
+            f"Images of {width} x {height} pixels cannot be {divided}halved {halvings} times, as "
+            f"the {network} 'structure' does.",
             remedy=f"Give run.image_size a multiple of {unit}, or a smaller {network}.depth.",
         )
 

@@ -106,7 +106,8 @@ BREAKS = {
     ),
     "returns no landmarks": (
         "return self.layer(images)",
-        "The detector 'probe' of package bad-plugin failed: AttributeError",
+        "The detector 'probe' of package bad-plugin failed: TypeError: returned a Tensor "
+        "of shape (8, 1, 32, 32) instead of lmkit.api.Landmarks",
         "Report it to its author",
     ),
     "raises": (
@@ -116,7 +117,7 @@ BREAKS = {
     ),
     "cannot be built": (
         "",
-        "The detector 'probe' of package bad-plugin could not be built: ValueError: no eyes.",
+        "The detector 'probe' of package bad-plugin could not be built: ValueError: no eyes (",
         "Check its options (lmkit show detector probe)",
     ),
     "cannot be imported": (

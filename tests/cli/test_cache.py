@@ -1,6 +1,8 @@
 """``lmkit cache`` as users type it."""
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -66,3 +68,84 @@ def test_what_is_not_said_or_not_there_is_refused(lmkit, caches):
         assert code == 2
         assert "--all" in error
     assert len(list(caches.iterdir())) == 2
+
+
+TRAIN = (
+    *("train", "--recipe=reconstruction-quick", "--device=cpu", "--steps=1", "--batch-size=4"),
+    *("--landmarks=3", "--image-size=32", "--set=detector.features=8", "--set=detector.depth=1"),
+    *(
+        "--set=generator.width=4",
+        "--set=generator.blocks=1",
+        "--data=data",
+        "--set=loading.fit=pad",
+    ),
+)
+
+
+def exchange(path, other):
+    """Give a file the pixels of another one and keep its size and times, as ``cp -p`` does."""
+    before = path.stat()
+    content = other.read_bytes()
+    path.write_bytes(content + bytes(before.st_size - len(content)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+@pytest.fixture
+def cached(lmkit, tmp_path):
+    """A folder of caches, of which one was built by training on the folder ``data``."""
+    (tmp_path / "data").mkdir()
+    for number in range(8):
+        noise = np.random.default_rng(number).integers(0, 256, (24, 40, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "data" / f"{number}.bmp")
+    code, _, stderr = lmkit(*TRAIN, "--set=loading.cache=kept", "--out=run")
+    assert code == 0, stderr
+    return tmp_path / "kept"
+
+
+def test_an_image_that_was_exchanged_in_secret_is_noticed(lmkit, cached, tmp_path):
+    exchange(tmp_path / "data" / "3.bmp", tmp_path / "data" / "4.bmp")
+    code, _, stderr = lmkit(*TRAIN, "--set=loading.cache=kept", "--out=again")
+    assert code == 0
+    assert "1 of 8 images have changed: it is rebuilt." in stderr
+    # A copy of all the data on another disk is read again as well, and nothing is wrong with it.
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "copy").rename(tmp_path / "data")
+    code, _, stderr = lmkit(*TRAIN, "--set=loading.cache=kept", "--out=third")
+    assert code == 0
+    assert "8 of 8 images have changed: it is rebuilt." in stderr
+
+
+def test_caches_are_compared_with_their_data(lmkit, cached, tmp_path):
+    code, stdout, stderr = lmkit("cache", "verify", "--folder=kept")
+    assert code == 0, stderr
+    assert "sound" in stdout
+    exchange(tmp_path / "data" / "3.bmp", tmp_path / "data" / "4.bmp")
+    (images,) = cached.glob("*/images-*.npy")
+    content = bytearray(images.read_bytes())
+    content[-5] ^= 1
+    images.write_bytes(content)
+    code, stdout, _ = lmkit("cache", "verify", "--folder=kept", "--json")
+    (found,) = json.loads(stdout)["caches"]
+    assert code == 3
+    assert (found["images"], found["damaged"], found["changed"]) == (8, ["7.bmp"], ["3.bmp"])
+    assert found["sound"] is False
+    code, stdout, _ = lmkit("cache", "verify", images.parent.name, "--folder=kept")
+    assert code == 3
+    assert f"lmkit cache remove {images.parent.name}" in stdout
+    # Nothing was repaired in passing.
+    assert images.read_bytes() == content
+
+
+def test_a_cache_whose_data_is_gone_cannot_be_compared(lmkit, cached, tmp_path):
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    code, stdout, _ = lmkit("cache", "verify", "--folder=kept", "--json")
+    (found,) = json.loads(stdout)["caches"]
+    assert code == 3
+    assert "has data that cannot be opened" in found["problem"]
+    assert lmkit("cache", "verify", "folder-17", "--folder=kept")[0] == 2
+    assert lmkit("cache", "verify", "--folder=nowhere")[:2] == (
+        0,
+        "There is no cache in nowhere.\n",
+    )

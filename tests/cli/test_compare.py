@@ -70,13 +70,58 @@ def test_what_cannot_be_compared_is_refused(lmkit, trained, tmp_path, arguments,
     assert "Traceback" not in stderr
 
 
-def test_data_without_points_is_refused_before_anything_is_written(lmkit, trained, other, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of images without annotation."""
+    import numpy as np
     from PIL import Image
 
     (tmp_path / "photos").mkdir()
-    for number in range(4):
-        Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / "photos" / f"{number}.png")
-    code, _, stderr = lmkit("compare", trained, other, "--data", "photos")
-    assert code == ExitCode.DATA
-    assert "no annotated image" in " ".join(stderr.split())
-    assert not (tmp_path / "comparisons").exists()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        noise = rng.integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "photos" / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def test_data_without_points_is_compared_by_what_landmarks_follow(
+    lmkit, trained, other, photos, tmp_path
+):
+    held_out = ("--set", "loading.held_out=0.5")
+    code, stdout, stderr = lmkit("compare", trained, other, "--data", photos, *held_out)
+    assert (code, stderr) == (0, "")
+    for words in (
+        "pairing.cycle   true      false",
+        "Told without annotation, the best first",
+        "photos, the same for all, without annotation.",
+        "GFLOP",
+        "trained: Training failed: most landmarks are at fault on 100 % of the images.",
+    ):
+        assert words in stdout
+    (folder,) = (tmp_path / "comparisons").iterdir()
+    names = {"comparison.md", "comparison.json", "faces.png"}
+    assert {path.name for path in folder.iterdir()} == names
+    report = json.loads((folder / "comparison.json").read_text())
+    scores = {
+        run["name"]: run["evaluation"]["label_free"]["verdict"]["score"] for run in report["runs"]
+    }
+    assert report["best"] == max(scores, key=scores.get)
+    assert len(report["differences"]) == 1
+    assert report["runs"][0]["evaluation"]["label_free"]["untrained"] is not None
+
+
+def test_controls_can_be_left_out(lmkit, trained, other, photos):
+    for data in ((), ("--data", photos)):
+        command = ("compare", trained, other, *data, "--no-controls", "--no-files", "--json")
+        code, stdout, _ = lmkit(*command)
+        assert code == 0
+        for run in json.loads(stdout)["runs"]:
+            assert run["evaluation"]["label_free"]["untrained"] is None
+
+
+def test_untrained_stands_beside_every_error(lmkit, trained, other):
+    code, stdout, _ = lmkit("compare", trained, other, "--no-files")
+    assert code == 0
+    (heading,) = (line for line in stdout.splitlines() if "NME %" in line and "backward" in line)
+    assert heading.index("untrained") < heading.index("mean shape")
+    assert "Told without annotation" in stdout

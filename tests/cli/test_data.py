@@ -56,6 +56,7 @@ def test_findings_are_listed_and_strict_minds_them(folder, lmkit, tmp_path):
         stdout
     )
     assert (tmp_path / "found" / "alike.png").exists()
+    assert "Points: nose\n" in stdout
     assert lmkit("data", "check", spec, "--strict")[0] == ExitCode.DATA
     (folder / "35.png").unlink()
     noise = np.random.default_rng(99).integers(0, 256, (20, 26, 3), np.uint8)

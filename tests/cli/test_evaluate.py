@@ -141,3 +141,45 @@ def test_a_run_without_a_checkpoint_is_refused_and_left_as_it_was(lmkit, run):
     assert code == ExitCode.RUN
     assert "has no checkpoint yet" in stderr
     assert not (run / "evaluation").exists()
+
+
+def test_images_without_annotation_are_looked_at_and_judged(lmkit, run, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        noise = rng.integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(noise).save(photos / f"{number}.png")
+    code, stdout, stderr = lmkit("evaluate", run, "--data", photos)
+    assert code == 0, stderr
+    assert "Verdict: " in stdout
+    assert "Health: At fault are " in stdout
+    assert "worst images" in stdout
+    (folder,) = (run / "evaluation").iterdir()
+    assert files(folder) == ["evaluation.json", "images.csv"]
+    assert (folder / "faces.png").is_file()
+    assert (folder / "worst.png").is_file()
+    report = json.loads((folder / "evaluation.json").read_text())
+    assert report["label_free"]["verdict"]["finding"] in stdout
+    code, stdout, stderr = lmkit(
+        "evaluate", run, "--data", photos, "--no-controls", "--no-files", "--json"
+    )
+    assert code == 0, stderr
+    assert json.loads(stdout)["label_free"]["untrained"] is None
+    code, stdout, stderr = lmkit("evaluate", run, "--data", photos, "--normalise-by", "0,1")
+    assert (code, stdout) == (ExitCode.USAGE, "")
+    assert "the data has no annotated points" in " ".join(stderr.split())
+
+
+def test_controls_stand_beside_the_error_and_can_be_left_out(lmkit, run):
+    code, stdout, _ = lmkit("evaluate", run)
+    assert code == 0
+    assert "the same network untrained" in stdout
+    assert "mean shape, fixed points" in stdout
+    assert "Verdict: " in stdout
+    report = json.loads((run / "evaluation" / "evaluation.json").read_text())
+    assert report["controls"]["fixed_points"]["nme"] == pytest.approx(report["mean_shape"]["nme"])
+    assert report["label_free"]["images"] == 4
+    code, stdout, _ = lmkit("evaluate", run, "--no-controls", "--no-files", "--json")
+    assert code == 0
+    assert json.loads(stdout)["controls"] == {"untrained": None, "fixed_points": None}

@@ -115,6 +115,12 @@ def test_training_reports_on_stderr_and_its_result_on_stdout(whole):
     assert lines[0].endswith(" left")
     assert any(line.endswith("checkpoints/step-6") for line in lines)
     assert f"Next: lmkit predict {out} IMAGES --out DIR" in lines
+    # However short the run was.
+    (error,) = (line for line in lines if line.startswith("Error on 4 held-out images: "))
+    untrained = report["evaluation"]["controls"]["untrained"]["nme"]
+    assert f"(untrained: {untrained:.2f} %, mean shape: " in error
+    assert any(line.startswith("Health: At fault are ") for line in lines)
+    assert f"Verdict: {report['evaluation']['label_free']['verdict']['finding']}" in done.stderr
     assert {path.name for path in (out / "sheets").iterdir()} == {
         "landmarks-000012.png",
         "routes-000012.png",
@@ -134,6 +140,8 @@ def test_evaluation_prints_json_alone(whole):
     assert (trained["stability"], trained["labelled"]) == (None, [])
     assert report["stability"]["images"] == 4
     assert [row["number"] for row in report["labelled"]] == [1, 5, 10]
+    for control in report["controls"].values():
+        control["stability"] = None
     assert {**report, "stability": None, "labelled": []} == trained
 
 
@@ -207,6 +215,19 @@ def test_without_a_recipe_it_says_which_it_takes(here, tmp_path, monkeypatch):
     _, err = here("train", *TINY[1:], "--dry-run")
     assert "taking 'quickstart'" in err
     assert "--recipe paper" in err
+
+
+def test_images_of_the_users_own_take_a_recipe_for_photographs(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
+    (tmp_path / "mine").mkdir()
+    for number in range(24):
+        noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "mine" / f"{number}.png")
+    out, err = here("train", "--data", "mine", "--device", "cpu", "--dry-run", "--json")
+    assert "taking 'photos'" in err
+    assert "--recipe paper" in err
+    assert json.loads(out)["settings"]["detector"]["name"] == "structure"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Images whose points can be seen, for the tests of the readers."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lmkit.data.unreadable import find_unreadable
 from lmkit.interfaces.dataset import Dataset
 
 
@@ -27,6 +29,23 @@ def draw() -> Callable[..., None]:
         Image.fromarray(pixels).save(path, format="png")
 
     return write
+
+
+@pytest.fixture(scope="session")
+def left_out() -> Callable[[Dataset], list[str]]:
+    """Return the images that are known not to be usable, and why, each checked not to be read."""
+
+    def look(data: Dataset) -> list[str]:
+        found = find_unreadable(data)
+        for index, problem in found.items():
+            assert data.annotation(index).points is None
+            with pytest.raises(OSError, match=re.escape(problem)):
+                data.image(index)
+        keys = [data.key(index) for index in range(len(data))]
+        assert len({*keys}) == len(keys)
+        return [f"{keys[index]} ({problem})" for index, problem in found.items()]
+
+    return look
 
 
 @pytest.fixture(scope="session")

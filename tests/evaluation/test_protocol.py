@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from lmkit.data.framing import Framer, Framing
 from lmkit.data.split import Split
 from lmkit.data.unreadable import Unreadable
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.evaluation.protocol import FULL, QUICK, Protocol, evaluate
+from lmkit.evaluation.protocol import FULL, PLAIN, QUICK, Protocol, evaluate
 from lmkit.evaluation.regression import CONVENTIONS, DVE2019, JAKAB2018, SANCHEZ2019
 from lmkit.interfaces.dataset import Annotation, Dataset
 from lmkit.interfaces.landmarks import Landmarks
@@ -85,8 +86,10 @@ MIXED = [(40, 30), (30, 50), (64, 64), (16, 16), (90, 20)] * 24
 FIT, TEST = list(range(80)), list(range(80, 120))
 
 
-def measure(run, dataset, protocol=QUICK, *, fit=FIT, test=TEST, max_unreadable=0.2, **options):
+def measure(run, dataset, protocol=PLAIN, *, fit=FIT, test=TEST, max_unreadable=0.2, **options):
     settings = SimpleNamespace(loading=SimpleNamespace(max_unreadable=max_unreadable))
+    # It has no run folder to be built anew from, untrained.
+    protocol = replace(protocol, controls=0, label_free=0)
     ready = Prepared(
         settings, dataset, Split([], fit, test), run.framer, Unreadable(max_unreadable)
     )

@@ -7,6 +7,8 @@ import pytest
 
 from lmkit.data.framing import Framer
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.evaluation.controls import Controls
+from lmkit.evaluation.faults import Faults
 from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import Curve, Interval
@@ -36,6 +38,9 @@ def report(**changes):
         "stability": None,
         "labelled": [Labelled(1, 2, 1, 7.5, None)],
         "health": Health([5.0], [0.0], [0.5], [False], [False], []),
+        "faults": Faults(*(np.zeros((3, 1), bool) for _ in range(3))),
+        "controls": Controls(),
+        "judgement": None,
         "fit_images": 10,
         "test_images": 3,
         "complete_images": 2,

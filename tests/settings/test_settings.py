@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -163,11 +164,26 @@ def test_a_bad_file_is_named(registry, tmp_path):
         merge(read_toml("run = 3", "mine", registry))
 
 
+def test_a_folder_called_like_a_kind_of_data_is_the_folder(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+    for spec in ("faces", Path("faces")):
+        assert parse_data(spec, registry) == {"name": "folder", "path": "faces"}
+    # With a colon, or where there is no such folder, it is the kind.
+    assert parse_data("celeba:faces", registry) == {"name": "celeba:faces"}
+    assert parse_data("csv", registry) == {"name": "csv"}
+
+
 def test_data_words(registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     (tmp_path / "table.csv").touch()
     assert parse_data("faces", registry) == {"name": "faces"}
+    assert parse_data(Path("photos"), registry) == {"name": "folder", "path": "photos"}
+    with pytest.raises(LmkitError, match="neither a folder nor"):
+        parse_data(Path("faces"), registry)
+    with pytest.raises(LmkitError, match="neither a folder nor"):
+        parse_data("n" * 300, registry)
     assert parse_data("celeba:some/where", registry) == {"name": "celeba:some/where"}
     assert parse_data("photos", registry) == {"name": "folder", "path": "photos"}
     with pytest.raises(LmkitError) as caught:

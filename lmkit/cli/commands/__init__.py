@@ -10,7 +10,7 @@ COMMANDS = {
     "check-run": "Check whether a run folder is whole, and what can be used.",
     "bench": "Measure the speed and cost of a training step or a detection.",
     "data": "Look a data set over before training on it.",
-    "cache": "List or remove the caches of images that were read once.",
+    "cache": "List, verify or remove the caches of images that were read once.",
     "list": "List components and recipes.",
     "show": "Show a component's options, a pairing's routes, or a recipe.",
     "plugins": "List plugins, and what is wrong with any.",

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lmkit.cli.options import F, count_of, json_option, print_json
-from lmkit.errors import LmkitError, did_you_mean
+from lmkit.cli.options import F, count_of, json_option, print_json, registry
+from lmkit.errors import ExitCode, LmkitError, did_you_mean
 
 if TYPE_CHECKING:
     from lmkit.data.cache.cache_folder import CacheEntry
@@ -23,9 +23,9 @@ def folder_option(function: F) -> F:
     )(function)
 
 
-@click.group("cache", short_help="List or remove the caches of images that were read once.")
+@click.group("cache", short_help="List, verify or remove the caches of images that were read once.")
 def cache_command() -> None:
-    """List or remove the caches of images that training has read once.
+    """List, verify or remove the caches of images that training has read once.
 
     They only save time: what is removed is built again when it is needed.
     """
@@ -79,6 +79,57 @@ def remove(names: tuple[str, ...], everything: bool, folder: Path | None) -> Non
             remedy="Give their names, as lmkit cache list shows them, or --all.",
         )
     place, found = _find(folder)
+    chosen = found if everything else _choose(names, place, found)
+    for entry in chosen:
+        remove_cache(entry)
+    size = in_bytes(sum(entry.bytes for entry in chosen))
+    click.echo(f"Removed {count_of(len(chosen), 'cache')}, {size}.")
+
+
+@cache_command.command("verify", short_help="Compare them with their data, image by image.")
+@click.argument("names", nargs=-1, metavar="[CACHE...]")
+@folder_option
+@json_option
+def verify(names: tuple[str, ...], folder: Path | None, as_json: bool) -> int:
+    """Read every image of the data again and compare it with what is cached.
+
+    A cache is otherwise believed where size, times and number of each file are what they were. All
+    caches are compared if none is named. Nothing is changed. Ends with exit code 3 if an image is
+    damaged in the cache or has changed since, or a cache cannot be compared.
+    """
+    from lmkit.cli.terminal import CountingProgress, print_table
+    from lmkit.preparation.verifying import verify_cache
+
+    known = registry()
+    place, found = _find(folder)
+    chosen = _choose(names, place, found) if names else found
+    verdicts = []
+    for entry in chosen:
+        with CountingProgress(f"comparing {entry.path.name}", unit="images") as progress:
+            verdicts.append(verify_cache(entry, known, progress))
+    if as_json:
+        print_json({"folder": str(place), "caches": [each.to_dict() for each in verdicts]})
+    elif not verdicts:
+        click.echo(f"There is no cache in {place}.")
+    else:
+        rows = [each.to_dict() for each in verdicts]
+        print_table(
+            ("cache", "data", "images", "damaged", "changed", "verdict"),
+            [
+                (
+                    *(row["cache"], row["data"], f"{row['images']:,}"),
+                    *(f"{len(row['damaged']):,}", f"{len(row['changed']):,}"),
+                    "sound" if row["sound"] else row["problem"] or "not as the data",
+                )
+                for row in rows
+            ],
+        )
+        if bad := [row["cache"] for row in rows if not row["sound"]]:
+            click.echo(f"It is built again when it is needed: lmkit cache remove {' '.join(bad)}")
+    return ExitCode.OK if all(each.sound for each in verdicts) else ExitCode.DATA
+
+
+def _choose(names: tuple[str, ...], place: Path, found: "list[CacheEntry]") -> "list[CacheEntry]":
     by_name = {entry.path.name: entry for entry in found}
     for name in names:
         if name not in by_name:
@@ -86,11 +137,7 @@ def remove(names: tuple[str, ...], everything: bool, folder: Path | None) -> Non
                 f"There is no cache '{name}' in {place}.",
                 remedy=did_you_mean(name, by_name, all_of_them="The caches are"),
             )
-    chosen = found if everything else [by_name[name] for name in dict.fromkeys(names)]
-    for entry in chosen:
-        remove_cache(entry)
-    size = in_bytes(sum(entry.bytes for entry in chosen))
-    click.echo(f"Removed {count_of(len(chosen), 'cache')}, {size}.")
+    return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def _find(folder: Path | None) -> tuple[Path, "list[CacheEntry]"]:

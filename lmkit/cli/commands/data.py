@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 OUT = Path("data-check")
 """Where the sheets go, if nothing else is said."""
+MOST_NAMES = 30
+"""How many points are named."""
 SECTIONS = ("data", "loading", "run")
 """The sections of the settings that say something about data."""
 COUNTS = {
@@ -101,6 +103,13 @@ def _print(report: "DataReport", written: list[Path]) -> None:
             rows.append((f"{axis}: least, median, most", f"{least}, {median:g}, {greatest}"))
         rows.append((f"smaller than {report.sizes.image_size} pixels", f"{report.sizes.smaller:,}"))
     print_table((report.label, "count"), rows)
+    names = report.dataset.point_names
+    if names:
+        shown = ", ".join(names[:MOST_NAMES])
+        more = len(names) - MOST_NAMES
+        click.echo(f"Points: {shown}{f' and {more} more' if more > 0 else ''}")
+    if pair := report.normalised_by():
+        click.echo(f"Errors are measured by the distance of {pair[0]} and {pair[1]}.")
     for finding in report.findings:
         click.echo(f"{'Problem' if finding.problem else 'Warning'}: {finding}")
     if not report.findings:

@@ -1,6 +1,8 @@
-"""``lmkit evaluate``: a run's error on annotated images, beside the mean shape's."""
+"""``lmkit evaluate``: a run's error on annotated images, or what can be told without annotation."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +25,14 @@ from lmkit.errors import LmkitError
 if TYPE_CHECKING:
     from lmkit.evaluation.protocol import Protocol
     from lmkit.evaluation.report import EvaluationReport
+    from lmkit.evaluation.unlabelled import UnlabelledReport
     from lmkit.preparation.prepared import Prepared
     from lmkit.run.run import Run
 
 
-@click.command("evaluate", short_help="Measure a trained detector against annotated points.")
+@click.command("evaluate", short_help="Measure a trained detector, with annotation or without.")
 @click.argument("run", type=RUN_PATH)
-@data_option("Annotated images; the run's own, its held-out part, if not given.")
+@data_option("Images, best annotated; the run's own, its held-out part, if not given.")
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the files; in the run's evaluation/ if not given.")  # fmt: skip
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
               help="Random draws of each number, where the convention does not say.")  # fmt: skip
 @click.option("--stability", type=click.IntRange(0), default=200, show_default=True, metavar="N",
               help="Test images to turn and look at again; 0 leaves this out.")  # fmt: skip
+@click.option("--no-controls", is_flag=True,
+              help="Do not look at the images with the same network untrained.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Decides every random draw.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True, metavar="N",
@@ -66,12 +71,17 @@ def evaluate_command(
     as_json: bool,
     **asked: Any,
 ) -> None:
-    """Measure the detector of RUN against annotated points.
+    """Measure the detector of RUN, against annotated points where the images have any.
 
     A linear regressor is fitted on training images, with the detector frozen, and tested on
-    images that never trained. The error of the mean shape stands beside the result. It is printed
-    and written to evaluation.json, the errors of each image to errors.csv. Sheets show landmarks
-    on many faces, the best and the worst; charts are drawn where matplotlib is installed.
+    images that never trained. The errors of the same network untrained and of the mean shape stand
+    beside the result. It is printed and written to evaluation.json, the errors of each image to
+    errors.csv. Sheets show landmarks on many faces, the best and the worst; charts are drawn where
+    matplotlib is installed.
+
+    Images without annotation tell whether landmarks follow what they are on: how they go with known
+    movements of an image, beside the same network untrained, and what is wrong with them. The
+    images are ranked in images.csv, the worst first. Both end in a verdict.
     """
     known = registry()
     if out is not None and no_files:
@@ -93,6 +103,7 @@ def evaluate_command(
             layers.append(Layer("--data", {"data": parse_data(data, known)}))
         ready = other_data(opened, [*layers, assignments_layer(assignments)])
     protocol = _protocol(ready, **asked)
+    annotated = bool(ready.dataset.point_names)
     folder = None
     if not no_files:
         own = is_own_data(opened, ready.settings)
@@ -100,25 +111,47 @@ def evaluate_command(
         folder = out or (home if own else home / folder_name(ready.settings.to_dict()["data"]))
     # Before the images are looked at: who cannot write should not wait for that.
     with nullcontext() if folder is None else made(folder):
-        report = measure(opened, ready, protocol, batch_size)
-        written = [] if folder is None else _write(report, ready, folder)
+        carry_out = _with_points if annotated else _without_points
+        content, show, written = carry_out(opened, ready, protocol, batch_size, folder)
     if as_json:
-        print_json(report.to_dict())
+        print_json(content)
         return
-    from lmkit.cli.evaluation_report import print_report
-
-    print_report(report)
+    show()
     print_written(written)
 
 
-def _write(report: "EvaluationReport", ready: "Prepared", folder: Path) -> list[Path]:
+Outcome = tuple[dict[str, Any], Callable[[], None], list[Path]]
+"""A report's JSON form, what prints it, and the files that were written."""
+
+
+def _with_points(
+    run: "Run", ready: "Prepared", protocol: "Protocol", batch_size: int, folder: Path | None
+) -> Outcome:
+    from lmkit.cli.evaluation_report import print_report
     from lmkit.cli.terminal import NOTES
     from lmkit.evaluation.charts import LEFT_OUT, can_plot
     from lmkit.evaluation.figures import write_figures
 
-    if not can_plot():
-        NOTES.print(LEFT_OUT, markup=False)
-    return [*report.write(folder), *write_figures(report, ready.dataset, folder)]
+    report = measure(run, ready, protocol, batch_size)
+    written = []
+    if folder is not None:
+        if not can_plot():
+            NOTES.print(LEFT_OUT, markup=False)
+        written = [*report.write(folder), *write_figures(report, ready.dataset, folder)]
+    return report.to_dict(), partial(print_report, report), written
+
+
+def _without_points(
+    run: "Run", ready: "Prepared", protocol: "Protocol", batch_size: int, folder: Path | None
+) -> Outcome:
+    from lmkit.cli.label_free_report import print_unlabelled
+    from lmkit.evaluation.unlabelled import write_sheets
+
+    report = look(run, ready, protocol, batch_size)
+    written = []
+    if folder is not None:
+        written = [*report.write(folder), *write_sheets(report, ready.dataset, folder)]
+    return report.to_dict(), partial(print_unlabelled, report), written
 
 
 def measure(
@@ -134,14 +167,44 @@ def measure(
         return evaluate(run, ready, protocol, batch_size=batch_size, progress=progress)
 
 
+def look(
+    run: "Run", ready: "Prepared", protocol: "Protocol", batch_size: int = 64
+) -> "UnlabelledReport":
+    """Look at images without annotation, with progress and notes on the terminal."""
+    from lmkit.cli.terminal import NOTES, CountingProgress
+    from lmkit.evaluation.unlabelled import evaluate_unlabelled
+
+    with CountingProgress("evaluating") as progress:
+        report = evaluate_unlabelled(
+            run,
+            ready,
+            images=protocol.label_free,
+            controls=bool(protocol.controls),
+            seed=protocol.seed,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    for text in report.notes:
+        NOTES.print(text, markup=False)
+    return report
+
+
 def _protocol(
-    ready: "Prepared", *, convention: str, pair: str | None, labelled: str, **asked: Any
+    ready: "Prepared",
+    *,
+    convention: str,
+    pair: str | None,
+    labelled: str,
+    no_controls: bool,
+    **asked: Any,
 ) -> "Protocol":
     """Turn options into what is measured."""
     from lmkit.evaluation.measures import pair_by_name
     from lmkit.evaluation.protocol import Protocol
     from lmkit.evaluation.regression import convention as convention_by_name
 
+    if no_controls:
+        asked["controls"] = 0
     return Protocol(
         convention=convention_by_name(convention),
         pair=None if pair is None else pair_by_name(pair, ready.dataset.point_names),

@@ -133,7 +133,10 @@ def _source(
                 f"--set {assignments[0]} sets options of data, and {data[0]} is a path.",
                 remedy="Leave it out, or give a kind of data, such as faces or csv:FILE.",
             )
-        return ImageFiles(find_images([Path(word) for word in data], without=drawings))
+        images = find_images([Path(word) for word in data], without=drawings)
+        for note in images.notes:
+            NOTES.print(note, markup=False)
+        return ImageFiles(images)
     if len(data) > 1:
         other = next((word for word in data if word != kinds[0]), kinds[0])
         raise LmkitError(

@@ -34,7 +34,11 @@ def pretrain_command(**given: Any) -> None:
     and the core of lmkit train --set detector.init=projection --set detector.core=RUN. Settings,
     Ctrl-C and --resume are as in lmkit train.
     """
-    carry_out(Kind("pretrain", ("pretrain", "pretrain-quick"), _settle, _measure, _next), **given)
+    carry_out(Kind("pretrain", ("pretrain", _quick_recipe), _settle, _measure, _next), **given)
+
+
+def _quick_recipe(layers: "list[Layer]") -> str:
+    return "pretrain-quick"
 
 
 def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "Settings":

@@ -12,8 +12,6 @@ from lmkit.cli.options import (
     data_option,
     device_option,
     json_option,
-    print_json,
-    print_written,
     registry,
     set_option,
 )
@@ -66,25 +64,24 @@ def sweep_command(
     from lmkit.campaigns.campaign import Campaign
     from lmkit.campaigns.sweep import component_axis, entries, loss_axis, option_axis
     from lmkit.cli.campaigns import carry_on, tell_stopped
-    from lmkit.cli.commands.compare import print_comparison
-    from lmkit.cli.terminal import NOTES, CountingProgress
-    from lmkit.comparison import compare, write_comparison
+    from lmkit.cli.commands.compare import measure_all, tell
+    from lmkit.cli.terminal import NOTES
     from lmkit.settings.layers import Layer, parse_data, read_config_file, read_recipe
-    from lmkit.training.session import default_recipe
+    from lmkit.training.session import default_recipe, quick_recipe
 
     axes = [component_axis(part, names) for part in VARIED if (names := parts[part]) is not None]
     axes += [loss_axis(loss)] if loss is not None else []
     axes += [option_axis(each) for each in vary]
-    if recipe is None and config is None:
-        recipe = default_recipe()
-        NOTES.print(f"No --recipe: all runs start from '{recipe}'.", markup=False)
-    base = [] if recipe is None else read_recipe(recipe, known)
-    base += [] if config is None else read_config_file(config, known)
     run: dict[str, Any] = {"steps": steps, "device": device}
     sections: dict[str, Any] = {"run": {key: value for key, value in run.items() if value}}
     if data is not None:
         sections["data"] = parse_data(data, known)
     above = [Layer("the command line", sections), assignments_layer(assignments)]
+    if recipe is None and config is None:
+        recipe = default_recipe(quick=quick_recipe(above))
+        NOTES.print(f"No --recipe: all runs start from '{recipe}'.", markup=False)
+    base = [] if recipe is None else read_recipe(recipe, known)
+    base += [] if config is None else read_config_file(config, known)
     runs = entries(base, axes, above, seeds=seeds, registry=known)
     campaign = Campaign(out, runs, [], known)
     campaign.check()
@@ -94,14 +91,5 @@ def sweep_command(
     if stop:
         tell_stopped()
         sys.exit(stop.code)
-    with CountingProgress("comparing") as progress:
-        comparison = compare(
-            [out / each.name for each in runs], device=device or "auto", progress=progress
-        )
-    written = write_comparison(comparison, out)
-    if as_json:
-        print_json(comparison.to_dict())
-    else:
-        print_comparison(comparison)
-        print_written(written)
+    tell(measure_all([out / each.name for each in runs], device=device), out, as_json=as_json)
     sys.exit(ExitCode.OK)

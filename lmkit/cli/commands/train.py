@@ -13,7 +13,7 @@ from lmkit.cli.train_or_pretrain import (
     out_option,
     run_options,
 )
-from lmkit.settings.recipes import FULL_RECIPE, QUICK_RECIPE
+from lmkit.settings.recipes import FULL_RECIPE
 
 if TYPE_CHECKING:
     from lmkit.registry.lookup import Registry
@@ -42,7 +42,13 @@ def train_command(**given: Any) -> None:
     --config, then flags, then --set; later ones win. Ctrl-C finishes the step and saves; --resume
     goes on.
     """
-    carry_out(Kind("train", (FULL_RECIPE, QUICK_RECIPE), _settle, _evaluate, _next), **given)
+    carry_out(Kind("train", (FULL_RECIPE, _quick_recipe), _settle, _evaluate, _next), **given)
+
+
+def _quick_recipe(layers: "list[Layer]") -> str:
+    from lmkit.training.session import quick_recipe
+
+    return quick_recipe(layers)
 
 
 def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "Settings":
@@ -56,27 +62,31 @@ def _next(run: "Run") -> str:
 
 
 def _evaluate(run: "Run") -> dict[str, Any] | None:
-    """Measure the finished run on its own held-out images, where they are annotated."""
-    from lmkit.cli.commands.evaluate import measure
+    """Measure the finished run on its own held-out images, with annotation where there is any."""
+    from lmkit.cli.commands.evaluate import look, measure
+    from lmkit.cli.evaluation_report import print_health
     from lmkit.cli.terminal import NOTES
     from lmkit.evaluation.protocol import QUICK
     from lmkit.preparation.of_run import own_data
-    from lmkit.training.collapse import WARM_UP
+
+    def say(text: str) -> None:
+        NOTES.print(text, markup=False)
 
     ready = own_data(run)
     split = ready.split
-    if not ready.dataset.point_names or not split.fit or not split.test:
-        return None
-    if len(split.fit) + len(split.test) > EVALUATE_UP_TO:
-        NOTES.print(f"To measure its error: lmkit evaluate {run.path}", markup=False)
-        return None
+    annotated = bool(ready.dataset.point_names and split.fit and split.test)
+    if not annotated or len(split.fit) + len(split.test) > EVALUATE_UP_TO:
+        found = look(run, ready, QUICK)
+        say(f"Health: {found.judgement.own.faults.sentence()}")
+        say(f"Verdict: {found.verdict.sentence}")
+        if annotated:
+            say(f"To measure its error: lmkit evaluate {run.path}")
+        return found.to_dict()
     report = measure(run, ready, QUICK)
-    NOTES.print(
+    untrained = "" if report.untrained is None else f"untrained: {report.untrained:.2f} %, "
+    say(
         f"Error on {count_of(report.test_images, 'held-out image')}: {report.forward:.2f} % "
-        f"(mean shape: {report.mean_shape:.2f} %), {report.unit}.",
-        markup=False,
+        f"({untrained}mean shape: {report.mean_shape:.2f} %), {report.unit}."
     )
-    # In the first steps all landmarks are together at the centre; that is no collapse yet.
-    for warning in report.warnings() if run.step > WARM_UP else ():
-        NOTES.print(f"Warning: {warning}", markup=False)
+    print_health(report, say)
     return report.to_dict()

@@ -20,7 +20,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -52,7 +52,7 @@ from lmkit.data.unreadable import Unreadable
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
-from lmkit.storage import flush, made, storage, write_json
+from lmkit.storage import flush, made, open_file, storage, write_json
 
 _TOGETHER = 64  # images that a worker process hands over at a time
 
@@ -67,6 +67,8 @@ class Wanted:
         source: What the data is and where: JSON values. It decides the name of the cache.
         label: What to call the data.
         package: The package that reads the data, and its version.
+        settings: The sections of settings that the data and the framer are made again from, to
+            [verify][lmkit.preparation.verifying.verify_cache] the cache: JSON values.
     """
 
     dataset: Dataset
@@ -74,6 +76,7 @@ class Wanted:
     source: Mapping[str, Any]
     label: str
     package: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -148,12 +151,13 @@ def open_cache(folder: Path, wanted: Wanted, *, compare: bool) -> DiskCachedData
         raise UnusableError(f"is out of date: it holds {held} images, and there are {here}")
     path = folder / record["images"]
     try:
-        content = (folder / record["table"]).read_bytes()
-        with path.open("rb") as file:
+        with open_file(folder / record["table"]) as file:
+            content = file.read()
+        with open_file(path) as file:
             start = read_header(file, wanted.shape)
         size = path.stat().st_size
     except OSError as error:
-        raise UnusableError(f"cannot be read: {error.strerror}") from None
+        raise UnusableError(f"cannot be read: {error.strerror or error}") from None
     if size != start + int(np.prod(wanted.shape)):
         raise UnusableError("is cut short")
     if zlib.crc32(content) != record["table_checksum"]:
@@ -284,6 +288,7 @@ def _write(
             "format": CACHE_FORMAT,
             "label": wanted.label,
             "source": wanted.source,
+            "settings": wanted.settings,
             "framer": repr(wanted.framer),
             "made_with": wanted.made_with,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

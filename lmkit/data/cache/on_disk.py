@@ -16,7 +16,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,10 @@ ROW = np.dtype(
 )
 """What the table says of an image: what it was made from, the CRC-32 of its pixels, whether it
 could be read, and how it was framed."""
+
+
+CacheDamage = Literal["damaged", "changed"]
+"""What is wrong with a cached image."""
 
 
 class DiskCachedDataset(CachedDataset):
@@ -89,6 +93,29 @@ class DiskCachedDataset(CachedDataset):
             return self._restored(index, framer)
         scale, offset = row["scale"].tolist(), row["offset"].tolist()
         return square, Framing(framer.size, (scale[0], scale[1]), (offset[0], offset[1]))
+
+    def compare(self, index: int) -> CacheDamage | None:
+        """Compare a cached image with the data, whatever its stamp says.
+
+        Args:
+            index: The image.
+
+        Returns:
+            What is wrong: the cached pixels are ``damaged``, or the image has ``changed`` since;
+            or None. One that could neither be read then nor now is as it was.
+        """
+        row = self._table[index]
+        pixels = np.empty((3, self.framer.size, self.framer.size), np.uint8)
+        if row["readable"] and (
+            not self._read(index, pixels) or zlib.crc32(pixels.data) != row["checksum"]
+        ):
+            return "damaged"
+        try:
+            square, _ = self.framer(self.source.image(index), self.source.annotation(index))
+        except OSError:
+            return "changed" if row["readable"] else None
+        now = zlib.crc32(np.ascontiguousarray(square.transpose(2, 0, 1)).data)
+        return None if row["readable"] and now == row["checksum"] else "changed"
 
     def _position(self, index: int) -> int:
         return self._start + index * 3 * self.framer.size**2

@@ -10,7 +10,7 @@ from numpy.lib import format as npy
 
 from lmkit.storage import load_json
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Of the record and the files that it names; a cache of another one is rebuilt."""
 RECORD = "cache.json"
 """The record's name."""

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmkit.data.sets.files import Files, need_folder, present
-from lmkit.data.sets.lists import malformed, missing_error, read_lines
+from lmkit.data.sets.files import Files, need_folder
+from lmkit.data.sets.lists import FURTHEST, malformed, missing_error, read_lines, shown
+from lmkit.data.sets.locate import locate
 from lmkit.data.sets.matlab import read_matlab
 
 _IMAGES = "output"
@@ -31,7 +32,8 @@ class AFLW(Files):
     2, y before x, and where at hand ``hw``, each image's height and width; and the images,
     already cropped to one face, below ``output``. Left is left as seen in the image. The points
     are pixels of the cropped image, taken to count from 0, since the loaders of Jakab et al. 2018
-    and Thewlis et al. 2019 shift them by nothing. The files are read with scipy.
+    and Thewlis et al. 2019 shift them by nothing. The files are read with scipy. An image whose row
+    is no five points is left out and counted as one that cannot be read.
 
     Args:
         path: The folder.
@@ -53,26 +55,36 @@ class AFLW(Files):
                 raise malformed(
                     lists["test"],
                     line,
-                    f"{name} is in {lists['train'].name} as well",
+                    f"{shown(name)} is in {lists['train'].name} as well",
                     "Take it out of one of them, so that it does not train and test.",
                 )
         known = {part: _read_points(path, part, len(names)) for part, names in named.items()}
         files = [*named["train"], *named["test"]]
-        there, self.notes = present(
-            path / _IMAGES,
+        where = locate(
+            [path / _IMAGES],
             files,
             listed_by=f"{lists['train'].name} and {lists['test'].name}",
             remedy=f"Unpack the images right into {path / _IMAGES}.",
         )
+        there = where.there
         tests = np.arange(len(files)) >= len(named["train"])
         points, sizes = (np.concatenate(pair) for pair in zip(*known.values(), strict=True))
+        points, sizes = points[there], sizes[there]
+        lost = ~np.isfinite(points).all(axis=(1, 2))
+        odd = ~((sizes >= 0) & (sizes <= FURTHEST)).all(axis=1)
+        sizes[odd] = 0
         super().__init__(
             path / _IMAGES,
-            [file for file, found in zip(files, there, strict=True) if found],
-            points=points[there],
-            sizes=sizes[there],
+            [file for file, found in zip(where.files, there, strict=True) if found],
+            points=points,
+            sizes=sizes,
             parts={"train": ~tests[there], "test": tests[there]},
+            problems={
+                **dict.fromkeys(np.flatnonzero(odd).tolist(), "its row of hw is no size"),
+                **dict.fromkeys(np.flatnonzero(lost).tolist(), "its row of gt is no five points"),
+            },
         )
+        self.notes = where.notes
 
 
 def _read_list(path: Path) -> list[str]:
@@ -87,7 +99,7 @@ def _read_list(path: Path) -> list[str]:
             raise malformed(
                 path,
                 line,
-                f"{name} is listed already, on line {names[name]}",
+                f"{shown(name)} is listed already, on line {names[name]}",
                 "Remove one of them.",
             )
         names[name] = line
@@ -114,7 +126,7 @@ def _read_points(
 def _array(
     path: Path, name: str, value: Any, shape: tuple[int, ...], listed: str
 ) -> NDArray[np.float64]:
-    """Insist that a variable holds finite numbers, for each image that the list names."""
+    """Insist that a variable holds numbers, for each image that the list names."""
     # Arrays of one lose that dimension on the way.
     if np.shape(value) != (shape if shape[0] > 1 else shape[1:]):
         raise malformed(
@@ -125,17 +137,8 @@ def _array(
             f"Download both again: each row of {name} belongs to the same line of the list.",
         )
     array = np.asarray(value).reshape(shape)
-    numeric = np.issubdtype(array.dtype, np.number)
-    finite = np.isfinite(array).reshape(shape[0], -1).all(axis=1) if numeric else np.zeros(shape[0])
-    wrong = np.flatnonzero(~finite.astype(bool))
-    if len(wrong):
-        row = wrong[0] + 1
-        raise malformed(
-            path,
-            f"variable {name}, row {row}",
-            f"not all are finite numbers (the image is on line {row} of {listed})",
-            "Correct the row, or remove it and the line.",
-        )
+    if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
+        raise malformed(path, f"variable {name}", "it holds no real numbers", "Download it again.")
     return array.astype(np.float64)
 
 

@@ -11,8 +11,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lmkit.data.sets.files import Files, present
-from lmkit.data.sets.lists import malformed, missing_error, read_lines
+from lmkit.data.sets.files import Files
+from lmkit.data.sets.lists import (
+    NOT_KNOWN,
+    announced,
+    coordinate,
+    malformed,
+    missing_error,
+    read_lines,
+    shown,
+)
+from lmkit.data.sets.locate import locate
+from lmkit.data.sets.objects import unique
 from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Part
 
@@ -21,6 +31,7 @@ _IMAGES = "img_align_celeba"
 _LANDMARKS = "list_landmarks_align_celeba.txt"
 _PARTITION = "list_eval_partition.txt"
 _IDENTITY = "identity_CelebA.txt"
+_TABLE = ".csv"  # what lists end in where the data set comes as on Kaggle: a header, and commas
 _POINTS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth corner")
 
 _Value = TypeVar("_Value")
@@ -32,7 +43,10 @@ class CelebA(Files):
     The folder holds ``img_align_celeba/`` and ``list_landmarks_align_celeba.txt``, and where at
     hand ``list_eval_partition.txt``, ``identity_CelebA.txt``, ``MAFL/training.txt`` and
     ``MAFL/testing.txt``. Left is left as seen in the image; coordinates are taken to count from the
-    centre of the first pixel.
+    centre of the first pixel. Lists may also be tables with commas (``.csv``), and the images lie
+    in a folder of the same name within their folder, as Kaggle has them.
+
+    An image whose points are malformed is left out and counted as one that cannot be read.
 
     With MAFL's lists, MAFL/testing tests, MAFL/training fits, and every image outside of
     MAFL/testing trains. Without them, partition 2 tests, partition 0 fits, and every image
@@ -50,24 +64,30 @@ class CelebA(Files):
 
     def __init__(self, *, path: Path) -> None:
         images = _need(path, _IMAGES, is_there=Path.is_dir)
-        points = _read_points(_need(path, _LANDMARKS, is_there=Path.is_file))
+        within = images / _IMAGES
+        landmarks = _need(path, _LANDMARKS, is_there=Path.is_file)
+        points, problems, nameless = _read_points(landmarks)
         names = list(points)
-        subjects = _read_list(_find(path, _IDENTITY), _subject, points)
-        parts = _read_parts(path, points)
-        there, self.notes = present(
-            images,
-            names,
-            listed_by=_LANDMARKS,
+        subjects = _read_list(_find(path, _IDENTITY), _subject, points, landmarks)
+        parts = _read_parts(path, points, landmarks)
+        where = locate(
+            [images, within] if within.is_dir() else [images],
+            ["" if name in nameless else name for name in names],
+            listed_by=landmarks.name,
             remedy=f"Unpack the images right into {images}.",
         )
-        names = [name for name, found in zip(names, there, strict=True) if found]
+        files = [file for file, there in zip(where.files, where.there, strict=True) if there]
+        names = [name for name, there in zip(names, where.there, strict=True) if there]
         super().__init__(
-            images,
-            names,
+            where.root,
+            files,
+            keys=unique([file or name for file, name in zip(files, names, strict=True)]),
             points=np.array([points[name] for name in names]).reshape(-1, len(_POINTS), 2),
             subjects=[subjects.get(name, "") for name in names] if subjects else None,
             parts=None if parts is None else _masks(names, parts),
+            problems={n: problems[name] for n, name in enumerate(names) if name in problems},
         )
+        self.notes = where.notes
 
 
 def _masks(names: list[str], parts: Mapping[Part, set[str]]) -> dict[Part, NDArray[np.bool_]]:
@@ -78,7 +98,8 @@ def _masks(names: list[str], parts: Mapping[Part, set[str]]) -> dict[Part, NDArr
 
 
 def _find(root: Path, name: str, is_there: Callable[[Path], bool] = Path.is_file) -> Path | None:
-    places = (root / folder / name for folder in _FOLDERS)
+    names = (name, Path(name).with_suffix(_TABLE).name) if name.endswith(".txt") else (name,)
+    places = (root / folder / each for each in names for folder in _FOLDERS)
     return next((place for place in places if is_there(place)), None)
 
 
@@ -87,6 +108,7 @@ def _need(root: Path, name: str, is_there: Callable[[Path], bool]) -> Path:
     if place is None:
         raise missing_error(
             f"{root} is not laid out like CelebA: it has no {name}"
+            + (f" and no {Path(name).with_suffix(_TABLE)}" if name.endswith(".txt") else "")
             if root.is_dir()
             else f"The folder {root} does not exist",
             f"Give --data celeba:DIR a folder that holds {_IMAGES}/ and {_LANDMARKS}.",
@@ -94,13 +116,15 @@ def _need(root: Path, name: str, is_there: Callable[[Path], bool]) -> Path:
     return place
 
 
-def _read_parts(root: Path, known: Mapping[str, object]) -> dict[Part, set[str]] | None:
+def _read_parts(
+    root: Path, known: Mapping[str, object], listed_by: Path
+) -> dict[Part, set[str]] | None:
     """Return the names of the images that fit and that test, or None if no list says so."""
     training, testing = (_find(root, f"MAFL/{part}.txt") for part in ("training", "testing"))
     if training is not None and testing is not None:
         return {
-            "fit": set(_read_list(training, _nothing, known)),
-            "test": set(_read_list(testing, _nothing, known)),
+            "fit": set(_read_list(training, _nothing, known, listed_by)),
+            "test": set(_read_list(testing, _nothing, known, listed_by)),
         }
     if training is not None or testing is not None:
         other = "training" if training is None else "testing"
@@ -111,62 +135,96 @@ def _read_parts(root: Path, known: Mapping[str, object]) -> dict[Part, set[str]]
     partition = _find(root, _PARTITION)
     if partition is None:
         return None
-    parts = _read_list(partition, _partition, known)
+    parts = _read_list(partition, _partition, known, listed_by)
     return {
         "fit": {name for name, part in parts.items() if part == 0},
         "test": {name for name, part in parts.items() if part == 2},
     }
 
 
-def _read_points(path: Path) -> dict[str, list[float]]:
-    """Read the list that starts with a count and a header line."""
-    lines = read_lines(path)
-    count = lines[0].strip() if lines else ""
-    if not count.isdecimal() or len(lines) < 2:
-        raise _malformed(path, 1, "the number of images should stand here, and then a header")
-    points = _rows(path, lines, 2, _coordinates)
-    if len(points) != int(count):
+def _read_points(path: Path) -> tuple[dict[str, list[float]], dict[str, str], set[str]]:
+    """Read the list of points.
+
+    Returns:
+        The points by image; what is wrong with some images' points; and the lines, named like
+        images, that name none of their own.
+    """
+    lines, skip = _lines(path)
+    count = None
+    if path.suffix != _TABLE:
+        count = announced(lines[0]) if lines else None
+        if count is None or len(lines) < 2:
+            raise _malformed(path, 1, "the number of images should stand here, and then a header")
+        skip = 2
+    points: dict[str, list[float]] = {}
+    problems: dict[str, str] = {}
+    nameless = set()
+    for number, line in enumerate(lines[skip:], start=skip + 1):
+        name, *cells = _cells(path, line)
+        if not name or name in points:
+            problem = f"{shown(name)} is listed already" if name else "it names no image"
+            name = f"{_LANDMARKS} line {number}"
+            points[name], problems[name] = [np.nan] * 2 * len(_POINTS), problem
+            nameless.add(name)
+            continue
+        try:
+            points[name] = _coordinates(cells)
+        except ValueError as error:
+            points[name] = [np.nan] * 2 * len(_POINTS)
+            problems[name] = f"line {number} of {path.name}, '{shown(line)[:60]}', {error}"
+    if count is not None and len(points) != count:
         raise _malformed(path, 1, f"{count} images are announced, but {len(points)} follow")
     if not points:
         raise _malformed(path, 1, "it lists no image")
-    return points
+    return points, problems, nameless
+
+
+def _lines(path: Path) -> tuple[list[str], int]:
+    """Return the lines of a list, and how many of them are the header of a table."""
+    lines = read_lines(path)
+    return lines, int(path.suffix == _TABLE and bool(lines))
+
+
+def _cells(path: Path, line: str) -> list[str]:
+    """Return the words of a line, at least one."""
+    if path.suffix == _TABLE:
+        return [cell.strip() for cell in line.split(",")]
+    return line.split() or [""]
 
 
 def _read_list(
-    path: Path | None, parse: Callable[[list[str]], _Value], known: Mapping[str, object]
+    path: Path | None,
+    parse: Callable[[list[str]], _Value],
+    known: Mapping[str, object],
+    listed_by: Path,
 ) -> dict[str, _Value]:
     """Read a list of one image a line, all of them known; empty if there is no list."""
     if path is None:
         return {}
-    values = _rows(path, read_lines(path), 0, parse)
-    for number, name in enumerate(values, start=1):
-        if name not in known:
-            raise _malformed(path, number, f"{name} is not in {_LANDMARKS}")
-    return values
-
-
-def _rows(
-    path: Path, lines: list[str], skip: int, parse: Callable[[list[str]], _Value]
-) -> dict[str, _Value]:
+    lines, skip = _lines(path)
     values: dict[str, _Value] = {}
     for number, line in enumerate(lines[skip:], start=skip + 1):
-        name, *cells = line.split() or [""]
+        name, *cells = _cells(path, line)
         try:
             value = parse(cells)
         except ValueError as error:
-            raise _malformed(path, number, f"'{line[:60]}' {error}") from error
+            raise _malformed(path, number, f"'{shown(line)[:60]}' {error}") from error
         if name in values:
-            raise _malformed(path, number, f"{name} is listed already")
+            raise _malformed(path, number, f"{shown(name)} is listed already")
+        if name not in known:
+            raise _malformed(path, number, f"{shown(name)} is not in {listed_by.name}")
         values[name] = value
     return values
 
 
 def _coordinates(cells: list[str]) -> list[float]:
+    if len(cells) != 2 * len(_POINTS):
+        raise ValueError(f"is not an image and {2 * len(_POINTS)} numbers")
     try:
-        values = [float(cell) for cell in cells]
-    except ValueError:
-        values = []
-    if len(values) != 2 * len(_POINTS) or not np.isfinite(values).all():
+        values = [coordinate(cell) for cell in cells]
+    except ValueError as error:
+        raise ValueError(f"holds something {error}") from None
+    if np.isnan(values).any():
         raise ValueError(f"is not an image and {2 * len(_POINTS)} numbers")
     return values
 
@@ -174,7 +232,7 @@ def _coordinates(cells: list[str]) -> list[float]:
 def _subject(cells: list[str]) -> str:
     if len(cells) != 1:
         raise ValueError("is not an image and a subject")
-    return cells[0]
+    return "" if cells[0].lower() in NOT_KNOWN else cells[0]
 
 
 def _partition(cells: list[str]) -> int:

@@ -1,24 +1,22 @@
 """What the data sets of image files share: the images of a list, with what is known of each."""
 
-import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmkit.data.framing import cut
 from lmkit.data.image_files import load_image, quick_problem
-from lmkit.data.sets.lists import missing_error, some
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.data.sets.lists import FURTHEST, missing_error
+from lmkit.errors import LmkitError
 from lmkit.interfaces.dataset import Annotation, Dataset, Part
+from lmkit.storage import as_path, file_stamp
 
-EYE_CORNERS = {68: (36, 45)}
-"""For numbers of points, the pair that normalises errors: with 68, the outer corners of the eyes in
-iBUG's order."""
-
+_LEAST_SHARE = 0.02  # of a box that lies in its image; beyond the image there are repeated edges
+_LARGEST_MARGIN = 100
 
 CUT_OUT = (
     "Each {} is cut out by its annotation, which tells where it is and how large: compare results "
@@ -66,6 +64,9 @@ class Files(Dataset):
         boxes: (N, 4), left, top, width and height in whole pixels of the file, of what to cut out;
             beyond the file's borders its edges are repeated.
         sizes: (N, 2), width and height that each file must have; 0 where not known.
+        problems: What is wrong with the annotation of some of the N, by number. They are left out
+            and counted as those are whose file cannot be read. Points or boxes that can be no part
+            of any image are found here.
     """
 
     def __init__(
@@ -78,20 +79,27 @@ class Files(Dataset):
         subjects: Iterable[str] | None = None,
         groups: Iterable[str] | None = None,
         parts: Mapping[Part, NDArray[np.bool_]] | None = None,
-        boxes: NDArray[np.int64] | None = None,
+        boxes: NDArray[Any] | None = None,
         sizes: ArrayLike | None = None,
+        problems: Mapping[int, str] | None = None,
     ) -> None:
         self._root = root
         self._files = Strings(files)
         self._keys = self._files if keys is None else Strings(keys)
         self._subjects = None if subjects is None else Strings(subjects)
         self._groups = None if groups is None else Strings(groups)
-        self._boxes = boxes
         self._sizes = None if sizes is None else np.asarray(sizes, dtype=np.int32)
-        if points is None:
-            points = np.empty((len(files), 0, 2))
-        elif boxes is not None:
+        self._problems = dict(problems or {})
+        points = np.empty((len(files), 0, 2)) if points is None else points.astype(np.float64)
+        self._note(_odd_points(points))
+        self._boxes = None
+        if boxes is not None:
+            self._note(_odd_boxes(boxes, self._sizes))
+            boxes = boxes.astype(np.float64)
+            boxes[[*self._problems]] = (0, 0, 1, 1)
+            self._boxes = boxes.astype(np.int64)
             points = points - boxes[:, None, :2]
+        points[[*self._problems]] = np.nan
         self._points = points.astype(np.float32)
         self._annotated = np.asarray(np.isfinite(self._points).any(axis=(1, 2)))
         self._parts = None if parts is None else dict(parts)
@@ -107,6 +115,8 @@ class Files(Dataset):
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """See [Dataset][lmkit.api.Dataset]."""
+        if index in self._problems:
+            raise OSError(self._problems[index])
         image = load_image(self._path(index))
         if self._sizes is not None:
             size, wanted = image.shape[1::-1], self._sizes[index]
@@ -115,7 +125,12 @@ class Files(Dataset):
                     f"it has {size[0]} x {size[1]} pixels, but was annotated with "
                     f"{wanted[0]} x {wanted[1]}"
                 )
-        return image if self._boxes is None else cut(image, *self._boxes[index].tolist())
+        if self._boxes is None:
+            return image
+        box = self._boxes[index].tolist()
+        if outside := _outside(box, image.shape[1], image.shape[0]):
+            raise OSError(outside)
+        return cut(image, *box)
 
     def annotation(self, index: int) -> Annotation:
         """See [Dataset][lmkit.api.Dataset]."""
@@ -138,52 +153,23 @@ class Files(Dataset):
     def stamp(self, index: int) -> str:
         """See [Dataset][lmkit.api.Dataset]."""
         try:
-            status = self._path(index).stat()
-        except OSError:
+            stamp = file_stamp(self._path(index))
+        except (OSError, ValueError):
             return "missing"
         box = "" if self._boxes is None else self._boxes[index].tolist()
         size = "" if self._sizes is None else self._sizes[index].tolist()
-        return f"{status.st_size} {status.st_mtime_ns} {box} {size}"
+        return f"{stamp} {box} {size}"
 
     def problem(self, index: int) -> str | None:
         """See [Dataset][lmkit.api.Dataset]."""
-        return quick_problem(self._path(index))
+        return self._problems.get(index) or quick_problem(self._path(index))
+
+    def _note(self, problems: Mapping[int, str]) -> None:
+        for index, problem in problems.items():
+            self._problems.setdefault(index, problem)
 
     def _path(self, index: int) -> Path:
-        return self._root / self._files[index]
-
-
-def find_files(root: Path, suffixes: Iterable[str]) -> Iterator[str]:
-    """Yield the files below a folder that are not hidden: relative to it, with forward slashes.
-
-    Args:
-        root: The folder.
-        suffixes: What the names of the files end in, in lower case.
-
-    Raises:
-        LmkitError: If a folder cannot be listed.
-    """
-    wanted, entered = frozenset(suffixes), set()
-    # Linked folders are followed, since large collections are often kept elsewhere; each folder is
-    # entered once, so that a link to a folder above does not go round in circles.
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        real = os.path.realpath(folder)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        if real in entered:
-            subfolders.clear()
-            continue
-        entered.add(real)
-        # Once a folder and not once a file, which would take longer than the listing.
-        within = Path(folder).relative_to(root).as_posix()
-        prefix = "" if within == "." else f"{within}/"
-        for name in files:
-            if suffix_of(name) in wanted and not name.startswith("."):
-                yield prefix + name
-
-
-def suffix_of(name: str) -> str:
-    """Return what a file's name ends in, in lower case, from its last full stop on."""
-    return name[name.rfind(".") :].lower()
+        return self._root / as_path(self._files[index])
 
 
 def need_folder(path: Path, what: str, remedy: str) -> None:
@@ -202,70 +188,20 @@ def need_folder(path: Path, what: str, remedy: str) -> None:
         raise missing_error(f"The {what} {path} {state}", remedy)
 
 
-def present(
-    root: Path, files: Sequence[str], *, listed_by: Path | str, remedy: str
-) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Look which of the images that a list names are there.
-
-    Args:
-        root: The folder they are relative to.
-        files: Their paths, with forward slashes.
-        listed_by: The list, for messages.
-        remedy: What to do if none is there.
-
-    Returns:
-        For each whether it is there; and a note if some are not, else nothing.
+def check_margin(margin: float) -> None:
+    """Insist on a margin that boxes can be enlarged by.
 
     Raises:
-        LmkitError: If none is there.
+        LmkitError: If it is not above 0, or far too large.
     """
-    there = _exist(root, files)
-    absent = sorted({file for file, found in zip(files, there, strict=True) if not found})
-    count = len(set(files))
-    if len(absent) == count:
-        raise missing_error(
-            f"{root} holds none of the {count} images that {listed_by} lists, such as {absent[0]}"
-            if absent
-            else f"{listed_by} lists no image",
-            remedy,
-        )
-    if not absent:
-        return there, ()
-    return there, (
-        f"{len(absent)} of the {count} images that {listed_by} lists are not in {root} and are "
-        f"left out: {some(absent)}.",
-    )
-
-
-def choose_root(folders: Sequence[Path], files: Sequence[str]) -> Path:
-    """Return the first of the folders that holds any of the files, or else the first."""
-    return next((folder for folder in folders if _exist(folder, files).any()), folders[0])
-
-
-def choose_pair(
-    count: int, given: tuple[int, int] | None, default: tuple[int, int] = (0, 1)
-) -> tuple[int, int]:
-    """Return the two points whose distance normalises errors.
-
-    Args:
-        count: The number of points.
-        given: The user's choice.
-        default: What is taken if there is none.
-
-    Raises:
-        LmkitError: If the user's choice is not two of the points.
-    """
-    if given is None:
-        return default
-    if min(given) < 0 or max(given) >= count or given[0] == given[1]:
+    if not 0 < margin <= _LARGEST_MARGIN:
         raise LmkitError(
-            f"Points {given[0]} and {given[1]} cannot normalise errors: the data has {count}.",
-            remedy="Give two different ones, counted from 0.",
+            f"Boxes cannot be enlarged by a margin of {margin:g}.",
+            remedy=f"Give a number above 0 and up to {_LARGEST_MARGIN}, such as 1.25.",
         )
-    return given
 
 
-def square_boxes(centres: NDArray[Any], sides: NDArray[Any]) -> NDArray[np.int64]:
+def square_boxes(centres: NDArray[Any], sides: NDArray[Any]) -> NDArray[np.float64]:
     """Return square boxes of whole pixels.
 
     Args:
@@ -277,35 +213,39 @@ def square_boxes(centres: NDArray[Any], sides: NDArray[Any]) -> NDArray[np.int64
     """
     whole = np.maximum(1, np.rint(sides))[:, None]
     corners = np.rint(centres + 0.5 - whole / 2)
-    return np.concatenate([corners, whole, whole], axis=1).astype(np.int64)
+    return np.concatenate([corners, whole, whole], axis=1)
 
 
-def _exist(root: Path, files: Sequence[str]) -> NDArray[np.bool_]:
-    """Say of each file whether it is there, by listing each folder once."""
-    listed: dict[str, set[str]] = {}
-
-    def is_there(file: str) -> bool:
-        folder, _, name = file.rpartition("/")
-        if folder not in listed:
-            listed[folder] = _names(root / folder)
-        names = listed[folder]
-        # A file system may know a file by more names than the one it lists.
-        return name in names or (len(names) > 0 and (root / file).is_file())
-
-    return np.fromiter(map(is_there, files), dtype=np.bool_, count=len(files))
+def _odd_points(points: NDArray[Any]) -> dict[int, str]:
+    """Say which points are so far away that they must be wrong; (NaN, NaN) are not known."""
+    odd = ~np.isnan(points) & ~(np.abs(points) <= FURTHEST)
+    found = {}
+    for index in np.flatnonzero(odd.any(axis=(1, 2))).tolist():
+        number = int(np.flatnonzero(odd[index].any(axis=1))[0])
+        x, y = points[index, number]
+        found[index] = f"its point {number} lies at ({x:g}, {y:g}), beyond {FURTHEST:,} pixels"
+    return found
 
 
-def _names(folder: Path) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
-        return set()
+def _odd_boxes(boxes: NDArray[Any], sizes: NDArray[Any] | None) -> dict[int, str]:
+    """Say which boxes are no part of an image, as far as the image's size is known."""
+    sound = (np.abs(boxes) <= FURTHEST).all(axis=1) & (boxes[:, 2:] >= 1).all(axis=1)
+    odd = np.flatnonzero(~sound).tolist()
+    found = dict.fromkeys(odd, "its box is no number of pixels, or too large")
+    if sizes is not None:
+        for index in np.flatnonzero(sound & sizes.all(axis=1)).tolist():
+            width, height = sizes[index].tolist()
+            if outside := _outside(boxes[index].tolist(), width, height):
+                found[index] = outside
+    return found
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise LmkitError(
-        f"The folder {error.filename} cannot be listed: {error.strerror}.",
-        remedy="Make it readable, or move it out of the folder of images.",
-        code=ExitCode.DATA,
-    ) from error
+def _outside(box: Sequence[float], width: int, height: int) -> str | None:
+    """Say that what a box shows is next to nothing but repeated edges of its image; or None."""
+    left, top, across, down = box
+    inner = (min(left + across, width) - max(left, 0), min(top + down, height) - max(top, 0))
+    share = max(inner[0], 0) * max(inner[1], 0) / (across * down)
+    if share >= _LEAST_SHARE:
+        return None
+    where = f"its box of {across:g} x {down:g} pixels at ({left:g}, {top:g})"
+    return f"{where} lies outside of the image of {width} x {height}, all but {share:.1%}"

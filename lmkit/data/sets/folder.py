@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Literal
 
-from lmkit.data.image_files import OTHER_SUFFIXES, image_suffixes
-from lmkit.data.sets.files import Files, find_files, need_folder, suffix_of
-from lmkit.data.sets.lists import missing_error, some
+from lmkit.data.sets.files import Files, need_folder
+from lmkit.data.sets.listing import list_images
+from lmkit.data.sets.lists import missing_error
+from lmkit.registry.lookup import installed
 
 
 class Folder(Files):
     """Every image below a folder, sorted by path; hidden files and folders are left out.
+
+    What lmkit can read is taken, whatever its name ends in. A note names the images and videos that
+    are left out, and what would have them read.
 
     Args:
         path: The folder.
@@ -27,21 +31,19 @@ class Folder(Files):
             "Give --data the path of a folder of images; lmkit list dataset shows what else it "
             "takes.",
         )
-        readable = image_suffixes()
-        found = sorted(find_files(path, readable | OTHER_SUFFIXES))
-        files = [file for file in found if suffix_of(file) in readable]
-        others = [file for file in found if suffix_of(file) not in readable]
-        if not files:
+        listing = list_images(path)
+        if not listing.images:
             raise missing_error(
-                f"The folder {path} holds no image that can be read, in itself or below"
-                + (f"; {some(others)} cannot" if others else ""),
-                "Put images in it, such as .jpg, .png, .tif or .webp files."
-                + (" Convert what it holds to one of these." if others else ""),
+                f"The folder {path} holds no image that can be read, in itself or below",
+                " ".join(listing.notes())
+                or "Put images in it, such as .jpg, .png, .tif or .webp files.",
             )
-        if others:
-            self.notes = (
-                f"Images of kinds that cannot be read here are left out: {len(others)}, "
-                f"{some(others)}. Convert them to .jpg or .png.",
+        notes = listing.notes()
+        if str(path) in {entry.component.name for entry in installed().components("dataset")}:
+            notes.append(
+                f"{path} is taken for the folder of that name, which exists, and not for the kind "
+                "of data. For that, call this from another folder."
             )
-        by_folder = (file.rpartition("/")[0] for file in files)
-        super().__init__(path, files, subjects=by_folder if subjects == "folder" else None)
+        self.notes = tuple(notes)
+        by_folder = (file.rpartition("/")[0] for file in listing.images)
+        super().__init__(path, listing.images, subjects=by_folder if subjects == "folder" else None)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.storage import open_file
 
 
 def read_matlab(path: Path, variable: str, *others: str) -> dict[str, Any]:
@@ -29,9 +30,10 @@ def read_matlab(path: Path, variable: str, *others: str) -> dict[str, Any]:
             remedy="Install it with: pip install 'lmkit[matlab]'",
         ) from error
     try:
-        content: dict[str, Any] = loadmat(
-            path, variable_names=[variable, *others], simplify_cells=True
-        )
+        with open_file(path) as file:
+            content: dict[str, Any] = loadmat(
+                file, variable_names=[variable, *others], simplify_cells=True
+            )
     except NotImplementedError as error:
         raise LmkitError(
             f"{path} is in the form of MATLAB 7.3, which is not read.",

@@ -15,11 +15,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lmkit.data.sets.files import CUT_OUT, Files, choose_pair, need_folder, present, square_boxes
-from lmkit.data.sets.lists import field, malformed, missing_error, numbers, read_annotation_file
+from lmkit.data.sets.files import CUT_OUT, Files, check_margin, need_folder, square_boxes
+from lmkit.data.sets.lists import (
+    FURTHEST,
+    malformed,
+    missing_error,
+    numbers,
+    own_field,
+    read_annotation_file,
+)
+from lmkit.data.sets.locate import locate
 from lmkit.data.sets.matlab import items, read_matlab
-from lmkit.errors import LmkitError
+from lmkit.data.sets.normalising import choose_pair
 
 _JOINTS = (
     *("right ankle", "right knee", "right hip", "left hip", "left knee", "left ankle"),
@@ -32,7 +41,6 @@ _UNPACKED = "mpii_human_pose_v1_u12_2"  # the folder that the download unpacks t
 _HEIGHT = 200  # pixels a person of scale 1 is high
 _SHIFT = 15  # pixels of such a person by which the crop is moved down, onto the body's middle
 _NOWHERE = -1  # the centre of a person without one, in the JSON
-_CORRECT = "Correct the entry, or download the file again."
 _DOWNLOAD = "Download the file again."
 _REMEDY = (
     f"Give --data mpii:DIR a folder that holds images/ and {_MATLAB}, or annot/train.json and "
@@ -49,8 +57,10 @@ class _Person(NamedTuple):
     test: bool
     centre: tuple[float, float]
     scale: float
-    joints: Any
+    joints: NDArray[np.float64]
     """(16, 2), (NaN, NaN) where not labelled."""
+    problem: str = ""
+    """What is wrong with its entry, so that it is left out; empty if nothing is."""
 
 
 class MPII(Files):
@@ -67,7 +77,8 @@ class MPII(Files):
 
     Of the ``.mat``, persons of images that train become images; the benchmark's test persons
     are left out where their joints are withheld, and test where they are not. Where nothing tests,
-    lmkit holds out a share of the videos (of the images, where the video is not known).
+    lmkit holds out a share of the videos (of the images, where the video is not known). A person
+    whose entry is malformed is left out and counted as an image that cannot be read.
 
     Args:
         path: The folder.
@@ -88,26 +99,23 @@ class MPII(Files):
         margin: float = 1.25,
         normalising_pair: tuple[int, int] | None = None,
     ) -> None:
-        if margin <= 0:
-            raise LmkitError(
-                f"Crops cannot be enlarged by a margin of {margin:g}.",
-                remedy="Give a number above 0, such as 1.25.",
-            )
+        check_margin(margin)
         need_folder(path, "folder", _REMEDY)
-        self.normalising_pair = choose_pair(len(_JOINTS), normalising_pair, _HEAD)
+        names = [name.replace(" ", "_") for name in _JOINTS]
+        self.normalising_pair = choose_pair(names, normalising_pair, _HEAD)
         persons, file, notes = _read(path)
-        there, absent = present(
-            path / "images",
+        where = locate(
+            [path / "images"],
             [person.image for person in persons],
             listed_by=file,
             remedy=f"Unpack the images right into {path / 'images'}.",
         )
         counts: Counter[str] = Counter()
         keys = []
-        for person in persons:
-            counts[person.image] += 1
-            keys.append(f"{person.image}#{counts[person.image]}")
-        kept = np.flatnonzero(there).tolist()
+        for image in where.files:
+            counts[image] += 1
+            keys.append(f"{image}#{counts[image]}")
+        kept = np.flatnonzero(where.there).tolist()
         persons = [persons[index] for index in kept]
         tests = np.array([person.test for person in persons])
         scales = np.array([person.scale for person in persons])
@@ -115,13 +123,15 @@ class MPII(Files):
         centres[:, 1] += _SHIFT * scales
         super().__init__(
             path / "images",
-            [person.image for person in persons],
+            [where.files[index] for index in kept],
             keys=[keys[index] for index in kept],
             points=np.stack([person.joints for person in persons]) - 1,
             groups=[person.group for person in persons],
             parts={"train": ~tests, "test": tests} if tests.any() else None,
             boxes=square_boxes(centres, _HEIGHT * margin * scales),
+            problems={n: person.problem for n, person in enumerate(persons) if person.problem},
         )
+        absent = where.notes
         self.notes = (CUT_OUT.format("person"), *notes, *absent)
 
 
@@ -140,8 +150,12 @@ def _read(folder: Path) -> tuple[list[_Person], Path, list[str]]:
         persons = list(_of_matlab(file))
     else:
         raise missing_error(f"{folder} has neither {_MATLAB} nor annot/train.json", _REMEDY)
-    placed = [person for person in persons if person.scale > 0]
-    kept = [person for person in placed if not person.test or np.isfinite(person.joints).any()]
+    placed = [person for person in persons if person.scale > 0 or person.problem]
+    kept = [
+        person
+        for person in placed
+        if person.problem or not person.test or np.isfinite(person.joints).any()
+    ]
     notes = []
     if len(placed) < len(persons):
         notes.append(
@@ -162,12 +176,16 @@ def _of_json(path: Path, *, test: bool) -> Iterator[_Person]:
     if not isinstance(entries, list):
         raise malformed(path, "top level", "it is not a list of persons", _DOWNLOAD)
     for place, entry in enumerate(entries):
-        image = field(path, f"[{place}]", entry, "image", str)
-        where = f"[{place}] ({image})"
-        x, y = numbers(path, where, entry, "center", (2,), _CORRECT)
-        scale = float(numbers(path, where, entry, "scale", (), _CORRECT))
-        joints = numbers(path, where, entry, "joints", (len(_JOINTS), 2), _CORRECT)
-        labelled = numbers(path, where, entry, "joints_vis", (len(_JOINTS),), _CORRECT) > 0
+        image = ""
+        try:
+            image = own_field(entry, "image", str)
+            x, y = numbers(entry, "center", (2,)).tolist()
+            scale = float(numbers(entry, "scale", ()))
+            joints = numbers(entry, "joints", (len(_JOINTS), 2))
+            labelled = numbers(entry, "joints_vis", (len(_JOINTS),)) > 0
+        except ValueError as error:
+            yield _broken(image, image, test, f"[{place}] of {path.name}: {error}")
+            continue
         yield _Person(
             image=image,
             group=image,
@@ -178,10 +196,18 @@ def _of_json(path: Path, *, test: bool) -> Iterator[_Person]:
         )
 
 
+def _broken(image: str, group: str, test: bool, problem: str) -> _Person:
+    joints = np.full((len(_JOINTS), 2), np.nan)
+    return _Person(image, group, test, (1.0, 1.0), 1.0, joints, problem)
+
+
 def _of_matlab(path: Path) -> Iterator[_Person]:
     release = read_matlab(path, "RELEASE")["RELEASE"]
-    entries = items(_get(path, "RELEASE", release, "annolist"))
-    trains = items(_get(path, "RELEASE", release, "img_train"))
+    try:
+        entries = items(_get(release, "annolist"))
+        trains = items(_get(release, "img_train"))
+    except ValueError as error:
+        raise malformed(path, "RELEASE", str(error), _DOWNLOAD) from None
     if len(trains) != len(entries):
         raise malformed(
             path,
@@ -190,51 +216,58 @@ def _of_matlab(path: Path) -> Iterator[_Person]:
             _DOWNLOAD,
         )
     for number, (entry, train) in enumerate(zip(entries, trains, strict=True), start=1):
-        where = f"RELEASE.annolist({number})"
-        image = _get(path, f"{where}.image", _get(path, where, entry, "image"), "name")
-        video = items(entry.get("vididx"))
-        group = f"video {int(video[0])}" if video else str(image)
+        where = f"annolist({number}) of {path.name}"
+        image = group = ""
+        try:
+            image = str(_get(_get(entry, "image"), "name"))
+            video = items(entry.get("vididx"))
+            group = f"video {int(_real(video[0], 'vididx'))}" if video else image
+        except ValueError as error:
+            yield _broken(image, image, not train, f"{where}: {error}")
+            continue
         # An image without persons has an empty array in place of the struct.
         rectangles = items(entry.get("annorect"))
         for place, rectangle in enumerate(rectangles, start=1):
             if isinstance(rectangle, dict):
-                yield _person(
-                    path, f"{where}.annorect({place})", rectangle, str(image), group, not train
-                )
+                try:
+                    yield _person(rectangle, image, group, not train)
+                except ValueError as error:
+                    problem = f"annorect({place}) of {where}: {error}"
+                    yield _broken(image, group, not train, problem)
 
 
-def _person(
-    path: Path, where: str, rectangle: Mapping[str, Any], image: str, group: str, test: bool
-) -> _Person:
+def _person(rectangle: Mapping[str, Any], image: str, group: str, test: bool) -> _Person:
     joints = np.full((len(_JOINTS), 2), np.nan)
     annotated = rectangle.get("annopoints")
     for point in items(annotated.get("point")) if isinstance(annotated, dict) else ():
-        joint = _number(path, where, point, "id")
+        joint = _number(point, "id")
         if joint not in range(len(_JOINTS)):
-            raise malformed(
-                path, where, f"the id {joint:g} of a point is no joint's, 0 to 15", _CORRECT
-            )
-        joints[int(joint)] = [_number(path, where, point, axis) for axis in ("x", "y")]
+            raise ValueError(f"the id {joint:g} of a point is no joint's, 0 to 15")
+        joints[int(joint)] = [_number(point, axis) for axis in ("x", "y")]
     centre, scale = rectangle.get("objpos"), 0.0
     x = y = 0.0
     if isinstance(centre, dict) and items(rectangle.get("scale")):
-        x, y = (_number(path, f"{where}.objpos", centre, axis) for axis in ("x", "y"))
-        scale = _number(path, where, rectangle, "scale")
+        x, y = (_number(centre, axis) for axis in ("x", "y"))
+        scale = _number(rectangle, "scale")
     return _Person(image, group, test, (x, y), scale, joints)
 
 
-def _get(path: Path, where: str, struct: Any, name: str) -> Any:
+def _get(struct: Any, name: str) -> Any:
     if not isinstance(struct, dict) or name not in struct:
-        raise malformed(path, where, f"it has no field '{name}'", _DOWNLOAD)
+        raise ValueError(f"it has no field '{name}'")
     return struct[name]
 
 
-def _number(path: Path, where: str, struct: Any, name: str) -> float:
-    values = items(_get(path, where, struct, name))
+def _number(struct: Any, name: str) -> float:
+    values = items(_get(struct, name))
+    return _real(values[0] if len(values) == 1 else None, name)
+
+
+def _real(value: Any, name: str) -> float:
     try:
-        (value,) = (float(value) for value in values)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise malformed(path, where, f"its '{name}' is not a finite number", _CORRECT)
-    return value
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) <= FURTHEST:
+        raise ValueError(f"its '{name}' is not a finite number up to {FURTHEST:,}")
+    return number

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from lmkit.preparation.prepared import divide_data
 from lmkit.registry.lookup import Registry, installed
 from lmkit.runtime.assemble import build_dataset
 from lmkit.settings.settings import Settings
+
+_ANY = 1 - 1e-12
+"""A share of unreadable images that all but refuses none; 1 itself is no setting."""
 
 
 def check(
@@ -65,8 +69,10 @@ def check(
 def _divide(report: DataReport, settings: Settings, problems: Mapping[int, str]) -> None:
     """Divide the data as training would, and see what that leaves to be desired."""
     dataset, findings = report.dataset, report.findings
+    # Whether too many are unreadable is said once, when all have been read.
+    any_number = replace(settings, loading=replace(settings.loading, max_unreadable=_ANY))
     try:
-        ready = divide_data(dataset, settings, problems)
+        ready = divide_data(dataset, any_number, problems)
     except LmkitError as error:
         findings.append(_refusal(error))
         return
@@ -226,7 +232,7 @@ def _count_unreadable(report: DataReport, problems: Mapping[int, str]) -> None:
     if not report.usable:
         return  # For this reason or another, as found before images were read.
     try:
-        unreadable.check(len(dataset))
+        unreadable.check(len(dataset), all_read=not report.quick)
     except LmkitError as error:
         report.findings.append(_refusal(error))
 

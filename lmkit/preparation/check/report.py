@@ -149,6 +149,11 @@ class DataReport:
             "copies_within_a_part": self.copies,
         }
 
+    def normalised_by(self) -> list[str]:
+        """Return the names of the two points whose distance normalises errors; none without."""
+        names, pair = self.dataset.point_names, self.dataset.normalising_pair
+        return [names[number] for number in pair] if max(pair) < len(names) else []
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
@@ -156,6 +161,8 @@ class DataReport:
             "usable": self.usable,
             "quick": self.quick,
             "counts": self.counts(),
+            "point_names": list(self.dataset.point_names),
+            "normalised_by": self.normalised_by(),
             "sizes": None if self.sizes is None else self.sizes.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],
             "near_duplicates_differ_in_at_most": f"{NEAR} of 256 bits of their difference hashes",

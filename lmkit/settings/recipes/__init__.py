@@ -7,7 +7,10 @@ FULL_RECIPE = "paper"
 """What training starts from where no recipe is named and there is a GPU; a plugin brings it."""
 
 QUICK_RECIPE = "quickstart"
-"""What training starts from where no recipe is named and there is no GPU."""
+"""What training starts from where no recipe is named and there is no GPU: of generated faces."""
+
+PHOTOS_RECIPE = "photos"
+"""The same of other images; a plugin brings it."""
 
 _SUMMARIES = {
     "quickstart": "small images and narrow networks: minutes on two CPU cores",

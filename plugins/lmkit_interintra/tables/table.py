@@ -65,6 +65,7 @@ def build(
                 name: _figure([run.reports[name]["forward"]["nme"] for run in runs])
                 for name in names
             },
+            "untrained": {name: _untrained(runs, name) for name in names},
             "runs": [run.name for run in runs],
         }
         for row, runs in results.items()
@@ -112,14 +113,18 @@ def markdown(content: Mapping[str, Any]) -> str:
 def _row_lines(content: Mapping[str, Any]) -> list[str]:
     published, measured = content["published_on"], content["measured_on"]
     heads = ["row", "paper's name", "K"]
-    heads += [f"{name}, published" for name in published] + [f"{name}, lmkit" for name in measured]
+    heads += [f"{name}, published" for name in published]
+    heads += [f"{name}, {which}" for which in ("lmkit", "untrained") for name in measured]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for row in content["rows"]:
         cells = [f"`{row['row']}`", row["label"], str(row["landmarks"])]
         cells += [f"{row['published'][name]:.2f}" for name in published]
-        lines.append(_line([*cells, *(_cell(row["measured"][name]) for name in measured)]))
-    blank = ["mean shape", "", "", *[""] * len(published)]
-    return [*lines, _line([*blank, *(_cell(content["mean_shape"][name]) for name in measured)])]
+        for which in ("measured", "untrained"):
+            cells += [_cell(row[which][name]) for name in measured]
+        lines.append(_line(cells))
+    last = ["mean shape", "", "", *[""] * len(published)]
+    last += [_cell(content["mean_shape"][name]) for name in measured]
+    return [*lines, _line([*last, *[""] * len(measured)])]
 
 
 def _labelled_lines(content: Mapping[str, Any]) -> list[str]:
@@ -130,8 +135,11 @@ def _labelled_lines(content: Mapping[str, Any]) -> list[str]:
     for row in content["labelled"]:
         cells = ["all" if row["number"] is None else str(row["number"]), f"{row['published']:.2f}"]
         lines.append(_line([*cells, *(_cell(row["measured"][name]) for name in measured)]))
-    blank = ["mean shape", *[""] * len(published)]
-    return [*lines, _line([*blank, *(_cell(content["mean_shape"][name]) for name in measured)])]
+    first = content["rows"][0]["untrained"] if content["rows"] else dict.fromkeys(measured)
+    for title, figures in (("untrained, all", first), ("mean shape", content["mean_shape"])):
+        cells = [title, *[""] * len(published)]
+        lines.append(_line([*cells, *(_cell(figures[name]) for name in measured)]))
+    return lines
 
 
 def _labelled(
@@ -171,6 +179,12 @@ def _mean_shape(rows: Iterable[Sequence[CampaignResult]], name: str) -> dict[str
     """Return the mean shape's error; it varies only where each seed holds out other images."""
     values = [run.reports[name]["mean_shape"]["nme"] for runs in rows for run in runs]
     return _figure(values[:1] if max(values, default=0) == min(values, default=0) else values)
+
+
+def _untrained(runs: Sequence[CampaignResult], name: str) -> dict[str, Any] | None:
+    """Return the error of the runs' networks untrained; None where all were measured without."""
+    controls = [run.reports[name].get("controls", {}).get("untrained") for run in runs]
+    return _figure([control["nme"] for control in controls if control])
 
 
 def _spread(table: Table, results: Iterable[Sequence[CampaignResult]]) -> str | None:

@@ -107,7 +107,7 @@ GT = np.repeat(POINTS["test"][None, :, ::-1].astype(float), 2, axis=0)
     [
         ({}, {"gt": GT[:1]}, r"variable gt: it is 5 x 2, but .*lists 2 .*2 x 5 x 2", "Download"),
         ({}, {"gt": GT[:, :4]}, r"variable gt: it is 2 x 4 x 2, but", "each row of gt"),
-        ({}, {"gt": np.where(GT > 5, np.nan, GT)}, "variable gt, row 1: not", "line"),
+        ({}, {"gt": np.array([["a" * 2]])}, "variable gt: it is", "Download"),
         ({}, {"hw": [[1, 2, 3]] * 2}, "variable hw: it is 2 x 3", "each row of hw"),
         ({"test": "a.jpg\n\nb.jpg\n"}, {}, "test_images.txt, line 2: it names no", "Remove"),
         ({"test": "a.jpg\na.jpg\n"}, {}, "line 2: a.jpg is listed already, on line 1", "Remove"),
@@ -145,3 +145,16 @@ def test_without_scipy_the_extra_is_named(lay_out, tmp_path, monkeypatch):
     with pytest.raises(LmkitError, match="takes scipy") as caught:
         AFLW(path=root)
     assert "lmkit[matlab]" in caught.value.remedy
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+def test_images_whose_points_are_no_numbers_are_left_out(lay_out, left_out, tmp_path, value):
+    gt = GT.copy()
+    gt[0, 2, 1] = value
+    (text,) = left_out(AFLW(path=lay_out(tmp_path, gt=gt)))
+    assert "its row of gt is no five points" in text or "its point 2 lies at" in text
+
+
+def test_sizes_that_are_none_are_left_out(lay_out, left_out, tmp_path):
+    data = AFLW(path=lay_out(tmp_path, hw=np.array([[50.0, 1e300], [50, np.nan]])))
+    assert ["its row of hw is no size" in text for text in left_out(data)] == [True, True]

@@ -80,7 +80,8 @@ def test_each_object_is_cut_out_with_its_points(lay_out, seen, tmp_path):
     np.testing.assert_array_equal(data.annotation(0).points, np.array(POINTS[1]) - [2, 3])
     assert len(data.notes) == 2
     assert "cut out by its annotation" in data.notes[0]
-    assert "2 objects of" in data.notes[1]
+    assert "4 objects of" in data.notes[1]
+    assert "1 crowds, 1 of another kind, 2 without a known keypoint" in data.notes[1]
 
 
 @pytest.mark.parametrize("margin", [0.1, 1, 3, 8.0])
@@ -146,7 +147,10 @@ def test_the_category_can_be_chosen_and_must_be_where_there_are_several(lay_out,
     chairs["annotations"][5]["keypoints"] = [1, 1, 2]
     path = lay_out(tmp_path, chairs)
     assert Coco(path=path, category="chair").point_names == ("leg",)
-    for wanted, problem in ((None, "several have keypoints: person, chair"), ("cat", "no 'cat'")):
+    for wanted, problem in (
+        (None, "several have keypoints, and not the same: person, chair"),
+        ("cat", "no 'cat'"),
+    ):
         with pytest.raises(LmkitError, match=problem) as caught:
             Coco(path=path, category=wanted)
         assert "data.category" in caught.value.remedy
@@ -154,8 +158,8 @@ def test_the_category_can_be_chosen_and_must_be_where_there_are_several(lay_out,
 
 def test_the_torso_normalises_persons(lay_out, tmp_path):
     path = lay_out(tmp_path)
-    assert Coco(path=path).normalising_pair == (0, 1)
-    assert Coco(path=path, normalising_pair=(1, 2)).normalising_pair == (1, 2)
+    assert Coco(path=path).normalising_pair == (1, 2)
+    assert Coco(path=path, normalising_pair=(0, 2)).normalising_pair == (0, 2)
     names = ["right_hip", "nose", "left_shoulder"]
     path = lay_out(tmp_path, change(CONTENT, "categories", 0, "keypoints", to=names))
     assert Coco(path=path).normalising_pair == (2, 0)
@@ -182,24 +186,10 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("path", "to", "problem", "remedy"),
     [
-        (("images",), ..., "top level: it has no 'images'", "Add it"),
+        (("images",), ..., "top level: it has no 'images'", "export"),
         (("annotations",), {}, "top level: its 'annotations' is not a list", "Correct"),
-        (("images", 1, "file_name"), ..., r"images[1] (id 6): it has no 'file_name'", "Add it"),
-        (("images", 1, "id"), 5, "images[1] (id 5): the id occurs twice", "of its own"),
-        (("categories", 0, "keypoints"), ..., "categories: none has 'keypoints'", "keypoints"),
-        (("categories", 0, "keypoints"), ["a", "a"], "(id 1): its 'keypoints' are none, or", "Na"),
-        (("annotations", 0, "keypoints"), [1, 2, 2], "annotations[0] (id 11): its 'keypoints' is "
-         "not 9 finite numbers (3 are there)", "visibility"),
-        (("annotations", 0, "keypoints", 3), NAN, "(id 11): its 'keypoints' is not 9", "visibil"),
-        (("annotations", 0, "keypoints", 3), "x", "(id 11): its 'keypoints' is not 9", "visibil"),
-        (("annotations", 0, "bbox"), ..., "annotations[0] (id 11): it has no 'bbox'", "Add it"),
-        (("annotations", 0, "bbox"), [1, 2, 0, 0], "(id 11): its 'bbox' has no area", "width"),
-        (("annotations", 0, "bbox"), [1, 2, -3, 9], "(id 11): its 'bbox' has no area", "width"),
-        (("annotations", 0, "bbox"), [1, 2, NAN, 3], "(id 11): its 'bbox' is not 4", "width"),
-        (("annotations", 0, "image_id"), 9, "(id 11): no image has its image_id 9", "Add the im"),
-        (("annotations", 1, "id"), 11, "annotations[1] (id 11): the id occurs twice", "own"),
-        (("annotations", 2, "category_id"), ..., "(id 13): it has no 'category_id'", "Add it"),
-        (("annotations", 2), 7, "annotations[2]: it has no 'category_id'", "Add it"),
+        (("categories", 0, "keypoints"), ["a", "a"], "(id 1): two of its 'keypoints' have", "Na"),
+        (("categories", 0, "id"), ..., "categories[0]: it has no 'id'", "Give each"),
     ],
 )  # fmt: skip
 def test_malformed_files_are_named_with_entry_and_remedy(
@@ -212,6 +202,143 @@ def test_malformed_files_are_named_with_entry_and_remedy(
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
     assert caught.value.code == ExitCode.DATA
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "problem"),
+    [
+        (("images", 1, "file_name"), ..., "images[1] (id 6) (it has no 'file_name')"),
+        (("images", 1, "file_name"), "", "images[1] (id 6) (its 'file_name' is empty)"),
+        (("images", 1, "id"), 5, "images[1] (id 5) (its id occurs twice)"),
+        (("images", 1, "id"), 10**400, "(no image has its image_id 6)"),
+        (("annotations", 0, "keypoints"), [1, 2, 2], "is not 9 finite numbers (3 are there)"),
+        (("annotations", 0, "keypoints", 3), NAN, "its keypoint 1 is visible, and it is not said"),
+        (("annotations", 0, "keypoints", 3), None, "its keypoint 1 is visible, and it is not sai"),
+        (("annotations", 0, "keypoints", 3), "x", "its 'keypoints' is not 9 finite numbers"),
+        (("annotations", 0, "keypoints", 3), 10**400, "its 'keypoints' is not 9 finite numbers"),
+        (("annotations", 0, "keypoints", 3), 1e39, "its point 1 lies at (1e+39, 9), beyond"),
+        (("annotations", 0, "bbox"), [1, 2, -3, 9], "its 'bbox' has a negative width or height"),
+        (("annotations", 0, "bbox"), [1, 2, NAN, 3], "its 'bbox' is not 4 finite numbers"),
+        (("annotations", 0, "bbox"), [1, 2, 1e300, 3], "its 'bbox' holds 1e+300, beyond"),
+        (("annotations", 0, "bbox"), [1, 2, 10**400, 3], "its 'bbox' is not 4 finite numbers"),
+        (("annotations", 0, "bbox"), [900, 2, 9, 9], "lies outside of the image of 60 x 50"),
+        (("annotations", 0, "bbox"), {"x": 1}, "its 'bbox' is not a list"),
+        (("annotations", 0, "image_id"), 9, "(no image has its image_id 9)"),
+        (("annotations", 0, "image_id"), [[]], "(its 'image_id' is not a number or text)"),
+        (("annotations", 1, "id"), 11, "(its id occurs twice on the image)"),
+        (("annotations", 2, "category_id"), [], "(its 'category_id' is not a number or text)"),
+        (("annotations", 2), 7, "annotations[2] (it is no object)"),
+    ],
+)  # fmt: skip
+def test_entries_that_cannot_be_used_are_left_out_and_named(
+    lay_out, left_out, seen, tmp_path, path, to, problem
+):
+    data = Coco(path=lay_out(tmp_path, change(CONTENT, *path, to=to)))
+    found = left_out(data)
+    assert any(problem in text for text in found)
+    usable = [n for n in range(len(data)) if data.problem(n) is None]
+    assert len(usable) + len(found) == len(data)
+    assert [seen(data, index) for index in usable]
+
+
+def test_keypoints_that_are_not_visible_may_be_anything(lay_out, left_out, seen, tmp_path):
+    content = copy.deepcopy(CONTENT)
+    for place, value in ((3, None), (4, NAN)):
+        content["annotations"][1]["keypoints"][place] = value
+    content["annotations"][2]["keypoints"][6:9] = [-1e30, 1e300, 0]
+    data = Coco(path=lay_out(tmp_path, content))
+    assert left_out(data) == []
+    assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1]]
+
+
+@pytest.mark.parametrize("names", [[], None, ...])
+def test_keypoints_without_names_are_numbered(lay_out, seen, tmp_path, names):
+    data = Coco(path=lay_out(tmp_path, change(CONTENT, "categories", 0, "keypoints", to=names)))
+    assert data.point_names == ("0", "1", "2")
+    assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1, 2]]
+
+
+def test_without_categories_all_objects_with_keypoints_are_read(lay_out, seen, tmp_path):
+    content = change(CONTENT, "categories", to=[])
+    assert len(Coco(path=lay_out(tmp_path, content))) == 3
+    content = change(content, "categories", to=...)
+    for entry_ in content["annotations"]:
+        del entry_["category_id"]
+    data = Coco(path=lay_out(tmp_path, content))
+    assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1, 2]]
+
+
+def test_categories_of_one_skeleton_are_read_together(lay_out, seen, tmp_path):
+    content = change(CONTENT, "categories", 1, "keypoints", to=NAMES)
+    content["annotations"][2]["category_id"] = 2
+    data = Coco(path=lay_out(tmp_path, content))
+    assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1, 2]]
+    # Whoever names one of them means the skeleton.
+    assert len(Coco(path=tmp_path / "keypoints.json", category="chair")) == 3
+
+
+def test_ids_may_be_texts_numbers_or_absent(lay_out, seen, tmp_path):
+    content = change(CONTENT, "annotations", 0, "image_id", to="5")
+    content["annotations"][1]["image_id"] = 5.0
+    del content["annotations"][2]["id"]
+    content["categories"][0]["id"] = "1"
+    data = Coco(path=lay_out(tmp_path, content))
+    keys = ["a.png#11", "a.png#12", "b.png#annotations[2]"]
+    assert [data.key(index) for index in range(len(data))] == keys
+    assert [seen(data, index) for index in range(3)] == [[0, 1, 2], [0, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("box", [..., None, [], [0, 0, 0, 0]])
+def test_objects_without_a_box_get_that_of_their_keypoints(lay_out, seen, left_out, tmp_path, box):
+    content = change(CONTENT, "annotations", 0, "bbox", to=box)
+    data = Coco(path=lay_out(tmp_path, content))
+    assert "1 objects of" in data.notes[-1]
+    assert "data.whole=true" in data.notes[-1]
+    assert left_out(data) == []
+    # Their keypoints span 9 x 4 pixels.
+    assert data.image(0).shape == (11, 11, 3)
+    assert seen(data, 0) == [0, 1, 2]
+    content["annotations"][0] = entry(11, 5, POINTS[1], [3, 3, 0, 0], visible=(2, 0, 0))
+    data = Coco(path=lay_out(tmp_path, content))
+    assert left_out(data) == ["a.png#11 (it has no box, and its known keypoints span none)"]
+
+
+def test_of_whole_images_those_with_a_broken_object_are_left_out(lay_out, left_out, tmp_path):
+    broken = entry(12, 6, POINTS[2], [], visible=(1, 0, 2)) | {"keypoints": [1]}
+    content = change(CONTENT, "annotations", to=[entry(11, 5, POINTS[1], []), broken])
+    data = Coco(path=lay_out(tmp_path, content), whole=True)
+    (text,) = left_out(data)
+    assert text.startswith("b.png (annotations[1] (id 12): its 'keypoints' is not 9")
+
+
+def test_names_of_another_machine_are_found(lay_out, seen, tmp_path):
+    content = change(CONTENT, "images", 0, "file_name", to="C:\\me\\photos\\A.png")
+    data = Coco(path=lay_out(tmp_path, content))
+    assert data.key(0) == "a.png#11"
+    assert "1 of the 2 images" in data.notes[1]
+    assert seen(data, 0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"images": ' * 100_000,
+        '{"images": [{"id": ' + "9" * 5_000 + "}]}",
+        "1e999",
+        "NaN",
+        '"images"',
+        "[1, 2]",
+        '{"images": {}, "annotations": [], "categories": []}',
+        '{"images": [], "annotations": [], "categories": []}',
+    ],
+)
+def test_files_of_any_content_are_refused_in_words(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LmkitError) as caught:
+        Coco(path=tmp_path / "a.json")
+    assert caught.value.code == ExitCode.DATA
+    assert len(caught.value.problem) < 1000
 
 
 def test_other_files_and_margins_are_refused(lay_out, tmp_path):

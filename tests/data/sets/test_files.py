@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmkit.data.sets.files import Files, Strings, choose_root, present, square_boxes
-from lmkit.errors import ExitCode, LmkitError
+from lmkit.data.sets.files import Files, Strings, check_margin, square_boxes
+from lmkit.errors import LmkitError
 
 
 def test_strings_are_kept_exactly():
@@ -42,10 +42,32 @@ def test_it_can_be_handed_to_a_process_that_starts_anew(draw, tmp_path):
     assert done.stdout == f"{data.image(0)[:, :, 0]}\n"
 
 
+def test_points_and_boxes_that_can_be_no_part_of_an_image_are_left_out(draw, left_out, tmp_path):
+    draw(tmp_path / "a.png", (6, 4), [(5, 3)])
+    points = np.array([[[1, 1e39]], [[5, 3]], [[np.inf, 1]], [[5, 3]], [[np.nan, 1]], [[-2e6, 1]]])
+    data = Files(tmp_path, ["a.png"] * 6, keys=[*"abcdef"], points=points)
+    assert [text[0] for text in left_out(data)] == ["a", "c", "f"]
+    assert "its point 0 lies at (1, 1e+39)" in data.problem(0)
+    assert np.isfinite(data.annotation(1).points).all()
+    boxes = np.array([[0, 0, 6, 4], [60, 0, 6, 4], [-1e300, 0, 6, 4], [0, np.nan, 6, 4]])
+    data = Files(tmp_path, ["a.png"] * 4, keys=[*"abcd"], boxes=boxes, sizes=[(6, 4)] * 4)
+    assert [text[0] for text in left_out(data)] == ["b", "c", "d"]
+    # Where the size is not known, it is found when the image is read.
+    data = Files(tmp_path, ["a.png"] * 4, keys=[*"abcd"], boxes=boxes)
+    with pytest.raises(OSError, match="lies outside of the image of 6 x 4"):
+        data.image(1)
+
+
+@pytest.mark.parametrize("margin", [0, -1, float("nan"), 1e300])
+def test_margins_that_make_no_box_are_refused(margin):
+    with pytest.raises(LmkitError, match="cannot be enlarged by a margin"):
+        check_margin(margin)
+
+
 def test_boxes_move_points_and_repeat_edges(draw, tmp_path):
     draw(tmp_path / "a.png", (6, 4), [(5, 3)])
     points = np.array([[[5, 3]], [[5, 3]], [[np.nan, np.nan]]])
-    boxes = np.array([[4, 2, 3, 4], [-2, 0, 8, 4], [0, 0, 100, 1]])
+    boxes = np.array([[4, 2, 3, 4], [-2, 0, 8, 4], [0, 0, 400, 1]])
     data = Files(tmp_path, ["a.png"] * 3, keys=["a", "b", "c"], points=points, boxes=boxes)
     np.testing.assert_array_equal(data.annotation(0).points, [[1, 1]])
     np.testing.assert_array_equal(
@@ -55,7 +77,7 @@ def test_boxes_move_points_and_repeat_edges(draw, tmp_path):
     assert data.image(1)[3, 7, 0] == 9
     assert data.annotation(2).points is None
     assert [data.group(index) for index in range(3)] == ["a.png"] * 3
-    with pytest.raises(OSError, match="its box of 100 x 1 pixels is far larger"):
+    with pytest.raises(OSError, match=r"its box of 400 x 1 pixels .* lies outside"):
         data.image(2)
 
 
@@ -82,26 +104,3 @@ def test_squares_lie_around_their_centres(sides):
     boxes = square_boxes(centres, np.full(3, sides))
     assert (boxes[:, 2:] == round(sides)).all()
     np.testing.assert_allclose(boxes[:, :2] + boxes[:, 2:] / 2 - 0.5, centres, atol=0.5)
-
-
-def test_presence_is_looked_up_in_every_folder(draw, tmp_path):
-    for name in ("a.png", "deep/b.png"):
-        draw(tmp_path / name, (2, 2))
-    (tmp_path / "c.png").mkdir()
-    (tmp_path / "d.png").symlink_to(tmp_path / "a.png")
-    (tmp_path / "e.png").symlink_to(tmp_path / "nothing")
-    files = ["a.png", "deep/b.png", "c.png", "d.png", "e.png", "none/f.png", "./a.png"]
-    files.append(str(tmp_path / "a.png"))
-    there, notes = present(tmp_path, files, listed_by="the list", remedy="Look.")
-    assert there.tolist() == [True, True, False, True, False, False, True, True]
-    assert notes == (
-        f"3 of the 8 images that the list lists are not in {tmp_path} and are left out: "
-        "c.png, e.png, none/f.png.",
-    )
-    assert choose_root([tmp_path / "none", tmp_path / "deep", tmp_path], ["b.png"]).name == "deep"
-    assert choose_root([tmp_path / "none", tmp_path], ["z.png"]).name == "none"
-    for listed, problem in (([], "the list lists no image"), (["z.png"], "such as z.png")):
-        with pytest.raises(LmkitError, match=problem) as caught:
-            present(tmp_path, listed, listed_by="the list", remedy="Look.")
-        assert caught.value.remedy == "Look."
-        assert caught.value.code == ExitCode.DATA

@@ -97,16 +97,30 @@ def test_of_68_points_the_outer_eye_corners_normalise(place, tmp_path):
         (pts([(1, 2), (3, float("nan"))]), "line 5: '3.000000 nan' is not the x and y"),
         (pts([(1, 2)], end="3\n}\n"), "line 5: '3' is not the x and y"),
         (pts([(1, 2)], end="3 4 5\n}\n"), "line 5: '3 4 5' is not the x and y"),
-        (pts(POINTS[:2]), "n_points: it has 2 points, but a.pts has 3"),
+        (pts(POINTS[:2]), "has 2 points, but most have 3"),
+        (pts(POINTS).replace("n_points:  3", "n_points: " + "9" * 5000), "line 2: 'n_points"),
+        (pts(POINTS).replace("3.000000", "1e39"), "line 4: '1e39 2.000000' is not the x and y"),
+        (pts(POINTS).replace("3.000000", "9" * 5000), "is not the x and y"),
     ],
 )
-def test_malformed_files_are_named_with_line_and_remedy(place, tmp_path, text, problem):
-    place(tmp_path, "a.jpg", "b.jpg")
+def test_images_with_a_malformed_file_are_left_out(place, left_out, tmp_path, text, problem):
+    place(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     (tmp_path / "b.pts").write_text(text)
-    with pytest.raises(LmkitError) as caught:
+    data = IBug(path=tmp_path)
+    (told,) = left_out(data)
+    assert told.startswith("b.jpg (b.pts")
+    assert problem in told
+    assert len(told) < 300
+    assert make_split(data, held_out=0, seed=0, unreadable=[1]).fit == [0, 2]
+
+
+def test_of_malformed_files_alone_one_is_named(place, tmp_path):
+    place(tmp_path, "a.jpg", text="words")
+    with pytest.raises(LmkitError, match=r"No .pts file .* can be used: a.pts, line 1: 'n_points"):
         IBug(path=tmp_path)
-    assert f"{tmp_path / 'b.pts'}, {problem}" in caught.value.problem
-    assert "folder" in caught.value.remedy
+    (tmp_path / "a.pts").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(LmkitError, match="cannot be read as a list") as caught:
+        IBug(path=tmp_path)
     assert caught.value.code == ExitCode.DATA
 
 

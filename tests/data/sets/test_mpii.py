@@ -202,8 +202,6 @@ def damaged(**changes):
 
 
 NAN = float("nan")
-ENTRY = "[1] (a.jpg)"
-PERSON = r"RELEASE.annolist(1).annorect(1)"
 
 
 @pytest.mark.parametrize(
@@ -213,12 +211,6 @@ PERSON = r"RELEASE.annolist(1).annorect(1)"
         ({"RELEASE": {"img_train": [1]}}, "RELEASE: it has no field 'annolist'"),
         ({"RELEASE": 7}, "RELEASE: it has no field 'annolist'"),
         (release(*IMAGES, train=(1, 1)), "annolist has 5 images, but img_train has 2"),
-        (release({"annorect": EMPTY}), "RELEASE.annolist(1): it has no field 'image'"),
-        (damaged(id=16), f"{PERSON}: the id 16 of a point is no joint's, 0 to 15"),
-        (damaged(x=NAN), f"{PERSON}: its 'x' is not a finite number"),
-        (damaged(y=EMPTY), f"{PERSON}: its 'y' is not a finite number"),
-        (damaged(scale=NAN), f"{PERSON}: its 'scale' is not a finite number"),
-        (damaged(objpos={"x": 3}), f"{PERSON}.objpos: it has no field 'y'"),
     ],
 )
 def test_malformed_downloads_are_named_with_entry_and_remedy(lay_out, tmp_path, content, problem):
@@ -232,32 +224,59 @@ def test_malformed_downloads_are_named_with_entry_and_remedy(lay_out, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "problem"),
+    ("changes", "problem"),
     [
-        ("image", ..., "[1]: it has no 'image'"),
-        ("scale", ..., f"{ENTRY}: it has no 'scale'"),
-        ("scale", "x", f"{ENTRY}: its 'scale' is not a number"),
-        ("center", [1, NAN], f"{ENTRY}: its 'center' is not 2 finite numbers"),
-        ("joints", [[1, 2]] * 15, f"{ENTRY}: its 'joints' is not 16 x 2 finite numbers (15 x 2 a"),
-        ("joints", [[1, 2]] * 15 + [[1]], f"{ENTRY}: its 'joints' is not 16 x 2 finite numbers"),
-        (
-            "joints_vis",
-            [1] * 3,
-            f"{ENTRY}: its 'joints_vis' is not 16 finite numbers (3 are there)",
-        ),
+        ({"id": 16}, "the id 16 of a point is no joint's, 0 to 15"),
+        ({"x": NAN}, "its 'x' is not a finite number"),
+        ({"y": EMPTY}, "its 'y' is not a finite number"),
+        ({"y": 1e39}, "its 'y' is not a finite number up to 1,000,000"),
+        ({"scale": NAN}, "its 'scale' is not a finite number"),
+        ({"scale": 1e300}, "its 'scale' is not a finite number up to 1,000,000"),
+        ({"scale": 900_000}, "its box is no number of pixels, or too large"),
+        ({"objpos": {"x": 3}}, "it has no field 'y'"),
     ],
 )
-def test_malformed_json_is_named_with_entry_and_remedy(lay_out, tmp_path, name, value, problem):
+def test_persons_of_the_download_that_are_malformed_are_left_out(
+    lay_out, left_out, tmp_path, changes, problem
+):
+    content = damaged(**changes)["RELEASE"]["annolist"][0, 0]
+    whole = release(image("a.jpg"), image("b.jpg", rectangle()))
+    whole["RELEASE"]["annolist"][0, 0] = content
+    (text,) = left_out(MPII(path=lay_out(tmp_path, matlab=whole)))
+    assert text.startswith("a.jpg#1 (")
+    assert problem in text
+
+
+def test_images_without_a_name_are_left_out(lay_out, left_out, tmp_path):
+    content = release({"annorect": EMPTY}, image("b.jpg", rectangle()))
+    (text,) = left_out(MPII(path=lay_out(tmp_path, matlab=content)))
+    assert "it has no field 'image'" in text or "it has no field 'name'" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("image", ..., "it has no 'image'"),
+        ("scale", ..., "it has no 'scale'"),
+        ("scale", "x", "its 'scale' is not a number"),
+        ("scale", 10**400, "its 'scale' is not a finite number"),
+        ("scale", 1e300, "its 'scale' holds 1e+300, beyond"),
+        ("center", [1, NAN], "its 'center' is not 2 finite numbers"),
+        ("joints", [[1, 2]] * 15, "its 'joints' is not 16 x 2 finite numbers (15 x 2 are"),
+        ("joints", [[1, 2]] * 15 + [[1]], "its 'joints' is not 16 x 2 finite numbers"),
+        ("joints", [[1, 1e39]] * 16, "its 'joints' holds 1e+39, beyond 1,000,000 pixels"),
+        ("joints_vis", [1] * 3, "its 'joints_vis' is not 16 finite numbers (3 are there)"),
+    ],
+)
+def test_persons_of_the_json_that_are_malformed_are_left_out(
+    lay_out, left_out, tmp_path, name, value, problem
+):
     content = copy.deepcopy(JSON)
     content["train"][1][name] = value
     if value is ...:
         del content["train"][1][name]
-    lay_out(tmp_path, jsons=content)
-    with pytest.raises(LmkitError) as caught:
-        MPII(path=tmp_path)
-    assert f"train.json, {problem}" in caught.value.problem
-    assert caught.value.remedy
-    assert caught.value.code == ExitCode.DATA
+    (text,) = left_out(MPII(path=lay_out(tmp_path, jsons=content)))
+    assert f"([1] of train.json: {problem}" in text
 
 
 def test_other_folders_and_options_are_refused(lay_out, tmp_path):

@@ -1,5 +1,6 @@
 """Images listed in a CSV."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -87,18 +88,15 @@ def test_normalising_pair_follows_the_points(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "remedy"),
     [
+        ("scorer,a,a\nbodyparts,n,n\ncoords,x,z\n", "bodypart 'n' has no column x or none y", "E"),
+        ("scorer,a,a\nbodyparts,n,n\nb,1,2\n", "lacks a line 'bodyparts' or 'coords'", "Export"),
+        ("file,x0,y0,x_0\na.png,1,2,3\n", "point '0' has two columns for x", "Rename"),
         ("name,x0,y0\na.png,1,2\n", r"line 1: .* no column 'file' \(it has: name", "column"),
         ("", "line 1: the header has no column 'file'", "'file'"),
         ("file\n", "line 1: no row", "row for each image"),
         ("file,file\na.png,b.png\n", "two columns are called 'file'", "Rename"),
-        ("file,x0,y0\na.png,1,2\nb.png,1,two\n", "line 3: y0 is 'two', which is not a n", "pixels"),
-        ("file,x0,y0\na.png,1,inf\n", "line 2: y0 is 'inf'", "pixels"),
         ("file,x0,y0,x1\na.png,1,2,3\n", "line 1: point '1' .* 'x1' but none for y", "rename"),
         ("file,nose_y\na.png,1\n", "line 1: point 'nose' .* 'nose_y' but none for x", "rename"),
-        ("file\na.png\nb.png\na.png\n", "line 4: a.png is listed already, on line 2", "Remove"),
-        ("file,subject\na.png,1\nb.png\n", "line 3: 1 cells where the header has 2", "empty"),
-        ("file,split\na.png,train\nb.png,dev\n", "line 3: 'dev' is not a split", "val, test"),
-        ("file,subject\n,ann\n", "line 2: the cell 'file' is empty", "Name an image"),
         ('file\n"a.png', "cannot be read as a CSV", "UTF-8"),
     ],
 )  # fmt: skip
@@ -139,3 +137,123 @@ def test_missing_table_and_other_encodings_are_refused(tmp_path: Path) -> None:
     path.write_bytes("file\nJosé.png\n".encode("latin-1"))
     with pytest.raises(LmkitError, match="cannot be read as a CSV"):
         CsvTable(path=path)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("b.png,,1,two", "b.png (line 3) (y of point '0' is 'two', which is not a number)"),
+        ("b.png,,1,inf", "b.png (line 3) (y of point '0' is 'inf', which is not a number)"),
+        ("b.png,,1,1_0", "b.png (line 3) (y of point '0' is '1_0', which is not a number)"),
+        ("b.png,,1e39,1", "b.png (line 3) (x of point '0' is '1e39', which is beyond 1,000,000"),
+        (f"b.png,,1,{'9' * 5000}", "which is beyond 1,000,000 pixels)"),
+        ("a.png,,1,1", "a.png (line 3) (it is listed already, on line 2)"),
+        ("b.png,,1", "b.png (line 3) (3 cells where the header has 4)"),
+        (
+            "b.png,later,1,1",
+            "b.png (line 3) ('later' is not a split (train, val, test or nothing))",
+        ),
+        (",train,1,1", "a row (line 3) (its cell 'file' is empty)"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_left_out_and_named(tmp_path, left_out, row, problem) -> None:
+    data = CsvTable(path=write(tmp_path, f"file,split,x0,y0\na.png,,1,2\n{row}\nc.png,,3,3\n"))
+    (text,) = left_out(data)
+    assert problem in text
+    assert [n for n in range(3) if data.problem(n) is None] == [0, 2]
+    np.testing.assert_array_equal(data.annotation(2).points, [[3, 3]])
+
+
+@pytest.mark.parametrize("word", ["nan", "NA", "N/A", "None", "null", "NULL", "<NA>", ""])
+def test_words_for_what_is_not_known(tmp_path: Path, word: str) -> None:
+    text = f"file,subject,split,x0,y0,x1,y1\na.png,{word},{word},{word},1,2,3\nb.png,ann,,1,2,3,4\n"
+    data = CsvTable(path=write(tmp_path, text))
+    points, subject = data.annotation(0)
+    assert subject is None
+    np.testing.assert_array_equal(points, [[np.nan, np.nan], [2, 3]])
+    assert data.problem(0) is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "names", "left"),
+    [
+        ("bbox_x,bbox_y,bbox_w,bbox_h,nose_x,nose_y", ["nose"], "bbox_x, bbox_y"),
+        ("x0,y0,x1,y1,nose_x,nose_y", ["nose"], "x0, y0, x1 and 1 more"),
+        ("centroid_x,centroid_y,x0,y0", ["0"], "centroid_x, centroid_y"),
+        ("crop_x,age,left_x,left_y", ["left"], "crop_x"),
+        ("face_x,face_y,face_w,face_h,x0,y0", ["0"], "face_x, face_y"),
+        ("min_x,min_y,max_x,max_y,ear.x,ear.y", ["ear"], "min_x, min_y, max_x and 1 more"),
+        ("X0,Y0,X1,Y1", ["0", "1"], ""),
+        ("x_0,y_0,0x,age", None, ""),
+        ("nose.x,nose.y,Ear X,Ear Y", ["nose", "Ear"], ""),
+        ("mouth_center_x,mouth_center_y", ["mouth_center"], ""),
+    ],
+)
+def test_columns_of_a_box_are_no_points_and_are_named(tmp_path, columns, names, left) -> None:
+    cells = ",".join("1" for _ in columns.split(","))
+    path = write(tmp_path, f"file,{columns}\na.png,{cells}\n")
+    if names is None:
+        with pytest.raises(LmkitError, match="two columns for x"):
+            CsvTable(path=path)
+        return
+    data = CsvTable(path=path)
+    assert list(data.point_names) == names
+    told = " ".join(data.notes)
+    assert ("not taken for points" in told) == bool(left)
+    assert left in told
+
+
+def test_other_words_for_the_columns_are_understood_and_said(tmp_path: Path) -> None:
+    text = ",image_name,Set,nose_x,nose_y\n0,a.png,Test,1,2\n1,b.png,Train,3,4\n2,c.png,VALID,1,1\n"
+    data = CsvTable(path=write(tmp_path, text))
+    assert data.indices("train") == [1]
+    assert data.indices("test") == [0]
+    told = " ".join(data.notes)
+    for part in ("image_name of", "'file'", "Set of", "'split'", "one without a name"):
+        assert part in told
+
+
+HEADERS = {
+    "one": "scorer,me,me,me,me\nbodyparts,nose,nose,tail,tail\ncoords,x,y,x,y\n{}/v/a.png,1,2,3,4\n"
+    "{}/v/b.png,,,5,6\n",
+    "three": "scorer,,,me,me,me,me\nbodyparts,,,nose,nose,tail,tail\ncoords,,,x,y,x,y\n"
+    "{},v,a.png,1,2,3,4\n{},v,b.png,,,5,6\n",
+    "likelihood": "scorer,n,n,n,n,n,n\nbodyparts,nose,nose,nose,tail,tail,tail\n"
+    "coords,x,y,likelihood,x,y,likelihood\n{}/v/a.png,1,2,0.5,3,4,1\n{}/v/b.png,,,,5,6,1\n",
+}
+
+
+@pytest.mark.parametrize("form", HEADERS)
+@pytest.mark.parametrize("place", ["project", "video"])
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_labels_of_deeplabcut_are_read(tmp_path: Path, form: str, place: str, slash: str) -> None:
+    folder = tmp_path / "project" / "labeled-data" / "v"
+    for name in "ab":
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(folder / f"{name}.png")
+    path = (tmp_path / "project" if place == "project" else folder) / "CollectedData_me.csv"
+    path.write_text(HEADERS[form].replace("{}", "labeled-data").replace("/", slash))
+    data = CsvTable(path=path)
+    assert data.point_names == ("nose", "tail")
+    assert data.key(1) == "labeled-data/v/b.png"
+    np.testing.assert_array_equal(data.annotation(0).points, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(data.annotation(1).points, [[np.nan, np.nan], [5, 6]])
+    assert data.image(1).shape == (4, 6, 3)
+    assert ("predictions" in " ".join(data.notes)) == (form == "likelihood")
+
+
+def test_several_animals_of_deeplabcut_have_points_of_their_own(tmp_path: Path) -> None:
+    text = (
+        "scorer,me,me,me,me\nindividuals,a,a,b,b\nbodyparts,nose,nose,nose,nose\n"
+        "coords,x,y,x,y\na.png,1,2,3,4\n"
+    )
+    assert CsvTable(path=write(tmp_path, text)).point_names == ("a nose", "b nose")
+
+
+def test_a_header_of_many_columns_takes_no_time(tmp_path: Path) -> None:
+    names = [f"column {number}" for number in range(50_000)]
+    start = time.process_time()
+    data = CsvTable(path=write(tmp_path, f"file,{','.join(names)}\na.png{',' * len(names)}\n"))
+    # Comparing each with each took a minute.
+    assert time.process_time() - start < 5
+    assert len(" ".join(data.notes)) < 1000

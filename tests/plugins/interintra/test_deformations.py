@@ -64,6 +64,18 @@ def test_a_point_comes_from_where_it_went(deformation: GeometricDeformation) -> 
             assert torch.allclose(warp.sample_points(warp.map_points(points)), points, atol=1e-4)
 
 
+def test_a_view_that_is_not_bent_is_an_affine_map_and_leaves_the_other_as_it_is() -> None:
+    options: dict[str, Any] = {"rotation": (5.0, 10.0), "scale": (0.1, 0.1)}
+    straight = ThinPlateSpline(noise=(0.0, 0.001), extra_noise=(0.0, 0.01), **options)
+    # So weak a bend that the same draws give the same map.
+    bent = ThinPlateSpline(noise=(1e-9, 0.001), extra_noise=(0.0, 0.01), **options)
+    points = torch.rand(5, 9, 2, generator=seeded(0)) * 1.6 - 0.8
+    views, others = straight.warps(5, seeded(1)), bent.warps(5, seeded(1))
+    assert isinstance(views[0], AffineWarp)
+    for view, other in zip(views, others, strict=True):
+        assert torch.allclose(view.map_points(points), other.map_points(points), atol=1e-5)
+
+
 def parameters(warp: AffineWarp) -> tuple[Tensor, Tensor, Tensor]:
     """Return rotation in degrees, magnification and shift in half sides."""
     matrix = warp.matrix

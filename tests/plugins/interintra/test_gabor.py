@@ -38,14 +38,27 @@ def test_each_orientation_answers_to_its_own_stripes() -> None:
     loss = Gabor()
     for number in range(4):
         energies = loss.energies(stripes(0.3, angle=torch.pi * number / 4))
-        assert energies[:, :, 8:24, 8:24].mean(dim=(0, 2, 3)).argmax() == number
+        assert energies[..., 8:24, 8:24].mean(dim=(0, 1, 3, 4)).argmax() == number
 
 
 def test_the_energy_of_stripes_does_not_depend_on_where_they_are() -> None:
     loss = Gabor()
-    here, there = (loss.energies(stripes(0.3, phase=phase))[:, 0, 8:24, 8:24] for phase in (0, 1.2))
+    here, there = (
+        loss.energies(stripes(0.3, phase=phase))[:, :, 0, 8:24, 8:24] for phase in (0, 1.2)
+    )
     torch.testing.assert_close(here, there, rtol=0.1, atol=0.05)
     assert here.mean() > 0.5
+
+
+def test_each_colour_is_compared_by_itself() -> None:
+    loss, grey = Gabor(scales=1), torch.full((1, 3, 32, 32), 0.5)
+    one = grey.clone()
+    one[:, 1] = stripes(0.3)[:, 1]
+    energies = loss.energies(one)
+    assert energies[:, 1].max() > 10 * energies[:, [0, 2]].max()
+    torch.testing.assert_close(
+        3 * loss(step_of(grey, one)), loss(step_of(grey, stripes(0.3))), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_faint_edges_count_nearly_as_much_as_strong_ones_and_noise_little() -> None:
@@ -63,6 +76,14 @@ def test_equal_images_cost_nothing_and_routes_add_up() -> None:
     assert loss(step_of(images, images)) == 0
     one, two = loss(step_of(images, others)), loss(step_of(images, others, routes=2))
     torch.testing.assert_close(two, 2 * one)
+
+
+def test_images_may_be_compared_at_half_their_resolution() -> None:
+    torch.manual_seed(0)
+    images, others = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    halves = [torch.nn.functional.avg_pool2d(each, 2) for each in (images, others)]
+    half = Gabor(shrink=2, scales=2)(step_of(images, others))
+    torch.testing.assert_close(half, Gabor(scales=2)(step_of(*halves)))
 
 
 @pytest.mark.parametrize("size", [16, 18, 33])
@@ -83,7 +104,9 @@ def test_it_stays_float32_under_autocast_and_saves_nothing() -> None:
     assert loss.state_dict() == {}
 
 
-@pytest.mark.parametrize("option", [{"orientations": 0}, {"scales": 0}, {"contrast": 0.0}])
+@pytest.mark.parametrize(
+    "option", [{"orientations": 0}, {"scales": 0}, {"shrink": 0}, {"contrast": 0.0}]
+)
 def test_options_that_cannot_work_are_refused(option: dict[str, Any]) -> None:
     ((name, value),) = option.items()
     with pytest.raises(LmkitError, match=rf"loss\.gabor\.{name}={value}"):

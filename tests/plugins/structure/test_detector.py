@@ -10,6 +10,17 @@ from lmkit_structure.detector import StructureDetector
 from lmkit_structure.hourglass import Hourglass
 
 
+class Always(torch.nn.Module):
+    """Answers the same, whatever it is given."""
+
+    def __init__(self, answer: torch.Tensor) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, _: torch.Tensor) -> torch.Tensor:
+        return self.answer
+
+
 def small(**options: Any) -> StructureDetector:
     given = {"landmarks": 3, "image_size": 16, "width": 4, "depth": 2}
     return StructureDetector(**(given | options))
@@ -66,6 +77,28 @@ def test_sharpness_multiplies_the_raw_maps() -> None:
     assert sharp(raw).confidence.mean() > plain(raw).confidence.mean()
 
 
+def test_with_a_stride_a_cell_of_the_maps_is_several_pixels() -> None:
+    detector = small(stride=2).eval()
+    raw = torch.zeros(1, 4, 8, 12)
+    raw[:, -1] = 30.0
+    raw[0, 1, 5, 9] = 60.0
+    detector.hourglass = Always(raw)  # type: ignore[assignment]
+    with torch.no_grad():
+        found = detector(torch.rand(1, 3, 16, 24))
+    assert found.score_maps is not None
+    assert found.score_maps.shape == (1, 3, 8, 12)
+    # The middle of pixels 18 and 19 across, 10 and 11 down.
+    assert to_pixels(found.points, 16, 24)[0, 1].tolist() == pytest.approx([18.5, 10.5], abs=1e-3)
+
+
+def test_with_a_stride_no_pixel_is_lost() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 16, 16, requires_grad=True)
+    small(stride=2, depth=1, skips=1).eval().score_maps(images).square().sum().backward()
+    assert images.grad is not None
+    assert (images.grad != 0).all()
+
+
 def test_it_has_the_authors_layers() -> None:
     with torch.device("meta"):
         detector = StructureDetector(landmarks=10, image_size=80)
@@ -94,7 +127,10 @@ def test_an_hourglass_sees_further_the_deeper_it_is() -> None:
         ({"width": 0}, r"detector\.width=0"),
         ({"depth": 0}, r"detector\.depth=0"),
         ({"sharpness": 0.0}, r"detector\.sharpness=0\.0"),
+        ({"stride": 0}, r"detector\.stride=0"),
+        ({"skips": 0}, r"detector\.skips=0"),
         ({"image_size": 18}, r"18 x 18 pixels cannot be halved 2 times"),
+        ({"image_size": 20, "stride": 2}, r"cannot be divided by 2 and then halved 2 times"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], problem: str) -> None:

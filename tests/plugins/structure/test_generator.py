@@ -17,6 +17,17 @@ def small(**options: Any) -> StructureGenerator:
     return StructureGenerator(**(given | options))
 
 
+class Repeated(nn.Module):
+    """Gives each pixel of a cell what the cell has."""
+
+    def __init__(self, pixels: int) -> None:
+        super().__init__()
+        self.pixels = pixels
+
+    def forward(self, cells: Tensor) -> Tensor:
+        return cells.repeat_interleave(self.pixels, dim=1)
+
+
 def points(batch: int = 2, count: int = 3) -> Tensor:
     return torch.rand(batch, count, 2) * 1.6 - 0.8
 
@@ -108,6 +119,31 @@ def test_landmarks_of_source_and_target_learn() -> None:
     assert all(p.grad is not None and p.grad.any() for p in generator.parameters())
 
 
+def test_with_a_stride_images_keep_their_size_and_landmarks_their_place() -> None:
+    torch.manual_seed(0)
+    plain, coarse = small(scales=1).eval(), small(scales=1, stride=2).eval()
+    descriptors, where = torch.zeros(1, 4, 2), points(1)
+    with torch.no_grad():
+        images = coarse(torch.rand(1, 3, 24, 16), Landmarks(where), Landmarks(where))
+        plain.decoder, coarse.decoder = nn.Identity(), Repeated(4)
+        fine = plain.draw(descriptors, where, 16, 16)
+        blurred = coarse.draw(descriptors, where, 16, 16)
+    assert images.shape == (1, 3, 24, 16)
+    assert blurred.shape == fine.shape
+    # What the decoder is shown of a cell is the mean of what the plain one is shown of its pixels.
+    pooled = [nn.functional.avg_pool2d(drawn[:, :8], 2) for drawn in (blurred, fine)]
+    assert torch.allclose(*pooled, atol=0.02)
+
+
+def test_with_a_stride_no_pixel_is_lost() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 16, 16, requires_grad=True)
+    generator = small(stride=2, skips=1).eval()
+    generator.describe(images, points(1)).square().sum().backward()
+    assert images.grad is not None
+    assert (images.grad != 0).all()
+
+
 def test_it_has_the_authors_widths() -> None:
     with torch.device("meta"):
         generator = StructureGenerator(landmarks=10, image_size=80)
@@ -130,6 +166,9 @@ def test_it_has_the_authors_widths() -> None:
         ({"scales": 0}, r"generator\.scales=0"),
         ({"sigma": 0.0}, r"generator\.sigma=0\.0"),
         ({"sigma": math.nan}, r"generator\.sigma=nan"),
+        ({"stride": 0}, r"generator\.stride=0"),
+        ({"skips": 0}, r"generator\.skips=0"),
+        ({"image_size": 20, "stride": 2}, r"cannot be divided by 2 and then halved 2 times"),
         ({"image_size": 18}, r"18 x 18 pixels cannot be halved 2 times"),
     ],
 )

@@ -7,6 +7,9 @@ import pytest
 
 import lmkit
 from lmkit.registry.lookup import Registry
+from lmkit.settings.layers import read_recipe
+from lmkit.settings.optimizer import learning_rate
+from lmkit.settings.settings import settle
 from lmkit_structure.pairing import Itself
 
 SMALL: dict[str, Any] = {
@@ -20,16 +23,23 @@ def trained(tmp_path: Path, settings: dict[str, Any], **given: Any) -> lmkit.Run
     return lmkit.open_run(tmp_path / "run", device="cpu")
 
 
-@pytest.mark.parametrize("recipe", ["structure", "structure-quick"])
+@pytest.mark.parametrize("recipe", ["structure", "structure-quick", "photos", "photos-long"])
 def test_the_recipe_trains(tmp_path: Path, recipe: str) -> None:
     small = {"width": 4, "depth": 1}
     run = trained(tmp_path, {"detector": small, "generator": small}, recipe=recipe)
-    assert run.settings.pairing["name"] == "structure"
     assert {name for name in run.settings.loss if name.startswith("structure-")} == {
         "structure-concentration",
         "structure-separation",
         "structure-equivariance",
     }
+
+
+@pytest.mark.parametrize("recipe", ["photos", "photos-long"])
+def test_the_learning_rate_of_a_recipe_falls_until_its_end(registry: Registry, recipe: str) -> None:
+    settings = settle(read_recipe(recipe, registry), registry)
+    rates = [learning_rate(settings.optimizer, step) for step in (0, settings.run.steps)]
+    assert settings.optimizer.schedule == "cosine"
+    assert rates[1] == pytest.approx(rates[0] * settings.optimizer.decay_factor)
 
 
 def test_the_recipe_depends_on_no_other(registry: Registry) -> None:

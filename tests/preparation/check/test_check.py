@@ -195,6 +195,23 @@ def test_too_many_that_cannot_be_read_are_refused_as_in_training(table):
     assert [path.name for path in write(report, table.root / "out")] == ["report.json"]
 
 
+def test_entries_that_cannot_be_used_count_as_images_that_cannot_be_read(table):
+    table.rows[4]["points"][1] = (1e39, 5)
+    (table.root / "3.png").write_bytes(b"")
+    report = table.check()
+    assert kinds(report) == ["refused", "unreadable"]
+    assert "loading.max_unreadable=0.13" in str(report.findings[0])
+    assert any("beyond 1,000,000 pixels" in text for text in report.findings[1].images)
+    assert report.left_out == 2
+    assert table.check("loading.max_unreadable=0.2").usable
+
+
+def test_points_are_named(table):
+    found = table.check(quick=True).to_dict()
+    assert len(found["point_names"]) == found["counts"]["points"]
+    assert len(found["normalised_by"]) == 2
+
+
 def test_data_with_nothing_to_train_on_is_refused(table):
     for row in table.rows:
         row["split"] = "test"

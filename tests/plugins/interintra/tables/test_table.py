@@ -43,6 +43,7 @@ def report(name, nme, **other):
     return {
         "forward": {"nme": nme, "convention": "lmkit"},
         "mean_shape": {"nme": 30.0},
+        "controls": {"untrained": {"nme": 27.0}},
         "labelled": draws,
         "images": {"fit": fit, "test": test},
         "fit": "crop",
@@ -205,7 +206,8 @@ def test_markdown_and_json_have_the_same_numbers(results):
     content = json.loads(json.dumps(built("table1", found)))
     text = markdown(content)
     head, _, *rows, last = cells(text)
-    assert head[3:] == ["MAFL, published", "AFLW, published", "MAFL, lmkit", "AFLW, lmkit"]
+    kinds = ("published", "lmkit", "untrained")
+    assert head[3:] == [f"{name}, {kind}" for kind in kinds for name in ("MAFL", "AFLW")]
     assert len(rows) == len(content["rows"]) == 3
     for row, shown in zip(content["rows"], rows, strict=True):
         assert shown == [
@@ -214,8 +216,12 @@ def test_markdown_and_json_have_the_same_numbers(results):
             str(row["landmarks"]),
             *(f"{row['published'][name]:.2f}" for name in ("MAFL", "AFLW")),
             *(number(row["measured"][name]) for name in ("MAFL", "AFLW")),
+            *(number(row["untrained"][name]) for name in ("MAFL", "AFLW")),
         ]
-    assert last[-2:] == [number(content["mean_shape"][name]) for name in ("MAFL", "AFLW")]
+    assert last[-4:-2] == [number(content["mean_shape"][name]) for name in ("MAFL", "AFLW")]
+    assert last[-2:] == ["", ""]
+    assert content["rows"][0]["untrained"]["MAFL"]["nme"] == 27.0
+    assert content["rows"][1]["untrained"]["MAFL"] is None
     assert content["rows"][2]["measured"]["MAFL"] == {
         "nme": 3.125,
         "sd": pytest.approx(0.1768, abs=1e-4),
@@ -236,6 +242,7 @@ def test_the_table_of_few_labelled_images(results):
     assert rows["10"] == ["7.09", "4.00 ± 0.50"]
     assert rows["100"] == ["3.71", "-"]
     assert rows["all"] == ["3.08", "3.00"]
+    assert rows["untrained, all"] == ["", "27.00"]
     assert rows["mean shape"] == ["", "30.00"]
     assert "over 10 draws" in text
     for line in content["labelled"]:
@@ -251,10 +258,18 @@ def test_several_seeds_of_few_labelled_images(results):
     assert "over seeds" in markdown(content)
 
 
+def test_reports_of_before_have_no_untrained_figure(results):
+    found = results("table1", {"all": [9.0]}, MAFL={"controls": {}}, AFLW={})
+    content = built("table1", found)
+    assert content["rows"][0]["untrained"]["MAFL"] is None
+    assert content["rows"][0]["untrained"]["AFLW"]["nme"] == 27.0
+    assert cells(markdown(content))[2][-2:] == ["-", "27.00"]
+
+
 def test_a_table_without_any_result_says_so():
     rows = choose_rows(TABLES["table1"], ["all"])
     content = build(TABLES["table1"], {rows[0]: []}, ["MAFL"])
     text = markdown(content)
     assert "Nothing is measured yet." in text
     assert "Not done yet: all." in text
-    assert cells(text)[-1][-1] == "-"
+    assert cells(text)[-1][-2:] == ["-", ""]
