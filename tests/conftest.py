@@ -31,19 +31,26 @@ class _Terminations:
     """
 
     def __init__(self) -> None:
-        self._kill = os.kill
+        self._kill, self._raise = os.kill, signal.raise_signal
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._own = 0
 
     def watch(self) -> None:
-        os.kill = self._send
+        os.kill, signal.raise_signal = self._send, self._raise_here
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        # Not of processes that tests fork and end.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
     def _send(self, process: int, number: int) -> None:
         self._own += process == os.getpid() and number == signal.SIGTERM
         self._kill(process, number)
+
+    def _raise_here(self, number: int) -> None:
+        self._own += number == signal.SIGTERM
+        self._raise(number)
 
     def has_come(self) -> bool:
         """Return whether one came that no test had sent; ask between tests."""

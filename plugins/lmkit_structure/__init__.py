@@ -60,5 +60,5 @@ def lmkit_recipes() -> list[Recipe]:
         Recipe("structure", __name__, "Zhang et al. 2018 in full: 80 pixels, 10 landmarks"),
         Recipe("structure-quick", __name__, "Zhang et al. 2018 at the size of quickstart"),
         Recipe("photos", __name__, "photographs without a GPU: about 15 minutes on two cores"),
-        Recipe("photos-long", __name__, "as photos: about an hour on two cores"),
+        Recipe("photos-long", __name__, "as photos, with four times the steps"),
     ]

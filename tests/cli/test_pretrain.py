@@ -15,7 +15,7 @@ from lmkit.errors import ExitCode
 
 NETWORKS = ("--set=detector.features=8", "--set=detector.depth=1")
 SMALL = ("--device=cpu", "--batch-size=4", "--image-size=32", "--set=run.log_every=1", *NETWORKS)
-TINY = ("--recipe=pretrain-quick", "--set=data.count=24", *SMALL)
+TINY = ("--recipe=pretrain-quick", "--set=data.count=24", "--set=optimizer.decay_every=9", *SMALL)
 GENERATOR = ("--set=generator.width=4", "--set=generator.blocks=1")
 
 
@@ -101,7 +101,7 @@ def test_training_starts_from_it_and_never_needs_it_again(lmkit, core, tmp_path,
     code, _, stderr = lmkit(*train, "--steps=1", "--out", "run")
     assert code == 0, stderr
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
-    assert settings["run"]["landmarks"] == 20
+    assert settings["run"]["landmarks"] == 30
     assert settings["detector"]["core"] == str(own)
     shutil.rmtree(own)
     for again in (("evaluate", "run"), ("train", "--resume", "run", "--steps=2")):
@@ -115,7 +115,8 @@ def test_the_recipe_sanchez_needs_a_core_and_starts_from_it(lmkit, core, tmp_pat
     code, _, stderr = lmkit(*train)
     assert code != 0
     assert "detector.core" in stderr
-    code, _, stderr = lmkit(*train, "--set", f"detector.core={core}")
+    like_the_core = ("--set", f"detector.core={core}", "--set", "detector.blocks=plain")
+    code, _, stderr = lmkit(*train, *like_the_core)
     assert code == 0, stderr
     settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     assert settings["detector"]["init"] == "projection"
@@ -176,7 +177,8 @@ def test_what_it_refuses(refused, core, tmp_path):
     says = ("run.landmarks=7 does not fit the data", "one of 5 annotated points", "Leave it out")
     refused(*pretrain, "--set", "run.landmarks=7", code=usage, says=says)
     says = ("No loss learns from annotated points (mse)", "--recipe pretrain")
-    refused("pretrain", "--recipe", "quickstart", "--out", "run", code=usage, says=says)
+    recipe = ("--recipe", "reconstruction-quick")
+    refused("pretrain", *recipe, "--out", "run", code=usage, says=says)
     (tmp_path / "photos").mkdir()
     for number in range(6):
         noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)

@@ -24,7 +24,12 @@ def test_that_comes_afterwards():
     pass
 """
 OWN = "def send():\n    os.kill(os.getpid(), signal.SIGTERM)"
-FOREIGN = "def send():\n    signal.raise_signal(signal.SIGTERM)"
+FOREIGN = """
+def send():
+    import subprocess, sys
+    ending = f"import os, signal; os.kill({os.getpid()}, signal.SIGTERM)"
+    subprocess.run([sys.executable, "-c", ending], check=True)
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")

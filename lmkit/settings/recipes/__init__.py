@@ -12,15 +12,22 @@ QUICK_RECIPE = "quickstart"
 PHOTOS_RECIPE = "photos"
 """The same of other images; a plugin brings it."""
 
-_SUMMARIES = {
-    "quickstart": "small images and narrow networks: minutes on two CPU cores",
-    "reconstruction-quick": "as quickstart, with the reconstruction as its only loss",
-    "pretrain": "from annotated points, at full size: what a projection starts from",
-    "pretrain-quick": "from annotated points, at the size of quickstart",
-}
+_RECIPES = (
+    Recipe("quickstart", __name__, "small images and narrow networks: a first run", minutes=5),
+    Recipe(
+        "reconstruction-quick",
+        __name__,
+        "as small as quickstart, with the reconstruction as its only loss",
+        minutes=5,
+    ),
+    Recipe(
+        "pretrain", __name__, "from annotated points, at full size: what a projection starts from"
+    ),
+    Recipe("pretrain-quick", __name__, "from annotated points, at the size of quickstart"),
+)
 
 
 @hookimpl
 def lmkit_recipes() -> list[Recipe]:
     """Announce the recipes that belong to no one method."""
-    return [Recipe(name, __name__, summary) for name, summary in _SUMMARIES.items()]
+    return list(_RECIPES)

@@ -37,7 +37,7 @@ FOLDERS = (".", "Img", "Anno", "Eval")
               help="Steps of each run, the schedule shortened with them.")  # fmt: skip
 @click.option("--recipe", metavar="NAME",
               help="What the rows are put on: 'paper' with a GPU or with --celeba, else "
-              "'quickstart'.")  # fmt: skip
+              "'reconstruction-quick'.")  # fmt: skip
 @click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True,
               help="Set any option; may be given several times.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, metavar="N",
@@ -77,7 +77,7 @@ def command(
         aflw = None
     section, benchmarks = _choose_data(celeba, aflw, data)
     if recipe is None:
-        recipe = "paper" if celeba is not None else default_recipe("paper", "quickstart")
+        recipe = "paper" if celeba is not None else default_recipe("paper", "reconstruction-quick")
         click.echo(f"No --recipe: the rows are put on '{recipe}'.", err=True)
     names = None if rows is None else [name.strip() for name in rows.split(",")]
     asked = settings_of.choose_rows(chosen, names)
