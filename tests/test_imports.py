@@ -23,7 +23,7 @@ LAYERS = {
     "": "errors run training",
     "api": "errors registry settings geometry interfaces training campaigns cli",
     "bench": "errors registry settings interfaces data runtime prediction preparation training",
-    "campaigns": "errors registry storage settings data runtime run preparation training "
+    "campaigns": "errors registry storage records settings data runtime run preparation training "
     "evaluation",
     "cli": "errors registry storage settings interfaces points data runtime run prediction "
     "preparation training evaluation comparison campaigns bench templates testing",
@@ -35,20 +35,21 @@ LAYERS = {
     "evaluation": "errors seeds storage settings geometry interfaces drawing points data runtime "
     "prediction run preparation",
     "geometry": "errors",
-    "interfaces": "errors storage geometry",
+    "interfaces": "errors storage records geometry",
     "points": "errors seeds storage",
     "prediction": "errors storage interfaces drawing points data runtime",
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
+    "records": "errors storage",
     "registry": "errors",
-    "run": "errors registry storage settings interfaces points data runtime prediction",
+    "run": "errors registry storage records settings interfaces points data runtime prediction",
     "runtime": "errors seeds registry settings interfaces",
     "seeds": "",
     "settings": "errors registry storage",
     "storage": "errors",
     "templates": "api errors registry testing",
     "testing": "errors seeds registry settings geometry interfaces data runtime",
-    "training": "errors seeds registry storage settings geometry interfaces drawing data runtime "
-    "prediction run preparation",
+    "training": "errors seeds registry storage records settings geometry interfaces drawing data "
+    "runtime prediction run preparation",
     "__main__": "cli",
 }
 """What each part of lmkit may import of lmkit, beside itself. Every part has a row; \"\" is

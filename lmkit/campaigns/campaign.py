@@ -15,15 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmkit.data.split import keys_of_parts
 from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.protocol import evaluate
+from lmkit.evaluation.report import EVALUATION
 from lmkit.preparation.of_run import other_data, own_data
 from lmkit.preparation.prepared import Prepared, make_ready, prepare
+from lmkit.records import describe_file, describes_file, differs, load_record, write_record
 from lmkit.registry.lookup import Registry
-from lmkit.run.checkpoint import list_checkpoints
+from lmkit.run.checkpoint import newest_step
 from lmkit.run.folder import RunFolder
 from lmkit.run.owner import LOCK, OWNER
+from lmkit.run.record import read_split
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import assemble
 from lmkit.runtime.callback import Callback
@@ -31,7 +35,6 @@ from lmkit.runtime.signals import Stop, stop_on_signals
 from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge
 from lmkit.settings.settings import Settings, resolve
-from lmkit.storage import read_json, write_json
 from lmkit.training.session import resume, start
 
 
@@ -185,7 +188,7 @@ class Campaign:
             if report is None:
                 return None
             reports[benchmark.name] = report
-        train = read_json(folder.split)["train"]
+        train, _, _ = keys_of_parts(read_split(folder))
         return CampaignResult(name, run.stored, len(train), reports)
 
     def _train(self, entry: CampaignEntry, callback: CampaignCallback, stop: Stop) -> bool:
@@ -194,7 +197,7 @@ class Campaign:
         exists = folder.settings.is_file()
         if exists:
             _refuse_other_settings(Run(folder, self.registry), entry)
-            if max(list_checkpoints(folder), default=0) >= entry.settings.run.steps:
+            if newest_step(folder) >= entry.settings.run.steps:
                 return True
         else:
             _remove_leftover(folder)
@@ -229,7 +232,9 @@ class Campaign:
             place = _place(run, benchmark)
             report.write(place)
             # Last, since it is what makes the measurement complete.
-            write_json(place / _MEASURED, _describe(run, benchmark, self.registry))
+            described = _describe(run, benchmark, self.registry)
+            described["report"] = describe_file(place / EVALUATION)
+            write_record(place / _MEASURED, described)
 
 
 _MEASURED = "measured.json"
@@ -296,13 +301,21 @@ def _describe(run: Run, benchmark: Benchmark, registry: Registry) -> dict[str, A
 
 
 def _read_report(run: Run, benchmark: Benchmark, registry: Registry) -> dict[str, Any] | None:
+    """Return a report that is what was measured; None where it has to be measured again."""
     place = _place(run, benchmark)
-    if not (place / _MEASURED).is_file():
+    try:
+        measured = load_record(place / _MEASURED)
+        described = measured.pop("report", None)
+        if measured != _describe(run, benchmark, registry):
+            return None
+        # A measurement of a former version does not say what its report holds.
+        if described is not None and (
+            not describes_file(described) or differs(place / EVALUATION, described)
+        ):
+            return None
+        return load_record(place / EVALUATION)
+    except (OSError, ValueError):
         return None
-    if read_json(place / _MEASURED) != _describe(run, benchmark, registry):
-        return None
-    report: dict[str, Any] = read_json(place / "evaluation.json")
-    return report
 
 
 def _is_leftover(folder: RunFolder) -> bool:

@@ -51,7 +51,7 @@ class Split:
         Raises:
             LmkitError: If it is not such a record, or the data no longer has one of the images.
         """
-        keys = _read(content)
+        keys = keys_of_parts(content)
         numbers = {dataset.key(index): index for index in range(len(dataset))}
         missing = sorted({key for part in keys for key in part if key not in numbers})
         if missing:
@@ -70,7 +70,7 @@ def trained_keys(content: Any) -> set[str]:
     Raises:
         LmkitError: If it is not such a record.
     """
-    return set(_read(content)[0])
+    return set(keys_of_parts(content)[0])
 
 
 def make_split(
@@ -159,15 +159,30 @@ def _check(dataset: Dataset, split: Split) -> None:
         )
 
 
-def _read(content: Any) -> list[list[str]]:
+def keys_of_parts(content: Any) -> list[list[str]]:
+    """Return the keys of the images that train, fit and test, of what ``to_json`` wrote.
+
+    Args:
+        content: What was written, parsed.
+
+    Raises:
+        LmkitError: If it is not such a record, or an image tests and is in another part.
+    """
     parts = dict(content) if isinstance(content, Mapping) else {}
     if parts.get("fit") == "train":
         parts["fit"] = parts.get("train")
-    keys = [parts.get(part) for part in _PARTS]
+    keys: list[Any] = [parts.get(part) for part in _PARTS]
+    problem = "does not hold lists of images named train, fit and test"
     if all(isinstance(part, list) and all(isinstance(key, str) for key in part) for part in keys):
-        return keys  # type: ignore[return-value]
+        train, fit, test = keys
+        if not train:
+            problem = "names no image that trained"
+        elif both := sorted(set(test).intersection([*train, *fit])):
+            problem = f"names {_count(both, 'image')} for training and for testing: {_some(both)}"
+        else:
+            return keys
     raise LmkitError(
-        "The run's record of its split does not hold lists of images named train, fit and test.",
+        f"The run's record of its split {problem}.",
         remedy="Restore the file split.json of the run folder.",
         code=ExitCode.RUN,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from lmkit.interfaces.deformation import Deformation, Views
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.run.checkpoint import latest_checkpoint, load_network
+from lmkit.run.fitting import build_to_fit
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build
 from lmkit.runtime.blame import blame
@@ -57,9 +59,11 @@ def measure_reconstruction(
     if run.settings.generator["name"] == "none" or run.missing(*wanted):
         return None
     settings = run.resolve("detector", *wanted)
-    generator: Generator = build("generator", settings.generator, settings, run.registry)
+    checkpoint = latest_checkpoint(run.folder)
+    make = partial(build, "generator", settings.generator, settings, run.registry)
+    generator: Generator = build_to_fit(checkpoint, "generator", make)
     deformation: Deformation = build("deformation", settings.deformation, settings, run.registry)
-    load_network(latest_checkpoint(run.folder), "generator", generator, device=torch.device("cpu"))
+    load_network(checkpoint, "generator", generator, device=torch.device("cpu"))
     generator.to(run.device).eval()
     drawn, undrawn, count = 0.0, 0.0, 0
     autocast = autocast_for(run.device, settings.run.precision)

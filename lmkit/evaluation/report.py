@@ -24,6 +24,9 @@ from lmkit.evaluation.verdict import Verdict
 from lmkit.points.linear import Array
 from lmkit.storage import storage, write_json, write_text
 
+EVALUATION = "evaluation.json"
+"""The file that a report is written to."""
+
 _LONGEST = 60  # characters of a folder's name before its digest
 
 
@@ -237,7 +240,7 @@ class EvaluationReport:
         """
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        figures, errors = folder / "evaluation.json", folder / "errors.csv"
+        figures, errors = folder / EVALUATION, folder / "errors.csv"
         write_json(figures, self.to_dict())
         write_text(errors, self._table())
         return [figures, errors]

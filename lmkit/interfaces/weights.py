@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.checkpoint_files import FOLDER, STATE, list_steps, sound_file
+from lmkit.interfaces.tensor_files import load_tensors
 
 
 def load_weights(path: str | Path, *, option: str) -> dict[str, Tensor]:
@@ -54,7 +55,7 @@ def load_weights(path: str | Path, *, option: str) -> dict[str, Tensor]:
     if (
         not isinstance(content, dict)
         or not content
-        or not all(isinstance(value, Tensor) for value in content.values())
+        or not all(_is_plain(value) for value in content.values())
     ):
         raise LmkitError(
             f"{option}={path} holds no state dict.",
@@ -109,10 +110,18 @@ def _in_run(path: Path, option: str) -> Path:
 
 def _read(path: Path) -> Any:
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+        return load_tensors(path)
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether it is a tensor whose values lie in memory one by one."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and not value.is_quantized
+        and value.device.type == "cpu"
+    )
 
 
 def _unwrap(content: Any) -> Any:

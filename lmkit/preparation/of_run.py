@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from lmkit.data.framing import build_framer
 from lmkit.data.split import Split, trained_keys
@@ -13,12 +12,12 @@ from lmkit.preparation.keeping import use_cache
 from lmkit.preparation.prepared import Prepared, prepare
 from lmkit.registry.lookup import Registry
 from lmkit.run.folder import RunFolder
+from lmkit.run.record import read_split
 from lmkit.run.run import Run
 from lmkit.runtime.assemble import build_dataset
 from lmkit.settings.changes import is_of_the_data, settings_of_the_data
 from lmkit.settings.layers import Layer, merge
 from lmkit.settings.settings import Settings, resolve
-from lmkit.storage import read_json
 
 
 def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
@@ -31,7 +30,7 @@ def without_trained(ready: Prepared, folder: RunFolder) -> Prepared:
     Raises:
         LmkitError: If none is left.
     """
-    trained = trained_keys(_read_split(folder))
+    trained = trained_keys(read_split(folder))
     test = [index for index in ready.split.test if ready.dataset.key(index) not in trained]
     left_out = len(ready.split.test) - len(test)
     if left_out and not test:
@@ -54,22 +53,11 @@ def divide_as_before(folder: RunFolder, settings: Settings, registry: Registry) 
     Raises:
         LmkitError: If the data cannot be used, or has lost images that the run had.
     """
-    stored = _read_split(folder)
+    stored = read_split(folder)
     dataset = build_dataset(settings, registry)
     split = Split.from_json(stored, dataset)
     unreadable = Unreadable(settings.loading.max_unreadable)
     return Prepared(settings, dataset, split, build_framer(settings), unreadable)
-
-
-def _read_split(folder: RunFolder) -> Any:
-    if not folder.split.exists():
-        raise LmkitError(
-            f"{folder.path} has no split.json, which says what trained: it is a copy that only "
-            "predicts.",
-            remedy="Take the run that it was copied from, or measure it on other data with --data.",
-            code=ExitCode.RUN,
-        )
-    return read_json(folder.split)
 
 
 def own_data(run: Run) -> Prepared:

@@ -5,8 +5,9 @@ pickled. How it lies on the disk and is verified is in ``interfaces/checkpoint_f
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,8 +19,9 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.checkpoint_files import (
     METRICS,
     STATE,
+    damaged,
     describe_checkpoint,
-    describe_file,
+    does_not_fit,
     list_steps,
     read_state,
     read_tensors,
@@ -27,9 +29,12 @@ from lmkit.interfaces.checkpoint_files import (
     step_folder,
     tensor_file,
 )
+from lmkit.interfaces.tensor_files import state_of
+from lmkit.records import describe_file, write_record
 from lmkit.run.folder import RunFolder
+from lmkit.run.moments import check_moments
 from lmkit.runtime.assemble import Assembly
-from lmkit.storage import flush_file, flush_folder, put_in_place, storage_error, write_json
+from lmkit.storage import flush_file, flush_folder, put_in_place, storage_error
 
 
 def list_checkpoints(folder: RunFolder) -> dict[int, Path]:
@@ -78,7 +83,7 @@ def save_checkpoint(
                 save_file({key: _plain(value) for key, value in content.items()}, file)
                 files[file.name] = describe_file(file)
                 flush_file(file)
-        write_json(aside / STATE, describe_checkpoint(step, files))
+        write_record(aside / STATE, describe_checkpoint(step, files))
         if final.exists():
             shutil.rmtree(final)
         put_in_place(aside, final)
@@ -111,12 +116,37 @@ def load_checkpoint(
     state = read_state(path)
     refuse_absent(path, state)
     for name, network in assembly.networks():
-        wanted = network.state_dict()
-        content = read_tensors(path, state, name, device) if wanted else {}
-        _load_into(network, content, tensor_file(path, name))
+        if network.state_dict():
+            _load_network(path, state, name, network, device)
     if optimizer is not None:
-        _unflatten_optimizer(optimizer, read_tensors(path, state, "optimizer", device))
+        moments = load_moments(path, _parameters(optimizer), device=device)
+        _unflatten_optimizer(optimizer, moments)
     return int(state["step"])
+
+
+def load_moments(
+    path: Path, parameters: Sequence[Tensor], *, device: torch.device
+) -> dict[str, Tensor]:
+    """Return what a checkpoint holds of an optimiser's moments, which are of its parameters.
+
+    Args:
+        path: The checkpoint.
+        parameters: Those that the optimiser trains, in its order.
+        device: Where the moments are put.
+
+    Returns:
+        ``NUMBER.NAME`` for each parameter and moment.
+
+    Raises:
+        LmkitError: If they are damaged, or of other parameters.
+    """
+    state = read_state(path)
+    moments = read_tensors(path, state, "optimizer", device)
+    try:
+        check_moments(moments, parameters, state["step"])
+    except ValueError as error:
+        raise does_not_fit(tensor_file(path, "optimizer"), str(error)) from None
+    return moments
 
 
 def load_metrics(path: Path, *, device: torch.device) -> dict[str, Tensor] | None:
@@ -128,11 +158,11 @@ def load_metrics(path: Path, *, device: torch.device) -> dict[str, Tensor] | Non
         Empty where the checkpoint is of a run from before this was saved; None where it is damaged.
     """
     state = read_state(path)
-    if tensor_file(path, METRICS).name not in state.get("files", ()):
+    if tensor_file(path, METRICS).name not in state["files"]:
         return {}
     try:
         return read_tensors(path, state, METRICS, device)
-    except (LmkitError, OSError, SafetensorError):
+    except (LmkitError, OSError):
         return None
 
 
@@ -158,8 +188,7 @@ def load_network(path: Path, name: str, network: torch.nn.Module, *, device: tor
         LmkitError: If it is damaged, lacks the network or does not fit.
     """
     state = read_state(path)
-    content = read_tensors(path, state, name, device)
-    _load_into(network, content, tensor_file(path, name))
+    _load_network(path, state, name, network, device)
     return int(state["step"])
 
 
@@ -179,17 +208,29 @@ def latest_checkpoint(folder: RunFolder) -> Path:
     return found[max(found)]
 
 
-def _load_into(network: torch.nn.Module, content: dict[str, Tensor], file: Path) -> None:
+def newest_step(folder: RunFolder) -> int:
+    """Return the step of the newest checkpoint, once that has confirmed it; 0 without one.
+
+    Raises:
+        LmkitError: If the checkpoint's ``state.json`` is damaged.
+    """
+    found = list_checkpoints(folder)
+    return int(read_state(found[max(found)])["step"]) if found else 0
+
+
+def _load_network(
+    path: Path, state: dict[str, Any], name: str, network: torch.nn.Module, device: torch.device
+) -> None:
+    """Load a network's tensors, if all are there, of its types and shapes, and finite."""
+    file = tensor_file(path, name)
+    content = read_tensors(path, state, name, device, state_of(network))
+    if not _are_finite(content):
+        raise damaged(path, f"{file.name} holds values that are not finite")
     try:
         network.load_state_dict(content)
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines()[1:3]]
-        raise LmkitError(
-            f"{file} does not fit the components of run.json: {' '.join(lines)[:300]}",
-            remedy="The plugin that brings the component has changed; install the version that "
-            "run.json names.",
-            code=ExitCode.RUN,
-        ) from None
+        # A network may have ways of its own to take in its state.
+        raise does_not_fit(file, " ".join(str(error).split())) from None
 
 
 def _flatten_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:
@@ -199,7 +240,7 @@ def _flatten_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def _unflatten_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = _parameters(optimizer)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
@@ -212,17 +253,25 @@ def _unflatten_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> No
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
+def _parameters(optimizer: Optimizer) -> list[torch.nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def _check_finite(tensors: dict[str, dict[str, Tensor]], step: int) -> None:
     for name, content in tensors.items():
-        floating = [value for value in content.values() if value.is_floating_point()]
-        sums = torch.stack([value.float().sum().cpu() for value in floating] or [torch.zeros(())])
-        if not sums.isfinite().all():
+        if not _are_finite(content):
             raise LmkitError(
                 f"After step {step} the {name} holds values that are not finite; it is not saved.",
                 remedy="Lower optimizer.learning_rate, or train with --set run.precision=float32, "
                 "and resume from the last checkpoint.",
                 code=ExitCode.DIVERGED,
             )
+
+
+def _are_finite(content: Mapping[str, Tensor]) -> bool:
+    floating = [value for value in content.values() if value.is_floating_point()]
+    sums = torch.stack([value.float().sum().cpu() for value in floating] or [torch.zeros(())])
+    return bool(sums.isfinite().all())
 
 
 def _plain(value: Tensor) -> Tensor:

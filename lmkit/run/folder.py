@@ -11,6 +11,7 @@ from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.checkpoint_files import FOLDER as CHECKPOINTS
+from lmkit.records import write_record
 from lmkit.storage import flush_folder, open_text, storage, write_json, write_text
 
 
@@ -94,7 +95,7 @@ class RunFolder:
         """Say how the run stands: ``running``, ``finished``, ``stopped`` or ``failed``."""
         status = {"state": state, "step": step, "steps": steps, "note": note}
         status["processes"] = processes
-        write_json(self.status, {**status, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+        write_record(self.status, {**status, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
 
     def write_unreadable(self, report: list[dict[str, str]]) -> None:
         """List the images that could not be read, and why."""

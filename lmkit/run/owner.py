@@ -82,7 +82,8 @@ def _has_gone(owner: dict[str, Any]) -> bool:
         return False
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
+        # No process, or a number that none can have.
         return True
     except OSError:
         return False

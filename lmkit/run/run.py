@@ -25,14 +25,15 @@ from lmkit.prediction.sources import Source, as_source
 from lmkit.prediction.stream import Detection, Predictor, Refuse, ready_to_detect, stream
 from lmkit.registry.lookup import Registry, installed
 from lmkit.run import checkpoint as checkpoints
-from lmkit.run import provenance
+from lmkit.run import fitting, provenance
 from lmkit.run.folder import RunFolder
 from lmkit.run.provenance import with_new_names
+from lmkit.run.record import read_run
 from lmkit.runtime.assemble import build_dataset, build_detector
 from lmkit.runtime.device import choose_device
 from lmkit.settings.layers import COMPONENT_SECTIONS, Layer, merge, parse_data
 from lmkit.settings.settings import Settings, resolve
-from lmkit.storage import as_name, made, read_json
+from lmkit.storage import as_name, made
 
 
 class Run:
@@ -48,7 +49,7 @@ class Run:
         self.folder = folder
         self.registry = registry
         self.device = choose_device(device)
-        self.record: dict[str, Any] = _read_record(folder)
+        self.record: dict[str, Any] = read_run(folder)
         # Whoever opens a run needs no writer, which need not be installed here.
         self.origins: list[provenance.Origin] = [
             origin for origin in self.record.get("components", ()) if origin["kind"] != "writer"
@@ -104,8 +105,12 @@ class Run:
 
     @cached_property
     def step(self) -> int:
-        """The step of the newest checkpoint."""
-        return max(checkpoints.list_checkpoints(self.folder), default=0)
+        """The step of the newest checkpoint; 0 without one.
+
+        Raises:
+            LmkitError: If that is damaged.
+        """
+        return checkpoints.newest_step(self.folder)
 
     @cached_property
     def detector(self) -> Detector:
@@ -119,9 +124,25 @@ class Run:
         path = checkpoints.latest_checkpoint(self.folder)
         # Whoever asks first may be in inference mode, whose tensors serve nowhere else.
         with torch.inference_mode(mode=False):
-            detector = build_detector(self.settings, self.registry)
+            detector = self._fitting(path)
             checkpoints.load_detector(path, detector, device=torch.device("cpu"))
             return ready_to_detect(detector, self.device)
+
+    def check_detector(self, path: Path) -> None:
+        """Load the detector's weights of a checkpoint, to see whether they are all right.
+
+        Raises:
+            LmkitError: If they are not, or the detector cannot be built here.
+        """
+        checkpoints.load_detector(path, self._fitting(path), device=torch.device("cpu"))
+
+    def _fitting(self, path: Path) -> Detector:
+        """Build the detector, if the weights of a checkpoint are of it."""
+
+        def build() -> Detector:
+            return build_detector(self.settings, self.registry)
+
+        return fitting.build_to_fit(path, "detector", build)
 
     @cached_property
     def framer(self) -> Framer:
@@ -353,15 +374,3 @@ def open_run(path: str | Path, *, device: str = "auto") -> "Run":
             whose detector's plugin is not installed.
     """
     return Run(RunFolder.open(Path(path)), installed(), device=device)
-
-
-def _read_record(folder: RunFolder) -> dict[str, Any]:
-    """Read ``run.json``."""
-    record = read_json(folder.settings)
-    if isinstance(record, dict) and isinstance(record.get("settings"), dict):
-        return record
-    raise LmkitError(
-        f"{folder.settings} does not hold a run's settings.",
-        remedy="The run folder is damaged there; restore the file, or train again.",
-        code=ExitCode.RUN,
-    )

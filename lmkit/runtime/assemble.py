@@ -48,6 +48,14 @@ class Assembly:
             yield "generator", self.generator
         yield "losses", nn.ModuleDict(self.losses)
 
+    def trainable(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters that train, by network; those without any are left out."""
+        found = {
+            name: [each for each in network.parameters() if each.requires_grad]
+            for name, network in self.networks()
+        }
+        return {name: parameters for name, parameters in found.items() if parameters}
+
     @property
     def needs_truth(self) -> bool:
         """Whether a loss reads the annotated points."""

@@ -92,6 +92,11 @@ def check_at_least(section: str, settings: Any, least: Mapping[str, float]) -> N
             )
 
 
+LARGEST_SIDE = 2**14
+"""The pixels of the largest square that an image is made. One of that size takes 768 MiB, and what
+reads a run's settings makes it whatever they say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """What belongs to the run and to no component.
@@ -139,6 +144,11 @@ class RunSettings:
         at_least |= {"accumulate": 1}
         at_least |= {"checkpoint_every": 1, "keep": 1, "log_every": 1, "sheet_every": 0}
         check_at_least("run", self, at_least)
+        if self.image_size > LARGEST_SIDE:
+            raise LmkitError(
+                f"run.image_size={self.image_size} is too large.",
+                remedy=f"Give a number of at most {LARGEST_SIDE}.",
+            )
 
 
 _STRETCHED = ("sanchez2019", "jakab2018")

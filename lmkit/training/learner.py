@@ -40,11 +40,7 @@ class Updater:
 
     def __init__(self, assembly: Assembly, settings: OptimizerSettings) -> None:
         self.settings = settings
-        self.networks: dict[str, list[nn.Parameter]] = {}
-        for name, network in assembly.networks():
-            trainable = [p for p in network.parameters() if p.requires_grad]
-            if trainable:
-                self.networks[name] = trainable
+        self.networks = assembly.trainable()
         if "detector" not in self.networks:
             raise LmkitError(
                 "The detector has no parameter that trains.",

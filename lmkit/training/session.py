@@ -18,10 +18,12 @@ from lmkit.errors import LmkitError
 from lmkit.preparation.keeping import make_cache, tell_repairs
 from lmkit.preparation.of_run import divide_as_before
 from lmkit.preparation.prepared import Prepared, find_partners, make_ready
+from lmkit.records import load_record, write_record
 from lmkit.registry.discovery import is_strict
 from lmkit.registry.lookup import Registry, installed
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
+from lmkit.run.fitting import assemble_to_fit
 from lmkit.run.folder import NullFolder, RunFolder
 from lmkit.run.owner import owned
 from lmkit.run.run import Run
@@ -34,7 +36,6 @@ from lmkit.settings.changes import refuse_changes
 from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
 from lmkit.settings.recipes import FULL_RECIPE, PHOTOS_RECIPE, QUICK_RECIPE
 from lmkit.settings.settings import Settings, settle
-from lmkit.storage import read_json, write_json
 from lmkit.training import loop
 from lmkit.training.learner import divide_batch
 from lmkit.training.loop import TrainingOutcome
@@ -75,11 +76,11 @@ def start(
         if processes.write:
             folder = RunFolder.create(out)
             held.enter_context(owned(folder.path))
-            write_json(folder.split, ready.split.to_json(ready.dataset))
+            write_record(folder.split, ready.split.to_json(ready.dataset))
             if ready.unreadable:
                 folder.write_unreadable(ready.unreadable.report())
             # Last, since it is what makes the folder a run.
-            write_json(folder.settings, _describe(settings, registry, processes))
+            write_record(folder.settings, _describe(settings, registry, processes))
         outcome = _train(ready, assembly, folder, callbacks, None, processes)
     return Run(folder, registry), outcome
 
@@ -115,7 +116,7 @@ def resume(
         if processes.write:
             checkpoints.remove_leftovers(run.folder)
         found = checkpoints.list_checkpoints(run.folder)
-        done = max(found, default=0)
+        done = checkpoints.newest_step(run.folder)
         if done == settings.run.steps and not _says_finished(run.folder):
             # It was killed after its last checkpoint: nothing is missing but the word for it.
             if processes.write:
@@ -128,8 +129,10 @@ def resume(
                 remedy=f"To train it further, give more: --steps {2 * max(done, 1)}.",
             )
         ready = find_partners(divide_as_before(run.folder, settings, run.registry))
-        assembly = assemble(settings, registry)
-        if not found:
+        if found:
+            assembly = assemble_to_fit(found[done], settings, registry)
+        else:
+            assembly = assemble(settings, registry)
             _initialise(assembly)
         ready = _cached(ready, registry, callbacks, processes)
         # Before training, so that a run that is interrupted again knows how far it was to go; and
@@ -139,7 +142,7 @@ def resume(
             record = {**run.record, "settings": settings.to_dict(), "processes": processes.world}
             now = provenance.origins(settings, registry)
             record["components"] = run.origins + [each for each in now if each["kind"] == "writer"]
-            write_json(run.folder.settings, record)
+            write_record(run.folder.settings, record)
             for text in run.notes():
                 Callbacks(callbacks).note(text)
         folder = run.folder if processes.write else NullFolder(path)
@@ -231,10 +234,9 @@ def default_out() -> Path:
 def _says_finished(folder: RunFolder) -> bool:
     """Return whether a run's status says that it ended as it should."""
     try:
-        status = read_json(folder.status)
-    except LmkitError:
+        return load_record(folder.status).get("state") == "finished"
+    except (OSError, ValueError):
         return False
-    return isinstance(status, dict) and status.get("state") == "finished"
 
 
 def _initialise(assembly: Assembly) -> None:

@@ -244,7 +244,7 @@ def test_a_damaged_record(refused, copied):
     says = ("run.json cannot be read", "restore the file")
     refused("evaluate", copied, code=ExitCode.RUN, says=says)
     (copied / "run.json").write_text(json.dumps([]))
-    says = "does not hold a run's settings"
+    says = ("run.json cannot be read: it holds no table", "restore the file")
     refused("evaluate", copied, code=ExitCode.RUN, says=says)
 
 

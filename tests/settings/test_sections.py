@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from lmkit.errors import LmkitError
 from lmkit.settings.layers import CORE_SECTIONS
-from lmkit.settings.sections import Effect, effects_of, setting
+from lmkit.settings.sections import Effect, RunSettings, effects_of, setting
 
 
 @pytest.mark.parametrize("cls", CORE_SECTIONS.values(), ids=CORE_SECTIONS)
@@ -35,3 +36,10 @@ def test_a_setting_has_its_default_as_any_field():
     assert Made() == Made(rate=0.5)
     assert Made(0.25).rate == 0.25
     assert effects_of(Made) == {"rate": Effect.RESULT}
+
+
+@pytest.mark.parametrize("side", [2**14 + 1, 2**31, 2**62])
+def test_squares_that_no_image_could_be_made_are_refused(side):
+    with pytest.raises(LmkitError, match=rf"run\.image_size={side} is too large"):
+        RunSettings(image_size=side)
+    assert RunSettings(image_size=2**14).image_size == 2**14

@@ -218,7 +218,7 @@ def _past(core: str) -> str:
     try:
         settings = json.loads((Path(core) / "run.json").read_text(encoding="utf-8"))["settings"]
         data, points = describe_data(settings["data"]), settings["run"]["landmarks"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "whose training is not known here"
     return f"which was trained on {data} to detect {points} landmarks"
 
