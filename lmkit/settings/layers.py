@@ -1,8 +1,11 @@
 """Settings as they come from many places: recipe, file, flags, assignments; read and merged."""
 
+import mimetypes
+import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +15,8 @@ from lmkit.registry.options import Text, convert
 from lmkit.settings.optimizer import IN_STEPS, OptimizerSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
 from lmkit.storage import open_text
+
+_LOOKED_AT = 10_000
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
@@ -197,8 +202,9 @@ def names_dataset(spec: str, registry: Registry) -> bool:
 def parse_data(spec: str | Path, registry: Registry) -> dict[str, Any]:
     """Turn a ``--data`` word into the ``data`` section: a dataset's name, or a folder's path.
 
-    A folder that is called like a kind of data is taken for the folder, as ``lmkit predict`` does,
-    and the data then says so. Whoever means the kind calls it from another folder.
+    A folder of images that is called like a kind of data is taken for the folder, as ``lmkit
+    predict`` does, and the data then says so. Whoever means the kind calls it from another folder.
+    One without images, such as that of a plugin's code, is not meant.
 
     Args:
         spec: ``NAME``, ``NAME:VALUE``, or the path of a folder; a ``Path`` is always a path.
@@ -212,7 +218,8 @@ def parse_data(spec: str | Path, registry: Registry) -> dict[str, Any]:
     spec = str(spec)
     word = spec.partition(":")[0]
     is_folder = _is(path, Path.is_dir)
-    if word in names and not (spec == word and is_folder) and not isinstance(given, Path):
+    is_meant = spec == word and is_folder and _holds_images(path)
+    if word in names and not is_meant and not isinstance(given, Path):
         return {"name": Text(spec)}
     if is_folder:
         return {"name": "folder", "path": Text(spec)}
@@ -231,6 +238,13 @@ def parse_data(spec: str | Path, registry: Registry) -> dict[str, Any]:
         + " Or give the path of a folder of images that exists.",
         code=ExitCode.DATA,
     )
+
+
+def _holds_images(folder: Path) -> bool:
+    """Return whether one of the first files below a folder is called like an image."""
+    files = (name for _, _, names in os.walk(folder) for name in names)
+    kinds = (mimetypes.guess_type(name)[0] for name in islice(files, _LOOKED_AT))
+    return any(kind is not None and kind.startswith("image/") for kind in kinds)
 
 
 def _is(path: Path, what: Callable[[Path], bool]) -> bool:

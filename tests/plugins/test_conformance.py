@@ -41,6 +41,7 @@ SETTINGS = {
     "dataset celeba": {"path": DATA / "celeba"},
     "dataset aflw": {"path": DATA / "aflw"},
     "dataset mpii": {"path": DATA / "mpii"},
+    "dataset yolo": {"path": DATA / "yolo"},
 }
 """Beside options also the run's landmarks and image_size. What is not here is built as it is."""
 
@@ -118,6 +119,13 @@ def lay_out_downloads() -> None:
     person["joints"] = [[3 + n % 4, 4 + n] for n in range(16)]
     for part, names in (("train", NAMES[:4]), ("valid", NAMES[4:])):
         write(f"mpii/annot/{part}.json", [person | {"image": name} for name in names])
+    described = "kpt_shape: [2, 3]\ntrain: images/train\nval: images/valid\nnames: [face]\n"
+    write("yolo/data.yaml", described)
+    for part, names in (("train", NAMES[:4]), ("valid", NAMES[4:])):
+        draw(*(f"yolo/images/{part}/{name}" for name in names))
+        for name in names:
+            label = "0 0.5 0.5 0.7 0.4 0.2 0.4 2 0.8 0.4 2\n"
+            write(f"yolo/labels/{part}/{Path(name).stem}.txt", label)
 
 
 @pytest.fixture(scope="module", autouse=True)

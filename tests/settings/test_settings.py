@@ -166,7 +166,10 @@ def test_a_bad_file_is_named(registry, tmp_path):
 
 def test_a_folder_called_like_a_kind_of_data_is_the_folder(registry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "deep").mkdir(parents=True)
+    (tmp_path / "faces" / "plugin.py").touch()
+    assert parse_data("faces", registry) == {"name": "faces"}
+    (tmp_path / "faces" / "deep" / "a.JPG").touch()
     for spec in ("faces", Path("faces")):
         assert parse_data(spec, registry) == {"name": "folder", "path": "faces"}
     # With a colon, or where there is no such folder, it is the kind.

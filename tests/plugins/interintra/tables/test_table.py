@@ -142,6 +142,7 @@ def test_every_deviation_of_a_scaled_down_run_is_listed(results):
         "faces: 2 unreadable images are left out.",
         "faces: Half of it is missing.",
         "`run.steps`: 200 instead of 82500.",
+        "`optimizer.decay_every`: 182 instead of 75000.",
         "The detector starts from /weights by projection, whose training is not known here; the "
         "paper's starts from one trained on human pose (MPII, 19 landmarks) whose filters it "
         "remixes (projection).",
