@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import sys
 import time
@@ -124,6 +125,9 @@ def remedy_for(error: Exception) -> str:
         error: What the system said; no space is missing unless it says so.
     """
     number = getattr(error, "errno", None)
+    # Libraries written in Rust put the number into the text.
+    if number is None and (told := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(told[1])
     return _REMEDIES.get(number or 0, f"{_ELSEWHERE[0].upper()}{_ELSEWHERE[1:]}.")
 
 

@@ -294,7 +294,8 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(whole, tmp_path):
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert "step-14 cannot be written" in " ".join(done.stderr.split())
-    assert "Free some space" in done.stderr
+    # The limit, by which the test makes the disk full, is the shell's.
+    assert "ulimit -f" in done.stderr
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["step-12", "step-6"]
     assert same(weights(out, 12), before)
     done = run(*resume)

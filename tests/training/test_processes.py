@@ -176,7 +176,7 @@ def test_the_one_that_fails_says_why_and_the_other_ends_in_silence(tmp_path):
     )
     codes, said = finish(begin(script, "train", *TINY, "--steps=9", "--out", tmp_path / "run"))
     assert codes == [ExitCode.PLUGIN] * 2, said
-    assert said[1].startswith("Error: The loss 'mse' failed: AssertionError: out of luck\n")
+    assert said[1].startswith("Error: The loss 'mse' failed: AssertionError: out of luck (")
     assert "Error:" not in said[0]
     assert "Process 1 of 2 failed: The loss 'mse' failed" in status(tmp_path / "run")["note"]
 

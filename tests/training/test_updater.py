@@ -115,7 +115,7 @@ def test_a_detector_without_trainable_parameters_is_refused(tiny, registry):
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
 def test_what_settings_do_not_refuse_the_optimiser_takes(**chosen):
     network = torch.nn.Linear(1, 1)
-    assembly = SimpleNamespace(networks=lambda: [("detector", network)])
+    assembly = SimpleNamespace(trainable=lambda: {"detector": [*network.parameters()]})
     updater = Updater(assembly, OptimizerSettings(**chosen))
     loss = network(torch.ones(1, 1)).sum()
     updater.backward(loss)
