@@ -14,6 +14,7 @@ from lmkit.data.workers import ProgressCallback
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.evaluation.figures import FACE_SIDE, FACES, Seen, evenly, faces_sheet
 from lmkit.evaluation.label_free import IMAGES, Judgement, judge_run
+from lmkit.evaluation.report import EVALUATION
 from lmkit.evaluation.verdict import Verdict
 from lmkit.interfaces.dataset import Dataset
 from lmkit.points.linear import Array
@@ -105,7 +106,7 @@ class UnlabelledReport:
         """
         with storage(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        figures, images = folder / "evaluation.json", folder / "images.csv"
+        figures, images = folder / EVALUATION, folder / "images.csv"
         write_json(figures, self.to_dict())
         write_text(images, self._table())
         return [figures, images]
