@@ -64,6 +64,7 @@ class TrainingBench:
         settings: The run's, as ``{"section.key": value}``.
         step: What a step costs.
         loading_seconds: Reading and framing the images of a batch, in the way the run would.
+        workers: Processes that do so beside the steps; 0 where a step waits for its images.
         matrix_tflops: The rate of a large matrix product in the same precision.
     """
 
@@ -72,7 +73,15 @@ class TrainingBench:
     settings: dict[str, Any]
     step: StepReport
     loading_seconds: float
+    workers: int
     matrix_tflops: float
+
+    @property
+    def seconds_in_a_run(self) -> float:
+        """What a step takes in a run, with its images."""
+        if self.workers:
+            return max(self.step.seconds.median, self.loading_seconds)
+        return self.step.seconds.median + self.loading_seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -124,6 +133,7 @@ def measure_training(
         settings=settings.flat(),
         step=reports["step"],
         loading_seconds=loading,
+        workers=workers_for(settings.loading.workers, device),
         matrix_tflops=rate / 1e12,
     )
 

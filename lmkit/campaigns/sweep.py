@@ -1,7 +1,7 @@
 """Combinations of components and options, each to be trained under otherwise equal settings."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -9,7 +9,7 @@ from lmkit.campaigns.campaign import CampaignEntry
 from lmkit.errors import LmkitError
 from lmkit.registry.lookup import Registry
 from lmkit.registry.values import Text
-from lmkit.settings.layers import Layer, merge, read_assignments
+from lmkit.settings.layers import Layer, merge, read_assignments, read_recipe
 from lmkit.settings.settings import Settings, resolve
 
 
@@ -19,15 +19,32 @@ class Choice:
 
     Args:
         word: What it is called in the names of runs.
-        layer: The settings that make it.
+        layers: The settings that make it.
     """
 
     word: str
-    layer: Layer
+    layers: Sequence[Layer]
 
 
 Axis = Sequence[Choice]
 """What is varied: the choices for one thing."""
+
+
+def recipe_axis(names: str, config: Sequence[Layer], registry: Registry) -> Axis:
+    """Return the choices of ``--recipe photos,imm-quick``: whole methods side by side.
+
+    Args:
+        names: Names of recipes, with commas between them.
+        config: Settings on top of each of them.
+        registry: Where recipes are looked up.
+
+    Raises:
+        LmkitError: If one is empty, given twice, or unknown.
+    """
+    return [
+        Choice(_word(name), [*read_recipe(name, registry), *config])
+        for name in _split(names, f"--recipe {names}")
+    ]
 
 
 def component_axis(section: str, names: str) -> Axis:
@@ -41,7 +58,7 @@ def component_axis(section: str, names: str) -> Axis:
         LmkitError: If one is empty or given twice.
     """
     return [
-        Choice(_word(name), Layer(f"--{section}", {section: {"name": Text(name)}}))
+        Choice(_word(name), [Layer(f"--{section}", {section: {"name": Text(name)}})])
         for name in _split(names, f"--{section} {names}")
     ]
 
@@ -56,7 +73,7 @@ def loss_axis(sets: str) -> Axis:
         LmkitError: If one is empty or given twice.
     """
     return [
-        Choice(_word(words), Layer("--loss", losses=words.split("+")))
+        Choice(_word(words), [Layer("--loss", losses=words.split("+"))])
         for words in _split(sets, f"--loss {sets}")
     ]
 
@@ -79,55 +96,76 @@ def option_axis(assignment: str) -> Axis:
         )
     key = name.strip().rpartition(".")[2]
     return [
-        Choice(f"{key}={_word(value)}", read_assignments([f"{name}={value}"]))
+        Choice(f"{key}={_word(value)}", [read_assignments([f"{name}={value}"])])
         for value in _split(values, f"--vary {assignment}", ";" if ";" in values else ",")
     ]
 
 
-def entries(
-    base: Sequence[Layer],
-    axes: Sequence[Axis],
-    above: Sequence[Layer],
-    *,
-    seeds: int,
-    registry: Registry,
-) -> list[CampaignEntry]:
-    """Return the run of every combination, seed by seed.
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Every combination of what is varied.
 
     Args:
         base: Settings below the combinations: a recipe.
-        axes: What is varied, one thing each.
+        axes: What is varied, one thing each; of two that set the same, the later one counts.
         above: Settings on top of the combinations, the same for all.
-        seeds: How often each combination is trained, from the settings' seed on upwards.
         registry: Where components are looked up.
-
-    Raises:
-        LmkitError: If there is nothing to compare, or a combination's settings are wrong.
     """
-    chosen = [_combine(combination) for combination in product(*axes)]
-    if len(chosen) * seeds < 2:
-        raise LmkitError(
-            "A sweep of one run compares nothing.",
-            remedy="Give two values or more, for example --detector hourglass,timm:resnet18, or "
-            "--seeds 2.",
-        )
-    found = []
-    for number in range(seeds):
-        for word, layers in chosen:
-            settings = _settle(word, [*base, *layers, *above], registry)
-            seed = settings.run.seed + number
-            if number:
-                again = Layer("--seeds", {"run": {"seed": seed}})
-                settings = _settle(word, [*base, *layers, *above, again], registry)
-                word = f"{word}-seed-{seed}"
-            found.append(CampaignEntry(word, settings))
-    _refuse_equal(found)
-    return found
 
+    base: Sequence[Layer]
+    axes: Sequence[Axis]
+    above: Sequence[Layer]
+    registry: Registry
 
-def _combine(combination: Sequence[Choice]) -> tuple[str, list[Layer]]:
-    word = "+".join(choice.word for choice in combination) or "run"
-    return word, [choice.layer for choice in combination]
+    def entries(self, *, seeds: int, steps: Mapping[str, int] | None = None) -> list[CampaignEntry]:
+        """Return the run of every combination, seed by seed.
+
+        Args:
+            seeds: How often each combination is trained, from the settings' seed on upwards.
+            steps: How many steps each combination is trained; what its settings say if not given.
+
+        Raises:
+            LmkitError: If there is nothing to compare, or a combination's settings are wrong.
+        """
+        chosen = self._chosen()
+        if len(chosen) * seeds < 2:
+            raise LmkitError(
+                "A sweep of one run compares nothing.",
+                remedy="Give two values or more, for example --detector hourglass,timm:resnet18, "
+                "or --seeds 2.",
+            )
+        found = []
+        for number in range(seeds):
+            for word, layers in chosen:
+                over = []
+                if steps is not None:
+                    over.append(Layer("--minutes", {"run": {"steps": steps[word]}}))
+                settings = _settle(word, [*layers, *over], self.registry)
+                name = word
+                if number:
+                    seed = settings.run.seed + number
+                    over.append(Layer("--seeds", {"run": {"seed": seed}}))
+                    settings = _settle(word, [*layers, *over], self.registry)
+                    name = f"{word}-seed-{seed}"
+                found.append(CampaignEntry(name, settings))
+        _refuse_equal(found)
+        return found
+
+    def combinations(self) -> dict[str, Settings]:
+        """Return the settings of each combination, by the word in its runs' names.
+
+        Raises:
+            LmkitError: If the settings of one are wrong.
+        """
+        return {word: _settle(word, layers, self.registry) for word, layers in self._chosen()}
+
+    def _chosen(self) -> list[tuple[str, list[Layer]]]:
+        chosen = []
+        for combination in product(*self.axes):
+            word = "+".join(choice.word for choice in combination) or "run"
+            varied = [layer for choice in combination for layer in choice.layers]
+            chosen.append((word, [*self.base, *varied, *self.above]))
+        return chosen
 
 
 def _settle(word: str, layers: Sequence[Layer], registry: Registry) -> Settings:

@@ -2,17 +2,18 @@
 
 import pytest
 
-from lmkit.campaigns.sweep import component_axis, entries, loss_axis, option_axis
+from lmkit.campaigns.sweep import Sweep, component_axis, loss_axis, option_axis, recipe_axis
 from lmkit.errors import LmkitError
 from lmkit.settings.layers import read_assignments, read_recipe
 
 
 @pytest.fixture
 def sweep(registry):
-    def make(*axes, above=(), seeds=1):
-        base = read_recipe("reconstruction-quick", registry)
-        over = [read_assignments(above)]
-        return entries(base, axes, over, seeds=seeds, registry=registry)
+    def make(*axes, above=(), seeds=1, steps=None, recipe="reconstruction-quick"):
+        base = read_recipe(recipe, registry) if recipe else []
+        return Sweep(base, axes, [read_assignments(above)], registry).entries(
+            seeds=seeds, steps=steps
+        )
 
     return make
 
@@ -69,6 +70,26 @@ def test_seeds_go_on_from_the_settings_own_and_come_one_after_the_other(sweep):
 
 def test_seeds_alone_are_a_sweep(sweep):
     assert [run.settings.run.seed for run in sweep(seeds=3)] == [0, 1, 2]
+
+
+def test_recipes_are_whole_methods_side_by_side(sweep, registry):
+    config = [read_assignments(["run.landmarks=7", "pairing.name=intra"])]
+    axis = recipe_axis("imm-quick,quickstart", config, registry)
+    runs = sweep(axis, above=["run.image_size=48"], recipe=None)
+    assert [run.name for run in runs] == ["imm-quick", "quickstart"]
+    assert [run.settings.detector["name"] for run in runs] == ["imm", "hourglass"]
+    for run in runs:
+        assert (run.settings.run.landmarks, run.settings.run.image_size) == (7, 48)
+        assert run.settings.pairing["name"] == "intra"
+
+
+def test_each_combination_may_have_steps_of_its_own_and_its_schedule_follows(sweep, registry):
+    axis = recipe_axis("quickstart,reconstruction-quick", [], registry)
+    steps = {"quickstart": 700, "reconstruction-quick": 50}
+    runs = sweep(axis, recipe=None, steps=steps, seeds=2)
+    assert [run.settings.run.steps for run in runs] == [700, 50, 700, 50]
+    assert [run.settings.run.seed for run in runs] == [0, 0, 1, 1]
+    assert runs[0].settings.optimizer.decay_every == 700
 
 
 def test_what_is_set_holds_for_all(sweep):

@@ -55,3 +55,23 @@ def test_what_cannot_be_swept_is_refused_and_nothing_written(lmkit, tmp_path, wo
     assert stdout == ""
     assert says in stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_methods_may_train_for_equally_long(lmkit, tmp_path):
+    words = ("sweep", "--recipe", "structure-quick,factorized-quick", "--minutes", 0.01)
+    small = ("--device", "cpu", *("--set", "data.count=24"), *("--set", "run.batch_size=4"))
+    small += ("--set", "run.image_size=32", "--set", "run.landmarks=3")
+    code, stdout, stderr = lmkit(*words, *small)
+    assert code == 0, stderr
+    assert "ms a step" in stderr
+    plan = json.loads((tmp_path / "sweep" / "minutes.json").read_text())
+    for name, steps in plan["steps"].items():
+        run = json.loads((tmp_path / "sweep" / name / "run.json").read_text())
+        assert run["settings"]["run"]["steps"] == steps
+    assert "factorized-quick" in stdout
+    code, _, stderr = lmkit(*words, *small)
+    assert code == 0
+    assert "ms a step" not in stderr
+    code, _, stderr = lmkit(*words, *small, "--steps", 3)
+    assert code == ExitCode.USAGE
+    assert "--minutes decides the number of steps" in stderr
