@@ -17,6 +17,7 @@ from lmkit.settings.sections import LoadingSettings, RunSettings
 from lmkit.storage import open_text
 
 _LOOKED_AT = 10_000
+_LONGEST = 18  # digits of the largest counts, of 64 bits
 
 COMPONENT_SECTIONS = {
     "data": "dataset",
@@ -74,7 +75,8 @@ def read_toml(text: str, origin: str, registry: Registry) -> list[Layer]:
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # Also an integer of thousands of digits, and arrays within arrays without end.
+    except (ValueError, RecursionError) as error:
         raise LmkitError(f"{origin} is not TOML: {error}.", remedy="Correct that line.") from None
     base = values.pop("based_on", None)
     only = {
@@ -131,6 +133,11 @@ def read_assignments(assignments: Iterable[str]) -> Layer:
         table = values
         for section in sections:
             table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise LmkitError(
+                    f"--set {assignment}: another --set gives {section} a single value.",
+                    remedy=f"Leave out {section}={table}, or this.",
+                )
         table[key] = Text(value)
     return Layer("--set", values)
 
@@ -262,13 +269,20 @@ def _scale_schedule(merged: dict[str, Any], meant_for: Mapping[str, Any]) -> Non
         meant_for: By the name of each setting that was given, the number of steps at that place.
     """
     for name, steps in meant_for.items():
-        value, wanted = merged["optimizer"][name], merged.get("run", {}).get("steps")
-        # What is no number is refused later, where its type is checked.
-        if not all(str(number).isdecimal() for number in (value, steps, wanted)):
-            continue
-        if int(wanted) != int(steps) > 0:
-            scaled = round(int(value) * int(wanted) / int(steps))
-            merged["optimizer"][name] = max(IN_STEPS[name], scaled)
+        value = _count(merged["optimizer"][name])
+        wanted = _count(merged.get("run", {}).get("steps"))
+        before = _count(steps)
+        # What is no count is refused later, where its type is checked.
+        if value is not None and wanted is not None and before and wanted != before:
+            merged["optimizer"][name] = max(IN_STEPS[name], round(value * wanted / before))
+
+
+def _count(value: Any) -> int | None:
+    """Return a count, typed or not; None for anything else, and for what no count can be."""
+    if isinstance(value, str) and len(value) <= _LONGEST and value.isdecimal():
+        return int(value)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole and 0 <= value < 10**_LONGEST else None
 
 
 def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
