@@ -131,6 +131,32 @@ def remedy_for(error: Exception) -> str:
     return _REMEDIES.get(number or 0, f"{_ELSEWHERE[0].upper()}{_ELSEWHERE[1:]}.")
 
 
+def read_error(path: str | Path, error: OSError) -> LmkitError:
+    """Return the error for a file of a run that the system keeps from being read.
+
+    Args:
+        path: The file.
+        error: What the system said. Where [is_refused][lmkit.storage.is_refused] is true of it,
+            nothing is known of the file's content.
+    """
+    refused = error.errno in (errno.EACCES, errno.EPERM)
+    remedies = {errno.EMFILE: _FILES, errno.ENFILE: _FILES, errno.ENOMEM: _REMEDIES[errno.ENOMEM]}
+    remedy = "Make it readable." if refused else "Look whether the disk or network drive is sound."
+    return LmkitError(
+        f"{as_name(path)} cannot be read: {error.strerror or error}.",
+        remedy=f"{remedies.get(error.errno or 0, remedy)} Then do the same again: nothing says "
+        "that the file is damaged.",
+        code=ExitCode.RUN,
+    )
+
+
+def is_refused(error: Exception) -> bool:
+    """Return whether a file cannot be read for what the system is, and not for what the file is."""
+    return isinstance(error, OSError) and (
+        is_of_system(error) or error.errno in (errno.EACCES, errno.EPERM)
+    )
+
+
 _OF_SYSTEM = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
 ) | {errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ENOMEM, errno.ETIMEDOUT, errno.ENOTCONN}
@@ -365,6 +391,8 @@ def read_json(path: Path) -> Any:
     try:
         return load_json(path)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_refused(error):
+            raise read_error(path, error) from None
         reason = getattr(error, "strerror", None) or error
         raise LmkitError(
             f"{path} cannot be read: {reason}.",

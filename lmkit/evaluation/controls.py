@@ -72,7 +72,8 @@ def untrained(run: Run) -> Untrained:
     Args:
         run: The run; its folder is read and not changed.
     """
-    return Untrained(run.folder, run.registry, device=str(run.device))
+    # What was read once is not read again, which could fail.
+    return Untrained(run.folder, run.registry, str(run.device), run.record)
 
 
 @dataclass(frozen=True, slots=True)

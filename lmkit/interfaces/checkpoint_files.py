@@ -18,6 +18,7 @@ from torch import Tensor
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.tensor_files import State, load_tensors, read_forms
 from lmkit.records import describes_file, differs, is_count, load_record
+from lmkit.storage import is_refused, read_error
 
 FOLDER = "checkpoints"
 """The folder, inside of a run's, that holds its checkpoints."""
@@ -83,7 +84,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     try:
         state = _load_state(checkpoint)
     except (OSError, ValueError) as error:
-        raise damaged(checkpoint, _about_state(error)) from None
+        raise unusable(checkpoint, checkpoint / STATE, error) from None
     if state["format"] != FORMAT:
         raise LmkitError(
             f"{checkpoint} was written by another version of lmkit.",
@@ -119,10 +120,6 @@ def _load_state(checkpoint: Path) -> dict[str, Any]:
     return state
 
 
-def _about_state(error: Exception) -> str:
-    return f"{STATE} cannot be used: {getattr(error, 'strerror', None) or error}"
-
-
 def find_damage(checkpoint: Path) -> dict[str, str]:
     """Return what is wrong with each file of a checkpoint, by its name; every byte is read.
 
@@ -144,19 +141,28 @@ def find_damage(checkpoint: Path) -> dict[str, str]:
         file = checkpoint / name
         if not file.is_file():
             found[name] = MISSING
-        elif problem := _file_problem(file, entry):
+        elif problem := _told_problem(file, entry):
             found[name] = problem
     return found
 
 
+def _told_problem(file: Path, entry: Mapping[str, Any]) -> str | None:
+    try:
+        return _file_problem(file, entry)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
+
+
 def _file_problem(file: Path, entry: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with a file of tensors; None if it is what was written."""
+    """Return what is wrong with a file of tensors; None if it is what was written.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
     try:
         if difference := differs(file, entry):
             return difference
         read_forms(file)
-    except OSError as error:
-        return f"it cannot be read: {error.strerror or error}"
     except ValueError as error:
         return str(error)
     return None
@@ -210,13 +216,17 @@ def verified_file(checkpoint: Path, state: dict[str, Any], name: str) -> Path:
         name: What the tensors are of: ``detector``, ``optimizer``.
 
     Raises:
-        LmkitError: If it is missing, or its SHA-256 differs.
+        LmkitError: If it is missing, its SHA-256 differs, or it cannot be read.
     """
     file = tensor_file(checkpoint, name)
     entry = state["files"].get(file.name)
     if entry is None or not file.is_file():
         raise damaged(checkpoint, f"{file.name} is {MISSING}")
-    if problem := _file_problem(file, entry):
+    try:
+        problem = _file_problem(file, entry)
+    except OSError as error:
+        raise unusable(checkpoint, file, error) from None
+    if problem:
         raise damaged(checkpoint, f"{file.name} is not what was written ({problem})")
     return file
 
@@ -245,8 +255,8 @@ def read_tensors(
         if wanted is not None and (other := wanted.objection(read_forms(file))):
             raise does_not_fit(file, other)
         return load_tensors(file, str(device))
-    except ValueError as error:
-        raise damaged(checkpoint, f"{file.name} cannot be used: {error}") from None
+    except (OSError, ValueError) as error:
+        raise unusable(checkpoint, file, error) from None
 
 
 def does_not_fit(file: Path, what: str) -> LmkitError:
@@ -275,6 +285,22 @@ def sound_file(checkpoint: Path, name: str) -> Path | None:
         return verified_file(checkpoint, read_state(checkpoint), name)
     except (LmkitError, OSError):
         return None
+
+
+def unusable(checkpoint: Path, file: Path, error: Exception) -> LmkitError:
+    """Return the error for a file of a checkpoint that cannot be used.
+
+    Args:
+        checkpoint: The folder ``step-N``.
+        file: In it.
+        error: What came of reading it. Where it is the system that refuses, nothing is known of the
+            file, and nothing is called damaged.
+    """
+    if isinstance(error, OSError) and is_refused(error):
+        return read_error(file, error)
+    return damaged(
+        checkpoint, f"{file.name} cannot be used: {getattr(error, 'strerror', None) or error}"
+    )
 
 
 def damaged(checkpoint: Path, what: str) -> LmkitError:

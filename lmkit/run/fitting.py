@@ -13,11 +13,11 @@ from typing import TypeVar
 from torch import nn
 
 from lmkit.interfaces.checkpoint_files import (
-    damaged,
     does_not_fit,
     read_state,
     refuse_absent,
     tensor_file,
+    unusable,
     verified_file,
 )
 from lmkit.interfaces.tensor_files import Form, read_forms
@@ -108,8 +108,8 @@ def allowance(checkpoint: Path, names: Sequence[str]) -> Iterator[None]:
 def _forms(checkpoint: Path, file: Path) -> dict[str, Form]:
     try:
         return read_forms(file)
-    except ValueError as error:
-        raise damaged(checkpoint, f"{file.name} cannot be used: {error}") from None
+    except (OSError, ValueError) as error:
+        raise unusable(checkpoint, file, error) from None
 
 
 def _run_of(checkpoint: Path) -> str:

@@ -9,7 +9,7 @@ from lmkit.records import CHECKSUM, LARGEST_RECORD, ChangedError, is_count, load
 from lmkit.registry.component import KINDS
 from lmkit.run.folder import RunFolder
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
-from lmkit.storage import LARGEST_JSON
+from lmkit.storage import LARGEST_JSON, is_refused, read_error
 
 _ORIGIN = ("section", "kind", "name", "package", "version")
 """What is said of every component; ``target``, ``plugin`` and ``api`` may be said too."""
@@ -60,6 +60,8 @@ def _read(path: Path, largest: int) -> dict[str, Any]:
             code=ExitCode.RUN,
         ) from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_refused(error):
+            raise read_error(path, error) from None
         raise _damaged(path, f"{getattr(error, 'strerror', None) or error}") from None
 
 

@@ -43,13 +43,20 @@ class Run:
         folder: Where it is.
         registry: Where its components are looked up.
         device: Where its detector computes.
+        record: What its ``run.json`` holds, where that has been read.
     """
 
-    def __init__(self, folder: RunFolder, registry: Registry, device: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        registry: Registry,
+        device: str = "auto",
+        record: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.registry = registry
         self.device = choose_device(device)
-        self.record: dict[str, Any] = read_run(folder)
+        self.record: dict[str, Any] = read_run(folder) if record is None else record
         # Whoever opens a run needs no writer, which need not be installed here.
         self.origins: list[provenance.Origin] = [
             origin for origin in self.record.get("components", ()) if origin["kind"] != "writer"

@@ -120,7 +120,8 @@ def test_an_evaluation_leaves_the_run_and_what_was_written_before(
     report = (tmp_path / "out" / "evaluation.json").read_bytes()
     untouched = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     for number in numbers(command.operations, every):
-        command.failing(tmp_path, number, error, *arguments)
+        _, err = command.failing(tmp_path, number, error, *arguments)
+        assert "damaged:" not in err, (number, err)
         for path, content in untouched.items():
             assert path.read_bytes() == content, f"operation {number} changed {path}"
         assert (tmp_path / "out" / "evaluation.json").read_bytes() == report, number

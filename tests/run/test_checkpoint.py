@@ -1,6 +1,9 @@
 import errno
+import io
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -135,3 +138,27 @@ def test_a_folder_that_is_taken_is_refused(trained, tmp_path):
     assert caught.value.code == ExitCode.STORAGE
     with pytest.raises(LmkitError, match=r"run.json is missing"):
         RunFolder.open(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE])
+@pytest.mark.parametrize("name", ["run.json", "state.json", "detector.safetensors"])
+def test_what_the_system_does_not_let_be_read_is_not_called_damaged(
+    copied, monkeypatch, name, number
+):
+    opened, os_opened = io.open, os.open
+
+    def refuse(original):
+        def open_(path, *rest, **options):
+            if Path(str(path)).name == name:
+                raise OSError(number, os.strerror(number), str(path))
+            return original(path, *rest, **options)
+
+        return open_
+
+    monkeypatch.setattr(io, "open", refuse(opened))
+    monkeypatch.setattr(os, "open", refuse(os_opened))
+    with pytest.raises(LmkitError, match=f"{name} cannot be read: ") as caught:
+        _ = open_run(copied, device="cpu").detector
+    assert caught.value.code == ExitCode.RUN
+    assert "nothing says that the file is damaged" in caught.value.remedy
+    assert "Move that folder away" not in caught.value.remedy
