@@ -40,7 +40,7 @@ LAYERS = {
     "prediction": "errors storage interfaces drawing points data runtime",
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
     "records": "errors storage",
-    "registry": "errors",
+    "registry": "errors storage",
     "run": "errors registry storage records settings interfaces points data runtime prediction",
     "runtime": "errors seeds registry settings interfaces",
     "seeds": "",

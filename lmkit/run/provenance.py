@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.registry import local
+from lmkit.registry.discovery import Plugin
 from lmkit.registry.lookup import Registered, Registry
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
 from lmkit.settings.settings import Settings
@@ -41,7 +43,10 @@ def with_new_names(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 Origin = dict[str, str]
 """One component's ``section``, ``kind``, ``name``, ``target``, ``plugin``, ``package``, ``version``
-of the package, and ``api``, the version of lmkit's plugin API it was written against, or empty."""
+of the package, and ``api``, the version of lmkit's plugin API it was written against, or empty.
+
+Of one that was not installed also ``given``, what stood after ``--plugin``, its ``file``, and the
+``sha256`` of that; its ``package`` is then the file's name."""
 
 
 def origins(settings: Settings, registry: Registry) -> list[Origin]:
@@ -68,9 +73,16 @@ def origins(settings: Settings, registry: Registry) -> list[Origin]:
                 "package": entry.plugin.package,
                 "version": entry.plugin.version,
                 "api": entry.plugin.api,
+                **_not_installed(entry.plugin),
             }
         )
     return found
+
+
+def _not_installed(plugin: Plugin) -> Origin:
+    if not plugin.given:
+        return {}
+    return {"given": plugin.given, "file": plugin.file, "sha256": plugin.sha256}
 
 
 def missing(former: Sequence[Origin], registry: Registry) -> list[Origin]:
@@ -97,11 +109,26 @@ def check_present(former: Sequence[Origin], registry: Registry, path: Path) -> N
     for origin in missing(former, registry):
         raise LmkitError(
             f"{path} needs the {origin['kind']} '{origin['name']}', which is not here.",
-            remedy=f"Install {origin['package']} {origin['version']}, which brings it."
+            remedy=_bring(origin)
             + (" Or go on without it: --writer none." if origin["kind"] == "writer" else "")
             + registry.absent(),
             code=ExitCode.PLUGIN,
         )
+
+
+def _bring(origin: Origin) -> str:
+    """Return how to get the component of a run that is not here."""
+    given, sha256 = origin.get("given"), origin.get("sha256", "")
+    if not given:
+        return f"Install {origin['package']} {origin['version']}, which brings it."
+    here = local.digest(Path(origin.get("file", "")))
+    state = "which is there as it was" if here == sha256 else "which has changed since"
+    if not here:
+        state = "which is not there any more"
+    return (
+        f"It is of {origin['package']} (SHA-256 {sha256}), {state}: give it, or a copy of it, with "
+        f"--plugin {given}, or with plugins=[...] from Python."
+    )
 
 
 def as_before(

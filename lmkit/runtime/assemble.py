@@ -19,7 +19,8 @@ from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
 from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import wanted_from_run
-from lmkit.runtime.blame import blame, expect, in_words, is_failure, place_of
+from lmkit.registry.places import place_of
+from lmkit.runtime.blame import blame, expect, in_words, is_failure
 from lmkit.runtime.guarded import GuardedDataset
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
@@ -120,7 +121,7 @@ def build_dataset(settings: Settings, registry: Registry) -> Dataset:
     plugin = registry.find("dataset", name).plugin
     if plugin.built_in:
         return dataset
-    return GuardedDataset(dataset, f"dataset '{name}' of package {plugin.package}")
+    return GuardedDataset(dataset, f"dataset '{name}' of {plugin.owner}")
 
 
 def build(
@@ -161,7 +162,7 @@ def build(
         if not is_failure(error):
             raise
         raise LmkitError(
-            f"The {kind} '{options['name']}' of package {entry.plugin.package} could not be built: "
+            f"The {kind} '{options['name']}' of {entry.plugin.owner} could not be built: "
             f"{describe(error).rstrip('.')}{_unless_built_in(entry, error, cls)}.",
             remedy=f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
             "author; LMKIT_TRACEBACK=1 shows where it failed.",
@@ -206,8 +207,8 @@ def load_class(entry: Registered) -> type:
     interface = INTERFACES[component.kind]
     if not issubclass(cls, interface):
         raise LmkitError(
-            f"The {component.kind} '{component.name}' of plugin {plugin.name} (package "
-            f"{plugin.package}) is no {interface.__name__}: {component.target} is not derived "
+            f"The {component.kind} '{component.name}' of plugin {plugin.name} ("
+            f"{plugin.owner}) is no {interface.__name__}: {component.target} is not derived "
             "from it.",
             remedy=f"Its author has to derive the class from lmkit.api.{interface.__name__}.",
             code=ExitCode.PLUGIN,
@@ -226,10 +227,10 @@ def _names(settings: Settings, registry: Registry) -> dict[str, str]:
         names[section] = f"{kind} '{options['name']}'"
         if options["name"] != "none":
             plugin = registry.find(kind, options["name"]).plugin
-            names[section] += "" if plugin.built_in else f" of package {plugin.package}"
+            names[section] += "" if plugin.built_in else f" of {plugin.owner}"
     for label, options in settings.writer.items():
         plugin = registry.find("writer", options["name"]).plugin
-        owner = f"plugin {plugin.name} (package {plugin.package})"
+        owner = f"plugin {plugin.name} ({plugin.owner})"
         names[f"writer.{label}"] = f"writer '{options['name']}' of {owner}"
     return names
 
