@@ -68,5 +68,8 @@ class HeatmapDetector(Detector):
     def forward(self, images: Tensor) -> Landmarks:
         """See [Detector][lmkit.api.Detector]."""
         scores = self.score_maps(images)
+        if not isinstance(scores, Tensor) or scores.ndim != 4:
+            came = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores)
+            raise TypeError(f"score_maps() returned {came} instead of a Tensor (B, K, h, w)")
         maps = spatial_softmax(scores, self.beta)
         return Landmarks(mean_position(maps), score_maps=scores, probability_maps=maps)

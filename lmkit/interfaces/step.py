@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,26 @@ from torch import Tensor
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import Route, View
+
+
+class Absent(dict[View, Any]):
+    """What a step has nothing of, and what to do about it.
+
+    Args:
+        reason: Why it is empty.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def __missing__(self, view: View) -> Any:
+        """Say why it is not there."""
+        raise KeyError(self.reason)
+
+
+NO_TRUTH = "step.truth is empty: a loss that reads it says needs_truth = True"
+NO_WARPS = "step.warps is empty: a loss that reads it says needs_warps = True"
 
 
 @dataclass(frozen=True)
@@ -35,7 +56,7 @@ class Step:
     warps: Mapping[View, Warp]
     routes: tuple[Route, ...]
     stages: tuple[tuple[Tensor, ...], ...]
-    truth: Mapping[View, Tensor] = field(default_factory=dict)
+    truth: Mapping[View, Tensor] = field(default_factory=lambda: Absent(NO_TRUTH))
 
     @cached_property
     def ends(self) -> Tensor:

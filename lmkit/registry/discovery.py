@@ -25,7 +25,7 @@ from lmkit import __version__
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry import hookspecs, local
 from lmkit.registry.component import Command, Component, Listing, Recipe
-from lmkit.registry.places import place_of
+from lmkit.registry.places import place_in_module, place_of
 
 API_VERSION = "2.1"
 """The version of ``lmkit.api``, major.minor. The minor one rises when something is added that a
@@ -335,21 +335,12 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
         plugin.import_seconds = plugin.import_seconds or time.perf_counter() - started
         plugin.problem = error.problem if isinstance(error, LmkitError) else describe(error)
         plugin.remedy = _remedy(plugin, error)
-        plugin.place = place_of(error) or _place_of_hook(module, str(error))
+        plugin.place = place_of(error) or place_in_module(module, str(error))
     else:
         # Only now, so that of a plugin whose last hook fails nothing is half there.
         for field, records in answers.items():
             setattr(plugin, field, records)
         working.append((module, plugin))
-
-
-def _place_of_hook(module: object, words: str) -> str:
-    """Return where the hook is that an error speaks of, if there is one."""
-    for name, value in getattr(module, "__dict__", {}).items():
-        code = getattr(value, "__code__", None)
-        if name.startswith("lmkit_") and name in words and code is not None:
-            return f" ({code.co_filename}, line {code.co_firstlineno})"
-    return ""
 
 
 def _check_new(module: object, working: list[tuple[object, Plugin]]) -> None:

@@ -13,7 +13,7 @@ from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry import local
 from lmkit.registry.component import KINDS, LISTED, Command, Component, Listing, Recipe
 from lmkit.registry.discovery import Plugin, describe, discover, load_local
-from lmkit.registry.places import place_of
+from lmkit.registry.places import place_in_module, place_of
 
 Record = TypeVar("Record", Command, Component, Listing, Recipe)
 
@@ -37,9 +37,10 @@ class Registered:
                 raise TypeError(f"{self.component.target.partition(':')[2]} is not a class")
         except (Exception, SystemExit) as error:
             kind = self.component.kind
+            place = place_of(error) or place_in_module(self.plugin.module, "lmkit_components")
             raise LmkitError(
                 f"The {kind} '{self.component.name}' of {self.plugin.owner} cannot be loaded from "
-                f"{self.component.target}: {describe(error).rstrip('.')}{place_of(error)}.",
+                f"{self.component.target}: {describe(error).rstrip('.')}{place}.",
                 remedy=f"{self.plugin.mend}, or take another {kind}: lmkit list {kind}.",
                 code=ExitCode.PLUGIN,
             ) from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
+from lmkit.registry.places import place_of_class
 from lmkit.registry.values import Text, convert, supported, type_name
 
 __all__ = [
@@ -34,6 +35,12 @@ GIVEN_BY_RUN: Mapping[str, str] = {
     "image_size": "side of the square images in pixels (--set run.image_size)",
 }
 """Constructor arguments that the run fills in."""
+
+RESERVED: Mapping[str, str] = {
+    "name": "it says in the settings which component is meant",
+    "weight": "it is the weight of a loss, which belongs to the run",
+}
+"""What stands beside a component's options in its section, and can be none of them."""
 
 REQUIRED = inspect.Parameter.empty
 """The default of an option that has none."""
@@ -68,6 +75,9 @@ def options_of(cls: type, given_by_run: Collection[str] = GIVEN_BY_RUN) -> list[
             one that cannot be typed, or a default that is not of its type.
     """
     options = {name: each for name, each in _keywords(cls).items() if name not in given_by_run}
+    for name, meaning in RESERVED.items() if given_by_run is GIVEN_BY_RUN else ():
+        if name in options:
+            raise _author_error(cls, name, f"would never be given: {meaning}", "rename it")
     hints, meanings = _hints(cls), _meanings(cls)
     return [
         Option(
@@ -152,7 +162,7 @@ def _hints(cls: type) -> dict[str, Any]:
     except Exception as error:
         raise LmkitError(
             f"The types of the options of {cls.__module__}.{cls.__qualname__} cannot be read: "
-            f"{type(error).__name__}: {error}.",
+            f"{type(error).__name__}: {error}{place_of_class(cls, '__init__()')}.",
             remedy="Its author has to import them where they are there at run time.",
             code=ExitCode.PLUGIN,
         ) from error
@@ -188,7 +198,8 @@ def _default(cls: type, parameter: inspect.Parameter, annotation: Any) -> Any:
 
 def _author_error(cls: type, name: str, problem: str, remedy: str) -> LmkitError:
     return LmkitError(
-        f"Option '{name}' of {cls.__module__}.{cls.__qualname__} {problem}.",
+        f"Option '{name}' of {cls.__module__}.{cls.__qualname__} {problem}"
+        f"{place_of_class(cls, '__init__()')}.",
         remedy=f"Its author has to {remedy}.",
         code=ExitCode.PLUGIN,
     )

@@ -14,14 +14,15 @@ from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.kinds import INTERFACES
 from lmkit.interfaces.loss import Loss
-from lmkit.interfaces.pairing import VIEWS, Pairing, Route
+from lmkit.interfaces.pairing import Pairing, Route
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
 from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import wanted_from_run
 from lmkit.registry.places import place_of
-from lmkit.runtime.blame import blame, expect, in_words, is_failure
+from lmkit.runtime.blame import advice, blame, is_failure
 from lmkit.runtime.guarded import GuardedDataset
+from lmkit.runtime.returned import check_routes
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
 
@@ -164,7 +165,8 @@ def build(
         raise LmkitError(
             f"The {kind} '{options['name']}' of {entry.plugin.owner} could not be built: "
             f"{describe(error).rstrip('.')}{_unless_built_in(entry, error, cls)}.",
-            remedy=f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
+            remedy=advice(error)
+            or f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
             "author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
@@ -177,19 +179,9 @@ def _routes(pairing: Pairing, name: str) -> tuple[Route, ...]:
         LmkitError: If it fails, or returns anything else.
     """
     with blame(name, pairing):
-        routes = pairing.routes()
-        if not isinstance(routes, (tuple, list)):
-            raise TypeError(f"routes() returned {in_words(routes)} instead of lmkit.api.Routes")
-        for route in routes:
-            expect(route, Route, "a tuple of lmkit.api.Route", "routes")
-            unknown = [stop for stop in route.stops if stop not in VIEWS]
-            if unknown:
-                raise ValueError(
-                    f"routes() returned {route}, and {unknown[0]!r} is none of the views "
-                    f"{', '.join(VIEWS)}"
-                )
+        routes = check_routes(pairing.routes())
         _ = pairing.uses_auxiliary
-        return tuple(routes)
+        return routes
 
 
 def _unless_built_in(entry: Registered, error: BaseException, cls: type) -> str:

@@ -42,7 +42,8 @@ def blame(part: str, component: object = None) -> Iterator[None]:
             raise
         raise LmkitError(
             f"The {part} failed: {describe(error).rstrip('.')}{place_of(error, component)}.",
-            remedy="Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
+            remedy=advice(error)
+            or "Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
 
@@ -62,6 +63,18 @@ def is_failure(error: BaseException) -> bool:
         return False
     code, last = frames[-1][0], frames[-1][1]
     return code.co_code[last] == _RAISE
+
+
+def advice(error: BaseException) -> str:
+    """Return what to do about mistakes whose own words do not say it; nothing for others."""
+    words = str(error)
+    if "before Module.__init__() call" in words or "before super().__init__()" in words:
+        return "Call super().__init__(...) first in the constructor."
+    if isinstance(error, TypeError) and "abstract" in words:
+        return "Write every method that its interface in lmkit.api leaves open."
+    if isinstance(error, SystemExit):
+        return "Raise lmkit.api.LmkitError instead of calling sys.exit()."
+    return ""
 
 
 def expect(value: Any, kind: type, name: str, method: str = "") -> None:

@@ -113,7 +113,8 @@ def _resolve_losses(
     losses = {}
     for label, own in chosen.items():
         options = dict(own)
-        weight = check_options(_Weight, _take(options, "weight"), section=f"loss.{label}")
+        own_weight = _take(options, "weight")
+        weight = check_options(_Weight, own_weight, section=f"loss.{label}", given_by_run=())
         options.setdefault("name", label)
         losses[label] = {
             **_resolve_component(f"loss.{label}", "loss", options, registry),

@@ -14,6 +14,7 @@ from lmkit.registry.lookup import Registered, Registry, installed, use
 # Imported for their checks, which are made in this order.
 from lmkit.testing import (  # noqa: F401  # isort: skip
     plugin as _plugin,
+    works as _works,
     component as _component,
     network as _network,
     detector as _detector,

@@ -30,9 +30,16 @@ class PluginSubject:
 
     plugin: Plugin
     registry: Registry
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What became of the checks that others rest on."""
 
     def __str__(self) -> str:
         return f"plugin {self.plugin.name}"
+
+    @property
+    def kind(self) -> str:
+        """As in the kinds of promises."""
+        return "plugin"
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Subject:
 
     entry: Registered
     given: Mapping[str, Any] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What became of the checks that others rest on."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

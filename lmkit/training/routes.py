@@ -9,7 +9,7 @@ from torch import Tensor
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import Route, View
-from lmkit.runtime.blame import expect
+from lmkit.runtime.returned import check_drawn
 
 
 def travel(
@@ -17,6 +17,8 @@ def travel(
     views: Mapping[View, Tensor],
     landmarks: Mapping[View, Landmarks],
     generator: Generator,
+    *,
+    values: bool = False,
 ) -> tuple[tuple[Tensor, ...], ...]:
     """Take every route from its source to its end.
 
@@ -27,12 +29,13 @@ def travel(
         views: The images of each view, (B, 3, H, W), RGB in [0, 1].
         landmarks: The landmarks of each view.
         generator: Takes a hop.
+        values: Whether the colours that it returns are looked at, which waits for the device.
 
     Returns:
         For every route, the image after each hop, each (B, 3, H, W).
 
     Raises:
-        ValueError: If the generator returns images of another size.
+        ValueError: If the generator returns images of another size or range.
     """
     if generator.needs_images:
         landmarks = {view: replace(own, images=views[view]) for view, own in landmarks.items()}
@@ -45,11 +48,7 @@ def travel(
             after = Landmarks.cat([landmarks[route.stops[hop]] for route in together])
             wanted = images.shape
             images = generator(images, before, after)
-            expect(images, Tensor, f"images, a Tensor of shape {tuple(wanted)}")
-            if images.shape != wanted:
-                raise ValueError(
-                    f"returned images of shape {tuple(images.shape)} instead of {tuple(wanted)}"
-                )
+            check_drawn(images, wanted, values=values)
             for route, end in zip(together, images.chunk(len(together)), strict=True):
                 stages[route].append(end)
     return tuple(tuple(stages[route]) for route in routes)

@@ -139,8 +139,29 @@ BROKEN_CONTRACTS = {
     "a pairing that chooses a matrix": (
         "pairing.auxiliary",
         lambda *_: torch.eye(4),
-        "pairing 'inter-intra' failed: ValueError: chose auxiliaries of shape (4, 4) and type "
-        "torch.float32 instead of 4 numbers of images",
+        "pairing 'inter-intra' failed: ValueError: auxiliary() chose numbers of shape (4, 4) "
+        "and type torch.float32 instead of 4 numbers of images",
+    ),
+    "a deformation that forgets its warps": (
+        "deformation",
+        lambda images, generator: Views(images, images, None, None),
+        "deformation 'similarity' failed: TypeError: returned None instead of a lmkit.api.Warp",
+    ),
+    "a generator without a last layer": (
+        "generator.forward",
+        lambda images, source, target: images * 4 - 1,
+        "generator 'residual' failed: ValueError: returned images with colours from -",
+    ),
+    "a detector in pixels": (
+        "detector.forward",
+        lambda images: Landmarks(torch.full((8, 3, 2), 16.0)),
+        "detector 'hourglass' failed: ValueError: returned points from 16 to 16 instead of within "
+        "[-1, 1]",
+    ),
+    "a detector that divides by nothing": (
+        "detector.forward",
+        lambda images: Landmarks(torch.full((8, 3, 2), float("nan"))),
+        "detector 'hourglass' failed: ValueError: returned points that are not finite",
     ),
     "a detector that finds too many": (
         "detector.forward",
@@ -163,11 +184,28 @@ def test_a_component_that_breaks_its_contract_is_blamed_itself(tiny, registry, i
     assert caught.value.code == ExitCode.PLUGIN
 
 
-def test_a_loss_that_is_no_scalar_is_named(tiny, registry, images):
+@pytest.mark.parametrize(
+    ("term", "says"),
+    [
+        (torch.zeros(2), "returned shape (2,) instead of a scalar"),
+        (torch.tensor(3), "returned a scalar of type torch.int64 instead of torch.float32"),
+        (torch.tensor(0.5), "returned a constant instead of a scalar that gradients flow from"),
+        (0.5, "returned 0.5 instead of a scalar Tensor"),
+    ],
+)
+def test_a_loss_that_nothing_learns_from_is_named(tiny, registry, images, term, says):
     assembly = assemble(tiny(), registry)
-    assembly.losses["mse"].forward = lambda step: torch.zeros(2)
-    with pytest.raises(LmkitError, match="instead of a scalar"):
+    assembly.losses["mse"].forward = lambda step: term
+    with pytest.raises(LmkitError) as caught:
         weigh(assembly, take(assembly, images), contextlib.nullcontext)
+    assert says in caught.value.problem
+
+
+def test_a_loss_may_wait_before_it_comes_into_force(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    assembly.losses["mse"].forward = lambda step: torch.zeros(())
+    loss, terms = weigh(assembly, take(assembly, images), contextlib.nullcontext)
+    assert (loss.item(), terms["mse"].item()) == (0, 0)
 
 
 @pytest.mark.parametrize("deformation", ["similarity", "tps"])
