@@ -1,6 +1,6 @@
 """From settings to live components."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from lmkit.interfaces.deformation import Deformation
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.kinds import INTERFACES
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.loss import Loss
 from lmkit.interfaces.pairing import Pairing, Route
 from lmkit.interfaces.writer import Writer
@@ -25,6 +26,7 @@ from lmkit.runtime.guarded import GuardedDataset
 from lmkit.runtime.returned import check_routes
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
+from lmkit.settings.weight import Weight
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class Assembly:
     pairing: Pairing
     routes: tuple[Route, ...]
     losses: dict[str, Loss]
-    weights: dict[str, float]
+    weights: dict[str, Weight]
     names: dict[str, str]
     """What to call each part in a message, by section: ``{"detector": "detector 'hourglass'"}``."""
     writers: dict[str, Writer] = field(default_factory=dict)
@@ -91,8 +93,10 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
         label: build("loss", options, settings, registry, purpose=f"loss.{label}")
         for label, options in settings.loss.items()
     }
+    detector = build_detector(settings, registry)
+    attach(losses, detector, generator, names)
     assembly = Assembly(
-        detector=build_detector(settings, registry),
+        detector=detector,
         generator=generator,
         deformation=build("deformation", settings.deformation, settings, registry),
         pairing=pairing,
@@ -107,6 +111,29 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
     )
     _check_fit(assembly, settings)
     return assembly
+
+
+def attach(
+    losses: Mapping[str, Loss],
+    detector: nn.Module,
+    generator: nn.Module | None,
+    names: Mapping[str, str],
+) -> None:
+    """Show losses the networks that they are to be of use to.
+
+    Args:
+        losses: By label.
+        detector: The run's.
+        generator: The run's; None where it has none.
+        names: What to call each loss in a message, by ``loss.LABEL``.
+
+    Raises:
+        LmkitError: If one fails.
+    """
+    other = None if generator is None else LiveNetwork(generator)
+    for label, loss in losses.items():
+        with blame(names[f"loss.{label}"], loss):
+            loss.attach(LiveNetwork(detector), other)
 
 
 def build_detector(settings: Settings, registry: Registry) -> Detector:

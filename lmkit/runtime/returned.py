@@ -4,7 +4,7 @@ Shapes and types are looked at in every step, which costs nothing. Values are on
 reading them waits for it: that is done in the first step of a run alone, ``values=True``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
+from lmkit.interfaces.generator import Redrawn
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.interfaces.pairing import VIEWS, Route
 from lmkit.runtime.blame import expect, in_words
@@ -138,7 +139,10 @@ def check_landmarks(found: Any, batch: int, count: int, *, values: bool) -> None
         )
     for field in fields(found)[1:]:
         value = getattr(found, field.name)
-        if value is None or field.name == "extras":
+        if value is None:
+            continue
+        if field.name == "extras":
+            _check_extras(value, batch)
             continue
         expect(value, Tensor, f"a Tensor or None as {field.name}")
         whole = field.name in ("features", "images")
@@ -173,6 +177,9 @@ def check_drawn(drawn: Any, shape: torch.Size, *, values: bool) -> None:
         TypeError: If it is no tensor.
         ValueError: If it is of another shape, or far outside of the range of colours.
     """
+    if isinstance(drawn, Redrawn):
+        _check_extras(drawn.extras, shape[0])
+        drawn = drawn.images
     expect(drawn, Tensor, f"images, a Tensor of shape {tuple(shape)}")
     if drawn.shape != shape:
         raise ValueError(f"returned images of shape {tuple(drawn.shape)} instead of {tuple(shape)}")
@@ -202,6 +209,18 @@ def check_loss(term: Any) -> Tensor:
         )
     value: Tensor = term.float()
     return value
+
+
+def _check_extras(extras: Any, batch: int) -> None:
+    expect(extras, Mapping, "a dictionary of Tensors as extras")
+    for name, value in extras.items():
+        expect(name, str, "text as the name of an extra")
+        expect(value, Tensor, f"a Tensor as the extra '{name}'")
+        if len(value.shape) == 0 or len(value) != batch:
+            raise ValueError(
+                f"returned the extra '{name}' of shape {tuple(value.shape)}, which does not begin "
+                f"with the {batch} images"
+            )
 
 
 def _check_colours(images: Tensor, what: str) -> None:

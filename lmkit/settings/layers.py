@@ -170,7 +170,7 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
             elif section in COMPONENT_SECTIONS:
                 merged[section] = _merge_component(merged.get(section, {}), table)
             else:
-                merged[section] = {**merged.get(section, {}), **table}
+                merged[section] = _merge_component(merged.get(section, {}), table)
         # A recipe's and a run's settings belong together, whichever of them stand in this layer.
         given = layer.values if layer.source == "asked" else merged
         for name in IN_STEPS.keys() & given.get("optimizer", {}).keys():
@@ -274,7 +274,12 @@ def _scale_schedule(merged: dict[str, Any], meant_for: Mapping[str, Any]) -> Non
 def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
     if "name" in later and str(later["name"]) != str(former.get("name", later["name"])):
         return dict(later)
-    return {**former, **later}
+    merged = {**former, **later}
+    for key in former.keys() & later.keys():
+        # A table in a section, such as the course of a weight: one key of it is changed.
+        if isinstance(former[key], Mapping) and isinstance(later[key], Mapping):
+            merged[key] = _merge_component(former[key], later[key])
+    return merged
 
 
 def _only_writers(words: Sequence[str], former: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from lmkit.errors import LmkitError
 from lmkit.registry.lookup import Registered, Registry, installed
 from lmkit.registry.options import Text, check_options
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL, Layer, merge
-from lmkit.settings.optimizer import OptimizerSettings
+from lmkit.settings.optimizer import PARTS, OptimizerSettings, PartSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
+from lmkit.settings.weight import check_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,7 @@ def resolve(
         LmkitError: If a component or an option is unknown, missing, or of the wrong type.
     """
     core = {
-        section: cls(
-            **check_options(cls, merged.get(section, {}), section=section, given_by_run=())
-        )
+        section: _resolve_core(section, cls, merged.get(section, {}))
         for section, cls in CORE_SECTIONS.items()
     }
     chosen = {
@@ -105,6 +104,24 @@ def resolve(
     return Settings(**core, **chosen, loss=losses, writer=writers)  # type: ignore[arg-type]
 
 
+def _resolve_core(section: str, cls: type, table: Mapping[str, Any]) -> Any:
+    own = dict(table)
+    parts = {}
+    if cls is OptimizerSettings:
+        for name in PARTS:
+            given = own.pop(name, {})
+            where = f"{section}.{name}"
+            if not isinstance(given, Mapping):
+                raise LmkitError(
+                    f"{where} is a single value.",
+                    remedy=f"Write --set {where}.learning_rate=0.0001, or [{where}] in a file.",
+                )
+            checked = check_options(PartSettings, given, section=where, given_by_run=())
+            parts[name] = PartSettings(**checked)
+    known = check_options(cls, own, section=section, given_by_run=tuple(parts))
+    return cls(**known, **parts)
+
+
 def _resolve_losses(
     chosen: Mapping[str, Mapping[str, Any]], registry: Registry
 ) -> dict[str, dict[str, Any]]:
@@ -113,28 +130,13 @@ def _resolve_losses(
     losses = {}
     for label, own in chosen.items():
         options = dict(own)
-        own_weight = _take(options, "weight")
-        weight = check_options(_Weight, own_weight, section=f"loss.{label}", given_by_run=())
+        weight = check_weight(options.pop("weight", 1.0), f"loss.{label}")
         options.setdefault("name", label)
         losses[label] = {
             **_resolve_component(f"loss.{label}", "loss", options, registry),
-            **weight,
+            "weight": weight,
         }
     return losses
-
-
-class _Weight:
-    """A loss's weight.
-
-    Args:
-        weight: What the loss is multiplied with.
-    """
-
-    def __init__(self, *, weight: float = 1.0) -> None: ...
-
-
-def _take(options: dict[str, Any], key: str) -> dict[str, Any]:
-    return {key: options.pop(key)} if key in options else {}
 
 
 def _resolve_component(

@@ -76,6 +76,7 @@ def global_state(subject: Subject) -> None:
         with nothing_global_changes(subject, "construction", torch_may_draw=True):
             torch.manual_seed(seed)
             component = cls(**given)
+            subject.attach(component)
             ends.append(torch.get_rng_state())
     # Whatever was drawn, two seeds never lead to one state; another seed does.
     reseeded = torch.equal(*ends)

@@ -10,10 +10,12 @@ from torch import Tensor
 from lmkit.geometry.coordinates import pixel_grid
 from lmkit.geometry.soft_argmax import spatial_softmax
 from lmkit.geometry.warps import AffineWarp, Warp
-from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.landmarks import Extras, Landmarks
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.pairing import Route, View
 from lmkit.interfaces.step import NO_TRUTH, Absent, Step
 from lmkit.seeds import derive
+from lmkit.testing.networks import stand_ins
 from lmkit.testing.subject import Subject
 
 BATCH = 4
@@ -95,7 +97,19 @@ def step(batch: int, count: int, size: int, *, annotated: bool) -> Step:
     for view in ("original", "deformed") if annotated else ():
         truth[view] = landmarks(batch, count, 1, word=f"truth {view}").points
         truth[view][0, 0] = float("nan")
-    return Step(0, views, found, warps, routes, stages, truth)
+    detector, generator = map(LiveNetwork, stand_ins(count))
+    return Step(
+        0,
+        views,
+        found,
+        warps,
+        routes,
+        stages,
+        truth,
+        extras=((Extras(),) * 2,) * 2,
+        detector=detector,
+        generator=generator,
+    )
 
 
 def arguments(subject: Subject, batch: int = BATCH) -> tuple[Any, ...]:

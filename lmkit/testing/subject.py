@@ -8,12 +8,13 @@ from lmkit.errors import LmkitError
 from lmkit.registry.discovery import Plugin
 from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import GIVEN_BY_RUN, REQUIRED, check_options, convert, options_of
-from lmkit.runtime.assemble import build, load_class
+from lmkit.runtime.assemble import attach, build, load_class
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
 from lmkit.settings.optimizer import OptimizerSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
 from lmkit.settings.settings import Settings
 from lmkit.testing.check import Skipped
+from lmkit.testing.networks import stand_ins
 
 RUN = {"landmarks": 5, "image_size": 64}
 """What the run gives to constructors, unless the author says otherwise."""
@@ -131,7 +132,15 @@ class Subject:
         options = self.options()
         registry = Registry([self.entry.plugin])
         settings = self.settings(options, seed)
-        return build(self.kind, {"name": self.name, **options}, settings, registry)
+        built = build(self.kind, {"name": self.name, **options}, settings, registry)
+        self.attach(built)
+        return built
+
+    def attach(self, component: Any) -> None:
+        """Show a loss the networks that stand in for those of a run."""
+        if self.kind == "loss":
+            networks = stand_ins(self.landmarks)
+            attach({"": component}, *networks, {"loss.": f"loss '{self.name}'"})
 
     def _from_run(self, name: str) -> int:
         value = convert(self.given.get(name, RUN[name]), int, where=f"{self}: {name}")

@@ -5,7 +5,7 @@ not depend on how its batch is divided.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -84,11 +84,7 @@ def deform(
 
 def join_landmarks(landmarks: Landmarks, join: Callable[[Tensor], Tensor]) -> Landmarks:
     """Return the landmarks of the whole batch from those of a part."""
-    others = {}
-    for field in fields(landmarks)[1:]:
-        value = getattr(landmarks, field.name)
-        others[field.name] = None if value is None else join(value)
-    return Landmarks(join(landmarks.points), **others)
+    return landmarks.each(join)
 
 
 def _two_warps(found: Any) -> tuple[Warp, Warp]:

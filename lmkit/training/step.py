@@ -10,14 +10,16 @@ from lmkit.data.loading import Batch
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.pairing import View
 from lmkit.interfaces.step import NO_TRUTH, NO_WARPS, Absent, Step
 from lmkit.runtime.assemble import Assembly
 from lmkit.runtime.blame import blame
 from lmkit.runtime.returned import check_auxiliary, check_landmarks, check_loss
 from lmkit.seeds import derive
+from lmkit.settings.weight import weight_at
 from lmkit.training.parts import BatchPart, deform, join_landmarks
-from lmkit.training.routes import travel
+from lmkit.training.routes import Travelled, travel
 
 
 def run_step(
@@ -87,10 +89,12 @@ def run_step(
             if part is not None and part.join is not None:
                 everybody = join_landmarks(everybody, part.join)
             landmarks["auxiliary"] = everybody[chosen]
-        stages: tuple[tuple[Tensor, ...], ...] = ()
+        travelled = Travelled((), ())
         if assembly.generator is not None:
             with blame(assembly.names["generator"], assembly.generator):
-                stages = travel(assembly.routes, views, landmarks, assembly.generator, values=first)
+                travelled = travel(
+                    assembly.routes, views, landmarks, assembly.generator, values=first
+                )
     warps: dict[View, Warp] = Absent(NO_WARPS)
     if partners is None:
         warps = {"original": pair.original_warp, "deformed": pair.deformed_warp}
@@ -102,7 +106,19 @@ def run_step(
         known["deformed"] = _shown(moved[rows], pair.deformed_warp)
         if chosen is not None:
             known["auxiliary"] = _shown(truth, original_warp)[chosen]
-    return Step(number, views, landmarks, warps, assembly.routes, stages, known)
+    generator = assembly.generator
+    return Step(
+        number,
+        views,
+        landmarks,
+        warps,
+        assembly.routes,
+        travelled.stages,
+        known,
+        travelled.extras,
+        LiveNetwork(assembly.detector),
+        None if generator is None else LiveNetwork(generator),
+    )
 
 
 def weigh(
@@ -113,7 +129,9 @@ def weigh(
     for label, loss in assembly.losses.items():
         with autocast(), blame(assembly.names[f"loss.{label}"], loss):
             terms[label] = check_loss(loss(step))
-    weighted = [assembly.weights[label] * term for label, term in terms.items()]
+    weighted = [
+        weight_at(assembly.weights[label], step.number) * term for label, term in terms.items()
+    ]
     return torch.stack(weighted).sum(), terms
 
 

@@ -1,4 +1,5 @@
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -286,3 +287,53 @@ def test_the_step_runs_on_cuda_in_half_precision_with_points_in_float32(tiny, re
     assert step.landmarks["original"].points.dtype == torch.float32
     assert loss.dtype == torch.float32
     assert loss.isfinite()
+
+
+def test_losses_see_what_else_a_detector_returns_and_the_networks_themselves(
+    tiny, registry, images
+):
+    assembly = assemble(tiny("pairing.name=inter-intra"), registry)
+    found = assembly.detector.forward
+
+    def with_edges(given):
+        return replace(found(given), extras={"edges": given.mean(dim=(2, 3))})
+
+    assembly.detector.forward = with_edges
+    step = take(assembly, images)
+    for view in ("original", "deformed"):
+        seen = step.views[view].mean(dim=(2, 3))
+        assert torch.allclose(step.landmarks[view].extras["edges"], seen)
+    points = step.detector(step.views["original"]).points
+    assert points.shape == step.landmarks["original"].points.shape
+    drawn = step.generator(
+        step.views["original"], step.landmarks["original"], step.landmarks["deformed"]
+    )
+    assert drawn.shape == step.views["original"].shape
+    assembly.detector.forward = lambda given: replace(found(given), extras={"edges": given[:1]})
+    with pytest.raises(LmkitError, match="returned the extra 'edges' of shape"):
+        take(assembly, images)
+
+
+def test_what_losses_log_is_a_number_with_a_name(tiny, registry, images):
+    step = take(assemble(tiny(), registry), images)
+    step.log("spread", step.landmarks["original"].points.std())
+    step.log("a/b", 3)
+    assert set(step.logged) == {"spread", "a/b"}
+    assert not step.logged["spread"].requires_grad
+    for name, value, says in (
+        ("two words", 1, "instead of a word"),
+        (3, 1, "instead of text"),
+        ("x", torch.zeros(2), "instead of a scalar"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=says):
+            step.log(name, value)
+
+
+def test_a_weight_that_changes_is_that_of_the_step(tiny, registry, images):
+    words = ("loss.mse.weight.to=2", "loss.mse.weight.steps=10")
+    assembly = assemble(tiny(*words), registry)
+    step = take(assembly, images)
+    for number, weight in ((0, 0.0), (5, 1.0), (10, 2.0), (11, 2.0)):
+        now = replace(step, number=number)
+        loss, terms = weigh(assembly, now, contextlib.nullcontext)
+        assert loss.item() == pytest.approx(weight * terms["mse"].item())
