@@ -44,7 +44,7 @@ LAYERS = {
     "run": "errors registry storage records settings interfaces points data runtime prediction",
     "runtime": "errors seeds registry settings geometry interfaces",
     "seeds": "",
-    "settings": "errors registry storage",
+    "settings": "errors records registry storage",
     "storage": "errors",
     "templates": "api errors registry testing",
     "testing": "errors seeds registry settings geometry interfaces data runtime",
@@ -58,7 +58,7 @@ name what stands above whoever imports them."""
 
 HEAVY = {"PIL", "numpy", "rich", "safetensors", "timm", "torch", "torchvision"}
 LIGHT = [
-    *("lmkit", "lmkit.__main__", "lmkit.api", "lmkit.errors", "lmkit.seeds"),
+    *("lmkit", "lmkit.__main__", "lmkit.api", "lmkit.errors", "lmkit.records", "lmkit.seeds"),
     *("lmkit.cli", "lmkit.registry", "lmkit.settings", "lmkit.storage"),
     *("lmkit.data.plugin", "lmkit.runtime.launch"),
 ]

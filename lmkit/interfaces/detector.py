@@ -1,6 +1,7 @@
 """The detector: finds K landmarks in every image."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -18,6 +19,9 @@ class Detector(nn.Module, ABC):
     Args:
         landmarks: The number of landmarks K.
     """
+
+    component_kind: ClassVar[str] = "detector"
+    """What an option of this type takes: a component of this kind."""
 
     def __init__(self, *, landmarks: int) -> None:
         super().__init__()

@@ -38,6 +38,9 @@ class Generator(nn.Module, ABC):
         landmarks: The number of landmarks K.
     """
 
+    component_kind: ClassVar[str] = "generator"
+    """What an option of this type takes: a component of this kind."""
+
     needs_images: ClassVar[bool] = False
     """Whether the generator looks at the images that landmarks were found in: ``source.images``
     and ``target.images``, which are there for such generators alone. The target's may be the very

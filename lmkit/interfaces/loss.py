@@ -17,6 +17,9 @@ class Loss(nn.Module, ABC):
     [freeze][lmkit.api.freeze], so that checkpoints stay small.
     """
 
+    component_kind: ClassVar[str] = "loss"
+    """What an option of this type takes: a component of this kind."""
+
     needs_routes: ClassVar[bool] = True
     """Whether the loss reads the ends of routes; then a generator and a route are needed."""
     needs_warps: ClassVar[bool] = False

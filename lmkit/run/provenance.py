@@ -13,6 +13,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry import local
 from lmkit.registry.discovery import Plugin
 from lmkit.registry.lookup import Registered, Registry
+from lmkit.registry.options import parts_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
 from lmkit.settings.settings import Settings
 
@@ -50,7 +51,7 @@ Of one that was not installed also ``given``, what stood after ``--plugin``, its
 
 
 def origins(settings: Settings, registry: Registry) -> list[Origin]:
-    """Return where every component of a run comes from."""
+    """Return where every component of a run comes from, those inside others included."""
     chosen = [
         (section, kind, getattr(settings, section)) for section, kind in COMPONENT_SECTIONS.items()
     ]
@@ -59,10 +60,16 @@ def origins(settings: Settings, registry: Registry) -> list[Origin]:
             (f"{kind}.{label}", kind, options) for label, options in getattr(settings, kind).items()
         ]
     found = []
+    # Those inside others are put in line while it is walked along.
     for section, kind, options in chosen:
         if options["name"] == "none":
             continue
         entry = registry.find(kind, options["name"])
+        chosen += [
+            (f"{section}.{name}", part, options[name])
+            for name, part in parts_of(entry.load()).items()
+            if isinstance(options.get(name), Mapping)
+        ]
         found.append(
             {
                 "section": section,
@@ -143,8 +150,8 @@ def as_before(
         found = _candidates(origin, registry)
         own = [entry.plugin for entry in found if entry.plugin.package == origin["package"]]
         if len(found) > 1 and len(own) == 1 and not own[0].built_in and "/" not in origin["name"]:
-            section, _, label = origin["section"].partition(".")
-            options = told[section][label] if label else told[section]
+            options = table_of(told, origin["section"])
+            assert options is not None
             options["name"] = f"{own[0].name}/{origin['name']}"
     return told
 
@@ -162,6 +169,22 @@ def differences(former: Sequence[Origin], registry: Registry) -> Iterator[str]:
         if was != now and (was, now) not in told:
             told.add((was, now))
             yield f"The run was trained with {was}, and here is {now}: results may differ."
+
+
+def table_of(settings: Mapping[str, Any], section: str) -> dict[str, Any] | None:
+    """Return the table of a component: of a section, of a loss or writer, or inside another.
+
+    Args:
+        settings: Nested tables.
+        section: ``detector``, ``loss.mse``, ``detector.first`` ...
+
+    Returns:
+        None if there is none.
+    """
+    table: Any = settings
+    for word in section.split("."):
+        table = table.get(word) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else None
 
 
 def _candidates(origin: Origin, registry: Registry) -> list[Registered]:

@@ -1,6 +1,7 @@
 """From settings to live components."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +17,11 @@ from lmkit.interfaces.kinds import INTERFACES
 from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.loss import Loss
 from lmkit.interfaces.pairing import Pairing, Route
+from lmkit.interfaces.weights import keep_still, load_weights
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
 from lmkit.registry.lookup import Registered, Registry
-from lmkit.registry.options import wanted_from_run
+from lmkit.registry.options import RESERVED, parts_of, wanted_from_run
 from lmkit.registry.places import place_of
 from lmkit.runtime.blame import advice, blame, is_failure
 from lmkit.runtime.guarded import GuardedDataset
@@ -27,6 +29,11 @@ from lmkit.runtime.returned import check_routes
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
 from lmkit.settings.weight import Weight
+
+_INSIDE = "lmkit_inside"
+"""Under this name a component keeps the components inside it, by the names of their options."""
+_ORIGIN = "lmkit_origin"
+"""And a detector of another run that run's folder."""
 
 
 @dataclass(slots=True)
@@ -133,7 +140,9 @@ def attach(
     other = None if generator is None else LiveNetwork(generator)
     for label, loss in losses.items():
         with blame(names[f"loss.{label}"], loss):
-            loss.attach(LiveNetwork(detector), other)
+            for each in (*loss.__dict__.get(_INSIDE, {}).values(), loss):
+                if isinstance(each, Loss):
+                    each.attach(LiveNetwork(detector), other)
 
 
 def build_detector(settings: Settings, registry: Registry) -> Detector:
@@ -178,12 +187,20 @@ def build(
     """
     entry = registry.find(kind, options["name"])
     cls = load_class(entry)
-    given = {key: value for key, value in options.items() if key not in ("name", "weight")}
-    given |= {name: getattr(settings.run, name) for name in wanted_from_run(cls)}
+    given = {key: value for key, value in options.items() if key not in RESERVED}
+    origin = options.get("from_run") or {}
+    for name in wanted_from_run(cls):
+        # A detector of another run stays what it was trained for.
+        given[name] = origin.get(name, getattr(settings.run, name))
+    inside = {
+        name: build(part, given[name], settings, registry, purpose=f"{purpose or kind}.{name}")
+        for name, part in parts_of(cls).items()
+        if given.get(name) is not None
+    }
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(settings.run.seed, "init", purpose or kind))
-            return cls(**given)
+            component = cls(**{**given, **inside})
     except LmkitError:
         raise
     except BaseException as error:
@@ -197,6 +214,49 @@ def build(
             "author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
+    if inside:
+        # A class with slots has them where its author put them, and nowhere else.
+        with suppress(AttributeError):
+            component.__dict__[_INSIDE] = inside
+    return _frozen(component, origin) if origin else component
+
+
+def _frozen(detector: Detector, origin: Mapping[str, Any]) -> Detector:
+    """Make a detector of another run a part that stays as it is, and is saved with this run."""
+    keep_still(detector)
+    detector.__dict__[_ORIGIN] = origin["path"]
+    return detector
+
+
+def initialise(component: object, option: str) -> None:
+    """Let a component of a new run read its pretrained weights, after those inside it.
+
+    Args:
+        component: A detector, generator or loss; of others nothing is read.
+        option: Its section of the settings, for messages.
+
+    Raises:
+        LmkitError: If a file or run cannot be read, or is of another network.
+    """
+    own = getattr(component, "__dict__", {})
+    path = own.get(_ORIGIN)
+    if path is None:
+        for name, inner in own.get(_INSIDE, {}).items():
+            initialise(inner, f"{option}.{name}")
+    if path is not None:
+        assert isinstance(component, nn.Module)
+        weights = load_weights(path, option=option)
+        try:
+            component.load_state_dict(weights)
+        except RuntimeError as error:
+            raise LmkitError(
+                f"{option}: the weights of {path} are not those of its detector: "
+                f"{describe(error).rstrip('.')}.",
+                remedy=f"The run is damaged: lmkit check-run {path}",
+                code=ExitCode.RUN,
+            ) from None
+    elif isinstance(component, (Detector, Generator)):
+        component.initialise()
 
 
 def _routes(pairing: Pairing, name: str) -> tuple[Route, ...]:

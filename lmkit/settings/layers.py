@@ -130,8 +130,15 @@ def read_assignments(assignments: Iterable[str]) -> Layer:
             )
         table = values
         for section in sections:
-            table = table.setdefault(section, {})
-        table[key] = Text(value)
+            inner = table.setdefault(section, {})
+            if not isinstance(inner, dict):
+                # detector.first=NAME and then detector.first.KEY=VALUE: a component inside.
+                inner = table[section] = {"name": inner}
+            table = inner
+        if isinstance(table.get(key), dict):
+            table[key]["name"] = Text(value)
+        else:
+            table[key] = Text(value)
     return Layer("--set", values)
 
 
@@ -276,10 +283,20 @@ def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dic
         return dict(later)
     merged = {**former, **later}
     for key in former.keys() & later.keys():
-        # A table in a section, such as the course of a weight: one key of it is changed.
-        if isinstance(former[key], Mapping) and isinstance(later[key], Mapping):
-            merged[key] = _merge_component(former[key], later[key])
+        # A table in a section, such as the course of a weight or a component inside: one key of it
+        # is changed. A component may also be said by its name alone.
+        before, after = _as_table(former[key]), _as_table(later[key])
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            is_table = isinstance(former[key], Mapping) or isinstance(later[key], Mapping)
+            if is_table and key != "weight":
+                merged[key] = _merge_component(before, after)
+        if key == "weight" and isinstance(former[key], Mapping) and isinstance(later[key], Mapping):
+            merged[key] = {**former[key], **later[key]}
     return merged
+
+
+def _as_table(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) and value.lower() != "none" else value
 
 
 def _only_writers(words: Sequence[str], former: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def global_state(subject: Subject) -> None:
     for seed in (0, 1):
         cls, given = subject.load(), subject.options()
         given |= {name: getattr(subject, name) for name in wanted_from_run(cls)}
+        given |= subject.inside(given)
         with nothing_global_changes(subject, "construction", torch_may_draw=True):
             torch.manual_seed(seed)
             component = cls(**given)

@@ -27,7 +27,7 @@ from lmkit.run.fitting import assemble_to_fit
 from lmkit.run.folder import NullFolder, RunFolder
 from lmkit.run.owner import owned
 from lmkit.run.run import Run
-from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.assemble import Assembly, assemble, initialise
 from lmkit.runtime.blame import blame
 from lmkit.runtime.callback import Callback, Callbacks
 from lmkit.runtime.device import choose_device
@@ -245,10 +245,13 @@ def _says_finished(folder: RunFolder) -> bool:
 
 def _initialise(assembly: Assembly) -> None:
     """Let the networks of a new run read their pretrained weights."""
-    for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
-        if network is not None:
-            with blame(assembly.names[part], network):
-                network.initialise()
+    networks: list[tuple[str, object]] = [("detector", assembly.detector)]
+    if assembly.generator is not None:
+        networks.append(("generator", assembly.generator))
+    networks += [(f"loss.{label}", loss) for label, loss in assembly.losses.items()]
+    for part, network in networks:
+        with blame(assembly.names[part], network):
+            initialise(network, part)
 
 
 def _cached(

@@ -51,8 +51,8 @@ BAD = {
     ),
     "says no version": (
         f"LMKIT_API = 1.0\n{GOOD}",
-        f"{NOT_USED}Its LMKIT_API is 1.0, which is not a version of the form 'API'. Its author has "
-        "to correct that; here it is LMKIT_API = 'API'.",
+        f"{NOT_USED}Its LMKIT_API is 1.0, which is not a version of the form 'API' (FILE, line 1). "
+        "Its author has to correct that; here it is LMKIT_API = 'API'.",
     ),
 }
 

@@ -165,7 +165,8 @@ def test_components_and_recipes_that_commands_name_exist(page, registry: Registr
     known["recipe"] = {recipe.name for recipe, _ in registry.recipes()}
     # What the pages about plugins bring, and what the README's sketch is called.
     known["detector"] |= {"example", "lmkit_example/example", "mine"}
-    known["loss"] |= {"mine", "teacher", "critic"}
+    known["detector"] |= {"ensemble"}
+    known["loss"] |= {"mine", "teacher", "critic", "distil"}
     known["generator"] |= {"none"}
     known["writer"] |= {"none", "mail"}
     known["recipe"] |= {"example", "mine"}

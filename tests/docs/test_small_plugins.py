@@ -25,11 +25,21 @@ SMALL: dict[str, Any] = {
     "generator": {"width": 4},
     "optimizer": {"decay_every": 100},
 }
+PLAIN = {"name": "hourglass", "features": 8, "depth": 1}
 CHOICES: dict[str, dict[str, Any]] = {
     "ema_teacher": {"loss": {"teacher": {"weight": 0.5}}},
+    "ensemble": {
+        "detector": {"name": "ensemble", "first": PLAIN, "second": {"name": "imm", "width": 4}}
+    },
+    "distil": {"loss": {"distil": {"teacher": "run:{trained}"}}},
     "gan": {"loss": {"critic": {"width": 4, "weight": {"to": 0.1, "steps": 3}}}},
 }
 """What the settings of each plugin's run are, beside the small ones."""
+KIT = {
+    "detector ensemble": {"first": PLAIN, "second": PLAIN},
+    "loss distil": {"teacher": "run:{trained}", "landmarks": 3},
+}
+"""What the kit needs to build some of them."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +55,9 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     lookup.installed.cache_clear()
 
 
-def train(file: Path, out: Path, steps: int) -> Path:
-    settings = {**SMALL, **CHOICES[file.stem], "run": SMALL["run"] | {"steps": steps}}
+def train(file: Path, out: Path, steps: int, trained: Path) -> Path:
+    own = json.loads(json.dumps(CHOICES[file.stem]).replace("{trained}", str(trained)))
+    settings = {**SMALL, **own, "run": SMALL["run"] | {"steps": steps}}
     lmkit.train(recipe="reconstruction-quick", out=out, settings=settings, plugins=[file])
     return out
 
@@ -69,27 +80,31 @@ def test_every_file_is_tried() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_it_is_small_and_keeps_its_promises(file: Path) -> None:
+def test_it_is_small_and_keeps_its_promises(file: Path, trained: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 60
+    kit = json.loads(json.dumps(KIT).replace("{trained}", str(trained)))
+    given = {name: own for name, own in kit.items() if name.endswith(f" {file.stem}")}
     failed = {
         str(check): outcome.problem
-        for check in checks_for(str(file))
+        for check in checks_for(str(file), settings=given)
         if (outcome := check.outcome()).state == "failed"
     }
     assert failed == {}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_it_trains_and_goes_on_as_if_it_had_not_stopped(file: Path, tmp_path: Path) -> None:
-    whole = train(file, tmp_path / "whole", 4)
-    halves = train(file, tmp_path / "halves", 2)
+def test_it_trains_and_goes_on_as_if_it_had_not_stopped(
+    file: Path, tmp_path: Path, trained: Path
+) -> None:
+    whole = train(file, tmp_path / "whole", 4, trained)
+    halves = train(file, tmp_path / "halves", 2, trained)
     lmkit.train(resume_from=halves, settings={"run": {"steps": 4}})
     assert result(halves, 4) == result(whole, 4)
     assert metrics(halves) == metrics(whole)
 
 
-def test_what_losses_log_and_their_weights_are_metrics(tmp_path: Path) -> None:
-    run = train(FOLDER / "gan.py", tmp_path / "run", 3)
+def test_what_losses_log_and_their_weights_are_metrics(tmp_path: Path, trained: Path) -> None:
+    run = train(FOLDER / "gan.py", tmp_path / "run", 3, trained)
     rows = metrics(run)
     assert all(0 < row["log/critic/real"] < 1 for row in rows)
     # A weight that grows from 0: at first the loss is that of the images alone.

@@ -84,14 +84,15 @@ def component_settings(assignments: tuple[str, ...]) -> dict[str, dict[str, Any]
     for assignment in assignments:
         words, _, _ = assignment.partition("=")
         kind, *rest = words.strip().split(".")
-        if kind not in KINDS or len(rest) != 2:
+        if kind not in KINDS or len(rest) < 2:
             raise LmkitError(
                 f"--set {assignment} is not KIND.NAME.KEY=VALUE.",
                 remedy="Name the component too, for example --set detector.mine.depth=3.",
             )
-        name, key = rest
-        value = read_assignments([assignment]).values[kind][name][key]
-        found.setdefault(f"{kind} {name}", {})[key] = value
+    values = read_assignments(assignments).values
+    for kind, components in values.items():
+        for name, options in components.items():
+            found[f"{kind} {name}"] = options
     return found
 
 
