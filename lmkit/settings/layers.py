@@ -177,7 +177,7 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
             elif section in COMPONENT_SECTIONS:
                 merged[section] = _merge_component(merged.get(section, {}), table)
             else:
-                merged[section] = _merge_component(merged.get(section, {}), table)
+                merged[section] = _merge_table(merged.get(section, {}), table)
         # A recipe's and a run's settings belong together, whichever of them stand in this layer.
         given = layer.values if layer.source == "asked" else merged
         for name in IN_STEPS.keys() & given.get("optimizer", {}).keys():
@@ -281,17 +281,21 @@ def _scale_schedule(merged: dict[str, Any], meant_for: Mapping[str, Any]) -> Non
 def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
     if "name" in later and str(later["name"]) != str(former.get("name", later["name"])):
         return dict(later)
+    return _merge_table(former, later)
+
+
+def _merge_table(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two tables; of a table inside them, such as a component's, one key may be changed."""
     merged = {**former, **later}
     for key in former.keys() & later.keys():
-        # A table in a section, such as the course of a weight or a component inside: one key of it
-        # is changed. A component may also be said by its name alone.
-        before, after = _as_table(former[key]), _as_table(later[key])
+        before, after = former[key], later[key]
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            is_table = isinstance(former[key], Mapping) or isinstance(later[key], Mapping)
-            if is_table and key != "weight":
+            merged[key] = _merge_component(before, after)
+        elif key != "weight" and isinstance(before, Mapping) != isinstance(after, Mapping):
+            # A component may be said by its name alone.
+            before, after = _as_table(before), _as_table(after)
+            if isinstance(before, Mapping) and isinstance(after, Mapping):
                 merged[key] = _merge_component(before, after)
-        if key == "weight" and isinstance(former[key], Mapping) and isinstance(later[key], Mapping):
-            merged[key] = {**former[key], **later[key]}
     return merged
 
 

@@ -1,5 +1,6 @@
 """Plugins that are not installed: found by file or module, known again by their content."""
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -183,3 +184,10 @@ def test_no_name_of_a_run_leads_out_of_the_folder_of_what_is_remembered(tmp_path
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "other").touch()
     assert not local.is_remembered("../other")
+
+
+def test_what_a_file_brings_can_be_handed_to_a_process_that_starts_anew() -> None:
+    lookup.use([write()])
+    made = lookup.installed().find("loss", "probe").load()()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(getattr, (made, "word")) == "first"

@@ -81,3 +81,12 @@ def test_what_is_no_weight_is_refused(given: Any, problem: str, remedy: str) -> 
         check_weight(given, "loss.mse")
     assert problem in caught.value.problem
     assert remedy in caught.value.remedy
+
+
+def test_another_algorithm_leaves_the_rest_of_the_optimiser_as_it_is(registry: Registry) -> None:
+    words = ("optimizer.learning_rate=0.125", "optimizer.detector.frozen_until=3")
+    layers = [*read_recipe("reconstruction-quick", registry), read_assignments(words)]
+    more = read_assignments(["optimizer.name=adamw", "optimizer.detector.weight_decay=0"])
+    settings = resolve(merge([*layers, more]), registry).optimizer
+    assert (settings.name, settings.learning_rate) == ("adamw", 0.125)
+    assert (settings.detector.frozen_until, settings.detector.weight_decay) == (3, 0)
