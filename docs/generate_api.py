@@ -37,11 +37,11 @@ GROUPS = {
         "API_VERSION",
     ),
     "Detector": ("Detector", "HeatmapDetector", "Landmarks"),
-    "Generator": ("Generator", "HeatmapGenerator"),
+    "Generator": ("Generator", "HeatmapGenerator", "Redrawn"),
     "Deformation": ("Deformation", "GeometricDeformation", "Views"),
     "Warps": ("Warp", "AffineWarp", "ThinPlateWarp"),
     "Pairing": ("Pairing", "Route", "View", "derangement"),
-    "Loss": ("Loss", "Step"),
+    "Loss": ("Loss", "Step", "LiveNetwork", "follow"),
     "Dataset": ("Dataset", "Annotation", "Part"),
     "Writer": ("Writer",),
     "Tensor functions": (

@@ -27,11 +27,13 @@ _HOMES = {
     "Landmarks": "interfaces.landmarks",
     "Layer": "settings.layers",
     "Listing": "registry.component",
+    "LiveNetwork": "interfaces.live",
     "LmkitError": "errors",
     "Loss": "interfaces.loss",
     "Pairing": "interfaces.pairing",
     "Part": "interfaces.dataset",
     "Recipe": "registry.component",
+    "Redrawn": "interfaces.generator",
     "Route": "interfaces.pairing",
     "Step": "interfaces.step",
     "ThinPlateWarp": "geometry.warps",
@@ -45,6 +47,7 @@ _HOMES = {
     "default_recipe": "training.session",
     "derangement": "interfaces.pairing",
     "did_you_mean": "errors",
+    "follow": "interfaces.live",
     "freeze": "interfaces.weights",
     "from_pixels": "geometry.coordinates",
     "gaussian_heatmaps": "geometry.heatmaps",
@@ -88,7 +91,10 @@ if TYPE_CHECKING:
     from lmkit.interfaces.detector import HeatmapDetector as HeatmapDetector
     from lmkit.interfaces.generator import Generator as Generator
     from lmkit.interfaces.generator import HeatmapGenerator as HeatmapGenerator
+    from lmkit.interfaces.generator import Redrawn as Redrawn
     from lmkit.interfaces.landmarks import Landmarks as Landmarks
+    from lmkit.interfaces.live import LiveNetwork as LiveNetwork
+    from lmkit.interfaces.live import follow as follow
     from lmkit.interfaces.loss import Loss as Loss
     from lmkit.interfaces.pairing import Pairing as Pairing
     from lmkit.interfaces.pairing import Route as Route

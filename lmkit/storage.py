@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,20 @@ _NO_FOLDER_FLUSH = _NO_FLUSH | {errno.EACCES, errno.EPERM, errno.EBADF, errno.EI
 # it for viruses, keeps it from being replaced, mostly for milliseconds.
 _IN_USE = frozenset((5, 32, 33))
 _PATIENCE = 2.0  # seconds
+
+
+def cache_place() -> Path:
+    """Return where lmkit keeps what it can make again: ``LMKIT_CACHE``, or the user's folder."""
+    if own := os.environ.get("LMKIT_CACHE"):
+        return Path(own).expanduser().absolute()
+    with suppress(RuntimeError):
+        import platformdirs  # Not everything that opens a file asks for it.
+
+        folder = platformdirs.user_cache_path("lmkit", appauthor=False)
+        if folder.is_absolute():
+            return folder
+    # A user without a home, as in some containers; some versions leave "~" as it is.
+    return Path(tempfile.gettempdir()) / "lmkit"
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import click
 
 from lmkit import __version__
 from lmkit.cli import plugin_commands
-from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES
-from lmkit.cli.options import refuse_company
+from lmkit.cli.commands import COMMANDS, FOR_SEVERAL_PROCESSES, WITHOUT_COMPONENTS
+from lmkit.cli.options import refuse_company, with_plugin_option
 from lmkit.cli.results import escape_unprintable, hold_streams, let_others_print, results_alone
 from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import place
@@ -87,11 +87,11 @@ class LazyGroup(click.Group):
             loaded = plugin_commands.load(cmd_name, COMMANDS)
             if not plugin_commands.is_built_in(cmd_name):
                 let_others_print()
-            return loaded
+            return loaded and with_plugin_option(loaded)
         name = cmd_name.replace("-", "_")
         module = import_module(f"lmkit.cli.commands.{name}")
         command: click.Command = getattr(module, f"{name}_command")
-        return command
+        return command if cmd_name in WITHOUT_COMPONENTS else with_plugin_option(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""
@@ -117,6 +117,10 @@ def cli() -> None:
 
     Start with `lmkit train`, which needs neither data nor a GPU.
     """
+
+
+# Before the command as well, where the command is the plugin's own.
+with_plugin_option(cli)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -52,6 +52,31 @@ def set_option(function: F) -> F:
     )(function)
 
 
+def _use(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> None:
+    from lmkit.registry.lookup import use
+
+    use(words)
+
+
+def with_plugin_option(command: click.Command) -> click.Command:
+    """Add ``--plugin`` to a command, and to those in it; it is read before anything else."""
+    if isinstance(command, click.Group) and command.commands:
+        for inner in command.commands.values():
+            with_plugin_option(inner)
+    elif not any("--plugin" in parameter.opts for parameter in command.params):
+        option = click.Option(
+            ["--plugin", "lmkit_plugins"],
+            metavar="FILE.py|MODULE",
+            multiple=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_use,
+            help="A plugin that is not installed; may be given several times.",
+        )
+        command.params.append(option)
+    return command
+
+
 def print_json(content: Any) -> None:
     """Print a result as JSON on stdout."""
     print_result(json.dumps(content, indent=2))
@@ -115,8 +140,8 @@ def plugin_notes() -> Iterator[str]:
 
     for plugin in installed().problems():
         yield (
-            f"Note: plugin '{plugin.name}' of package {plugin.package} is not used. "
-            f"{plugin.problem} {plugin.remedy}"
+            f"Note: plugin '{plugin.name}' of {plugin.owner} is not used. "
+            f"{plugin.problem_and_place} {plugin.remedy}"
         )
     for sentence in installed().taken(COMMANDS):
         yield f"Note: {sentence}"

@@ -50,12 +50,13 @@ def failure(name: str, error: BaseException) -> LmkitError:
     """Return the error for a plugin's command that failed."""
     from lmkit.registry.discovery import describe
     from lmkit.registry.lookup import installed
+    from lmkit.registry.places import place_of
 
     record, plugin = installed().command(name)
     return LmkitError(
-        f"The command '{record.name}' of plugin {plugin.name} (package {plugin.package}) failed: "
-        f"{describe(error)}",
-        remedy=f"Update or reinstall {plugin.package}, or report it to its author; "
+        f"The command '{record.name}' of plugin {plugin.name} ({plugin.owner}) failed: "
+        f"{describe(error).rstrip('.')}{place_of(error)}.",
+        remedy=f"{plugin.mend}, or report it to its author; "
         "LMKIT_TRACEBACK=1 shows where it failed.",
         code=ExitCode.PLUGIN,
     )

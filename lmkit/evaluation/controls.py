@@ -28,7 +28,7 @@ from lmkit.interfaces.detector import Detector
 from lmkit.points.linear import Array
 from lmkit.prediction.stream import ready_to_detect
 from lmkit.run.run import Run
-from lmkit.runtime.assemble import build_detector
+from lmkit.runtime.assemble import build_detector, initialise
 from lmkit.runtime.blame import blame
 from lmkit.seeds import derive
 
@@ -62,7 +62,7 @@ class Untrained(Run):
         with torch.inference_mode(mode=False):
             detector = build_detector(self.settings, self.registry)
             with blame(f"detector '{self.settings.detector['name']}'", detector):
-                detector.initialise()
+                initialise(detector, "detector")
             return ready_to_detect(detector, self.device)
 
 

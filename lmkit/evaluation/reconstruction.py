@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lmkit.interfaces.deformation import Deformation, Views
-from lmkit.interfaces.generator import Generator
+from lmkit.interfaces.generator import Generator, images_of
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.run.checkpoint import latest_checkpoint, load_network
 from lmkit.run.fitting import build_to_fit
@@ -78,7 +78,7 @@ def measure_reconstruction(
             autocast(),
             blame(f"generator '{settings.generator['name']}'", generator),
         ):
-            redrawn = generator(images, source, target).float().cpu()
+            redrawn = images_of(generator(images, source, target)).float().cpu()
         drawn += float((redrawn - views.original).square().sum())
         undrawn += float((views.deformed - views.original).square().sum())
         count += views.original.numel()

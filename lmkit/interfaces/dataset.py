@@ -29,6 +29,9 @@ class Dataset(ABC):
     other processes.
     """
 
+    component_kind: ClassVar[str] = "dataset"
+    """What an option of this type takes: a component of this kind."""
+
     argument: ClassVar[str | None] = "path"
     """The option that ``--data NAME:VALUE`` fills; None if there is nothing to fill."""
     in_memory: bool = False

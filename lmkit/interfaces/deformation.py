@@ -1,7 +1,7 @@
 """The deformation: turns images into pairs of views whose geometry is known."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ class Views(NamedTuple):
 
 class Deformation(ABC):
     """Makes the two views."""
+
+    component_kind: ClassVar[str] = "deformation"
+    """What an option of this type takes: a component of this kind."""
 
     @abstractmethod
     def __call__(self, images: Tensor, generator: torch.Generator) -> Views:

@@ -1,6 +1,7 @@
 """The detector: finds K landmarks in every image."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -18,6 +19,9 @@ class Detector(nn.Module, ABC):
     Args:
         landmarks: The number of landmarks K.
     """
+
+    component_kind: ClassVar[str] = "detector"
+    """What an option of this type takes: a component of this kind."""
 
     def __init__(self, *, landmarks: int) -> None:
         super().__init__()
@@ -68,5 +72,8 @@ class HeatmapDetector(Detector):
     def forward(self, images: Tensor) -> Landmarks:
         """See [Detector][lmkit.api.Detector]."""
         scores = self.score_maps(images)
+        if not isinstance(scores, Tensor) or scores.ndim != 4:
+            came = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores)
+            raise TypeError(f"score_maps() returned {came} instead of a Tensor (B, K, h, w)")
         maps = spatial_softmax(scores, self.beta)
         return Landmarks(mean_position(maps), score_maps=scores, probability_maps=maps)

@@ -1,6 +1,8 @@
 """The generator: redraws an image so that its landmarks move."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -10,12 +12,34 @@ from lmkit.geometry.heatmaps import gaussian_heatmaps
 from lmkit.interfaces.landmarks import Landmarks
 
 
+@dataclass(frozen=True)
+class Redrawn:
+    """What a generator returns that has more to tell than an image.
+
+    Args:
+        images: (B, 3, H, W), RGB in [0, 1].
+        extras: Anything else by name, (B, ...) each, such as masks; losses find it in
+            [Step.extras][lmkit.api.Step].
+    """
+
+    images: Tensor
+    extras: Mapping[str, Tensor]
+
+
+def images_of(drawn: Tensor | Redrawn) -> Tensor:
+    """Return the images of what a generator returned."""
+    return drawn.images if isinstance(drawn, Redrawn) else drawn
+
+
 class Generator(nn.Module, ABC):
     """Takes one hop of a route.
 
     Args:
         landmarks: The number of landmarks K.
     """
+
+    component_kind: ClassVar[str] = "generator"
+    """What an option of this type takes: a component of this kind."""
 
     needs_images: ClassVar[bool] = False
     """Whether the generator looks at the images that landmarks were found in: ``source.images``
@@ -27,7 +51,7 @@ class Generator(nn.Module, ABC):
         self.landmarks = landmarks
 
     @abstractmethod
-    def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor:
+    def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor | Redrawn:
         """Redraw the images with their landmarks at the target.
 
         Args:
@@ -36,7 +60,7 @@ class Generator(nn.Module, ABC):
             target: The landmarks as they should be.
 
         Returns:
-            (B, 3, H, W), RGB in [0, 1].
+            (B, 3, H, W), RGB in [0, 1]; or that with something else beside it.
         """
 
     def initialise(self) -> None:
@@ -58,7 +82,7 @@ class HeatmapGenerator(Generator):
         self.stride = stride
 
     @abstractmethod
-    def redraw(self, images: Tensor, heatmaps: Tensor) -> Tensor:
+    def redraw(self, images: Tensor, heatmaps: Tensor) -> Tensor | Redrawn:
         """Redraw the images.
 
         Args:
@@ -66,10 +90,10 @@ class HeatmapGenerator(Generator):
             heatmaps: (B, K, H / stride, W / stride), in [0, 1], float32.
 
         Returns:
-            (B, 3, H, W), RGB in [0, 1].
+            (B, 3, H, W), RGB in [0, 1]; or that with something else beside it.
         """
 
-    def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor:
+    def forward(self, images: Tensor, source: Landmarks, target: Landmarks) -> Tensor | Redrawn:
         """See [Generator][lmkit.api.Generator]."""
         height, width = (side // self.stride for side in images.shape[-2:])
         with torch.autocast(images.device.type, enabled=False):

@@ -1,7 +1,7 @@
 """The pairing: which reconstructions a step asks for, as data."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -35,6 +35,9 @@ class Route(NamedTuple):
 
 class Pairing(ABC):
     """Decides the routes, and who is whose auxiliary."""
+
+    component_kind: ClassVar[str] = "pairing"
+    """What an option of this type takes: a component of this kind."""
 
     @abstractmethod
     def routes(self) -> tuple[Route, ...]:

@@ -1,15 +1,39 @@
 """The record of one training step: what losses, images and plugins read."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.pairing import Route, View
+
+
+class Absent(dict[View, Any]):
+    """What a step has nothing of, and what to do about it.
+
+    Args:
+        reason: Why it is empty.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+    def __missing__(self, view: View) -> Any:
+        """Say why it is not there."""
+        raise KeyError(self.reason)
+
+
+_NAME = re.compile(r"\w+([./-]\w+)*")
+NO_TRUTH = "step.truth is empty: a loss that reads it says needs_truth = True"
+NO_WARPS = "step.warps is empty: a loss that reads it says needs_warps = True"
 
 
 @dataclass(frozen=True)
@@ -27,6 +51,10 @@ class Step:
         truth: The annotated points as they are in each view, (B, P, 2), (x, y) in [-1, 1], float32;
             NaN where a point is not known or the view does not show it. Empty unless a loss
             [needs it][lmkit.api.Loss.needs_truth].
+        extras: For every route and hop, what the generator returned beside the image, by name.
+        detector: The detector as it is at this step, to be called on other images.
+        generator: The generator likewise; none where a run has none.
+        logged: What losses have logged so far.
     """
 
     number: int
@@ -35,7 +63,34 @@ class Step:
     warps: Mapping[View, Warp]
     routes: tuple[Route, ...]
     stages: tuple[tuple[Tensor, ...], ...]
-    truth: Mapping[View, Tensor] = field(default_factory=dict)
+    truth: Mapping[View, Tensor] = field(default_factory=lambda: Absent(NO_TRUTH))
+    extras: tuple[tuple[Mapping[str, Tensor], ...], ...] = ()
+    detector: LiveNetwork | None = None
+    generator: LiveNetwork | None = None
+    logged: dict[str, Tensor] = field(default_factory=dict)
+
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Report a number beside the loss; it becomes the metric ``log/NAME``, averaged over steps.
+
+        Nothing waits for the device: a tensor stays where it is until metrics are read.
+
+        Args:
+            name: Letters, digits, and ``_ - . /`` between them.
+            value: A scalar.
+
+        Raises:
+            TypeError: If the name is no text.
+            ValueError: If it is no such name, or the value is no scalar.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"log() was given the name {name!r} instead of text")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"log() was given the name {name!r} instead of a word such as spread")
+        device = next(iter(self.views.values())).device
+        number = torch.as_tensor(value, device=device).detach().float()
+        if number.shape != ():
+            raise ValueError(f"log() was given shape {tuple(number.shape)} instead of a scalar")
+        self.logged[name] = number
 
     @cached_property
     def ends(self) -> Tensor:

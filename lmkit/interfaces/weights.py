@@ -77,11 +77,25 @@ def freeze(network: nn.Module) -> nn.Module:
     Returns:
         The same network.
     """
+    keep_still(network)
+    for module in network.modules():
+        module._non_persistent_buffers_set.update(module._buffers)
+    return network
+
+
+def keep_still(network: nn.Module) -> nn.Module:
+    """Make a network's parameters buffers, and put it in eval mode for good; it is still saved.
+
+    Args:
+        network: Changed in place.
+
+    Returns:
+        The same network.
+    """
     for module in network.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             del module._parameters[name]
-            module.register_buffer(name, parameter.detach(), persistent=False)
-        module._non_persistent_buffers_set.update(module._buffers)
+            module.register_buffer(name, parameter.detach())
         module.eval()
         # A loss that holds the network is switched to train mode with the rest; this one stays.
         # A partial, unlike a lambda, is copied and pickled together with the module it names.

@@ -14,6 +14,9 @@ class Writer:
     writer is not called again; the run goes on.
     """
 
+    component_kind: ClassVar[str] = "writer"
+    """What an option of this type takes: a component of this kind."""
+
     argument: ClassVar[str | None] = None
     """The option that ``--writer NAME:VALUE`` fills; None if there is nothing to fill."""
 

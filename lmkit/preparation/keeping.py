@@ -13,7 +13,6 @@ import torch
 from lmkit.data.cache.cache_folder import (
     Wanted,
     build_cache,
-    default_folder,
     open_cache,
     take_repairs,
 )
@@ -27,7 +26,7 @@ from lmkit.preparation.prepared import Prepared
 from lmkit.registry.lookup import Registry
 from lmkit.registry.options import wanted_from_run
 from lmkit.runtime.callback import Callback
-from lmkit.storage import storage
+from lmkit.storage import cache_place, storage
 
 PAYS = 2
 """How often a run has to read each image, on average, before ``auto`` keeps them: in a cache on the
@@ -132,7 +131,7 @@ def _place(ready: Prepared, registry: Registry) -> tuple[Path, Wanted] | None:
         },
     )
     own = settings.loading.cache
-    folder = default_folder() if own == "auto" else Path(own)
+    folder = cache_place() if own == "auto" else Path(own)
     return folder / wanted.name, wanted
 
 

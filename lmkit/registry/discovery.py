@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from operator import attrgetter
 from pathlib import Path
@@ -22,10 +23,11 @@ import pluggy
 
 from lmkit import __version__
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
-from lmkit.registry import hookspecs
+from lmkit.registry import hookspecs, local
 from lmkit.registry.component import Command, Component, Listing, Recipe
+from lmkit.registry.places import place_in_module, place_of
 
-API_VERSION = "2.0"
+API_VERSION = "2.1"
 """The version of ``lmkit.api``, major.minor. The minor one rises when something is added that a
 plugin written before can ignore; the major one when such a plugin may have to change."""
 
@@ -108,6 +110,27 @@ class Plugin:
     disabled: bool = False
     problem: str = ""
     remedy: str = ""
+    place: str = ""
+    """Where in its files the problem is, as `` (FILE, line N)``, if that is known."""
+    given: str = ""
+    """What to write after ``--plugin`` for it; empty for one that is installed."""
+    sha256: str = ""
+    """Of its file, if it is not installed."""
+
+    @property
+    def owner(self) -> str:
+        """What brings it, in messages: its package, or its file."""
+        return self.package if self.given else f"package {self.package}"
+
+    @property
+    def problem_and_place(self) -> str:
+        """What is wrong with it, and where in its files."""
+        return f"{self.problem.rstrip('.')}{self.place}."
+
+    @property
+    def mend(self) -> str:
+        """What to do about it where it is broken, as the beginning of a sentence."""
+        return f"Correct {self.package}" if self.given else f"Update or reinstall {self.package}"
 
 
 def discover(environment: Mapping[str, str] | None = None) -> list[Plugin]:
@@ -115,8 +138,9 @@ def discover(environment: Mapping[str, str] | None = None) -> list[Plugin]:
 
     Args:
         environment: Where ``LMKIT_DISABLE_PLUGINS`` (names separated by commas, ``*`` for every
-            third party's) and ``LMKIT_STRICT_PLUGINS`` (``1``: a broken plugin is an error) are
-            read; the process's own if not given.
+            third party's), ``LMKIT_STRICT_PLUGINS`` (``1``: a broken plugin is an error) and
+            ``LMKIT_PLUGINS`` ([files and modules][lmkit.registry.local]) are read; the process's
+            own if not given.
 
     Returns:
         One record a plugin. A broken one has ``problem`` and ``remedy`` set and no components.
@@ -129,15 +153,17 @@ def discover(environment: Mapping[str, str] | None = None) -> list[Plugin]:
     strict = is_strict(environment)
     plugins = []
     working: list[tuple[object, Plugin]] = []
-    for plugin, load in _candidates():
+    for plugin, load in _candidates(environment):
         plugins.append(plugin)
-        if plugin.name in disabled or ("*" in disabled and not plugin.built_in):
+        # Who names a file means it.
+        others = "*" in disabled and not plugin.built_in and not plugin.given
+        if plugin.name in disabled or others:
             plugin.disabled = True
             continue
         _load(plugin, load, working)
         if plugin.problem and strict:
             raise LmkitError(
-                f"Plugin '{plugin.name}' of package {plugin.package} is broken. {plugin.problem}",
+                f"Plugin '{plugin.name}' of {plugin.owner} is broken. {plugin.problem_and_place}",
                 remedy=f"{plugin.remedy} Or unset LMKIT_STRICT_PLUGINS to go on without it.",
                 code=ExitCode.PLUGIN,
             )
@@ -165,15 +191,39 @@ def examine(module: object) -> Plugin:
     return plugin
 
 
+def load_local(word: str | Path) -> Plugin:
+    """Load and question a plugin that is named by its file or module.
+
+    Args:
+        word: What stands after ``--plugin``.
+
+    Returns:
+        Its record.
+
+    Raises:
+        LmkitError: If there is none, or it is broken, with the place in its file.
+    """
+    plugin, load = _local(word)
+    _load(plugin, load, [])
+    if plugin.problem:
+        named = plugin.problem.startswith("--plugin")
+        raise LmkitError(
+            plugin.problem if named else f"--plugin {plugin.given}: {plugin.problem_and_place}",
+            remedy=plugin.remedy,
+            code=ExitCode.PLUGIN,
+        )
+    return plugin
+
+
 def describe(error: BaseException) -> str:
     """Return what went wrong in code that is not lmkit's own, as one short sentence."""
     text = " ".join(str(error).split())[:300].rstrip(".")
     return f"{type(error).__name__}: {text}." if text else f"{type(error).__name__}."
 
 
-def _candidates() -> Iterable[tuple[Plugin, Callable[[], object]]]:
-    from lmkit import __version__
-
+def _candidates(
+    environment: Mapping[str, str],
+) -> Iterable[tuple[Plugin, Callable[[], object]]]:
     own, others = declared()
     core = [EntryPoint(module.removesuffix(".plugin"), module, GROUP) for module in OF_CORE]
     for entry in core + (own or []):
@@ -185,6 +235,27 @@ def _candidates() -> Iterable[tuple[Plugin, Callable[[], object]]]:
     for (name, package, version, _), entry in sorted(found.items(), key=lambda item: item[0]):
         if package != DISTRIBUTION:  # Of another lmkit, most likely half removed.
             yield Plugin(name=name, package=package, version=version, built_in=False), entry.load
+    for word in local.named(environment):
+        try:
+            yield _local(word)
+        except LmkitError as error:
+            yield Plugin(word, word, "unknown", built_in=False, given=word), partial(_fail, error)
+
+
+def _local(word: str | Path) -> tuple[Plugin, Callable[[], object]]:
+    source = local.read(word)
+    plugin = Plugin(source.name, source.package, "unknown", built_in=False, given=source.given)
+
+    def load() -> object:
+        module, plugin.sha256 = source.load()
+        plugin.version = f"sha256:{plugin.sha256[:12]}" if plugin.sha256 else "unknown"
+        return module
+
+    return plugin, load
+
+
+def _fail(error: LmkitError) -> object:
+    raise error
 
 
 def declared() -> tuple[list[EntryPoint] | None, list[EntryPoint]]:
@@ -243,6 +314,7 @@ def _package(entry: EntryPoint) -> tuple[str, str]:
 def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object, Plugin]]) -> None:
     """Import, register and question one plugin; leave any failure in its record."""
     started = time.perf_counter()
+    module: object = None
     try:
         module = load()
         plugin.import_seconds = time.perf_counter() - started
@@ -263,6 +335,7 @@ def _load(plugin: Plugin, load: Callable[[], object], working: list[tuple[object
         plugin.import_seconds = plugin.import_seconds or time.perf_counter() - started
         plugin.problem = error.problem if isinstance(error, LmkitError) else describe(error)
         plugin.remedy = _remedy(plugin, error)
+        plugin.place = place_of(error) or place_in_module(module, str(error))
     else:
         # Only now, so that of a plugin whose last hook fails nothing is half there.
         for field, records in answers.items():
@@ -274,7 +347,7 @@ def _check_new(module: object, working: list[tuple[object, Plugin]]) -> None:
     for other, first in working:
         if other is module:
             raise LmkitError(
-                f"It is the same module as plugin '{first.name}' of package {first.package}.",
+                f"It is the same module as plugin '{first.name}' of {first.owner}.",
                 remedy="Remove one of the two entry points, or the package that brings it.",
                 code=ExitCode.PLUGIN,
             )
@@ -324,6 +397,8 @@ def _ask(manager: pluggy.PluginManager, hook: str, kind: type) -> tuple[Any, ...
 def _remedy(plugin: Plugin, error: BaseException) -> str:
     if isinstance(error, LmkitError):
         return error.remedy
+    if plugin.given:
+        return f"Correct it: lmkit check-plugin {plugin.given} says when it is right."
     mend = "Reinstall lmkit" if plugin.built_in else f"Update or uninstall {plugin.package}"
     if isinstance(error, ImportError) and error.name == "lmkit.api":
         # It asks the door for a name that is not there: added later, most likely.

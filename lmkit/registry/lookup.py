@@ -1,14 +1,19 @@
 """From a kind and a name to a component, with errors that name both sides of a clash."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
+from lmkit.registry import local
 from lmkit.registry.component import KINDS, LISTED, Command, Component, Listing, Recipe
-from lmkit.registry.discovery import Plugin, describe, discover
+from lmkit.registry.discovery import Plugin, describe, discover, load_local
+from lmkit.registry.places import place_in_module, place_of
 
 Record = TypeVar("Record", Command, Component, Listing, Recipe)
 
@@ -31,11 +36,12 @@ class Registered:
             if not isinstance(cls, type):
                 raise TypeError(f"{self.component.target.partition(':')[2]} is not a class")
         except (Exception, SystemExit) as error:
-            package, kind = self.plugin.package, self.component.kind
+            kind = self.component.kind
+            place = place_of(error) or place_in_module(self.plugin.module, "lmkit_components")
             raise LmkitError(
-                f"The {kind} '{self.component.name}' of package {package} cannot be loaded from "
-                f"{self.component.target}: {describe(error)}",
-                remedy=f"Update or reinstall {package}, or take another {kind}: lmkit list {kind}.",
+                f"The {kind} '{self.component.name}' of {self.plugin.owner} cannot be loaded from "
+                f"{self.component.target}: {describe(error).rstrip('.')}{place}.",
+                remedy=f"{self.plugin.mend}, or take another {kind}: lmkit list {kind}.",
                 code=ExitCode.PLUGIN,
             ) from error
         return cls
@@ -50,6 +56,11 @@ class Registry:
 
     def __init__(self, plugins: list[Plugin]) -> None:
         self.plugins = plugins
+
+    def add(self, plugin: Plugin) -> None:
+        """Take in a plugin that is named by its file, in the place of an earlier state of it."""
+        self.plugins[:] = [each for each in self.plugins if each.given != plugin.given] + [plugin]
+        self.__dict__.pop("_named", None)
 
     def components(self, kind: str | None = None, pattern: str = "*") -> Iterator[Registered]:
         """Yield components by kind and name.
@@ -150,9 +161,9 @@ class Registry:
             raise
         except (Exception, SystemExit) as error:
             raise LmkitError(
-                f"The listing '{listing.name}' of plugin {plugin.name} (package {plugin.package}) "
-                f"failed: {describe(error)}",
-                remedy=f"Update or reinstall {plugin.package}.",
+                f"The listing '{listing.name}' of plugin {plugin.name} ({plugin.owner}) "
+                f"failed: {describe(error).rstrip('.')}{place_of(error)}.",
+                remedy=f"{plugin.mend}.",
                 code=ExitCode.PLUGIN,
             ) from error
         return pairs, plugin
@@ -179,8 +190,8 @@ class Registry:
             for record, plugin in found:
                 if record.name in own and not plugin.built_in:
                     yield (
-                        f"the {what} '{record.name}' of plugin {plugin.name} (package "
-                        f"{plugin.package}) has the name of one of lmkit's own, which is taken for "
+                        f"the {what} '{record.name}' of plugin {plugin.name} "
+                        f"({plugin.owner}) has the name of one of lmkit's own, which is taken for "
                         f"it. Write {plugin.name}/{record.name} for the plugin's, or set "
                         f"LMKIT_DISABLE_PLUGINS={plugin.name}."
                     )
@@ -246,10 +257,63 @@ def _plural(kind: str) -> str:
 
 
 def _owners(plugins: list[Plugin]) -> str:
-    return " and ".join(f"one of plugin {each.name} (package {each.package})" for each in plugins)
+    return " and ".join(f"one of plugin {each.name} ({each.owner})" for each in plugins)
 
 
 @cache
 def installed() -> Registry:
     """Return the registry of the plugins installed here; discovered once a process."""
     return Registry(discover())
+
+
+def use(words: Iterable[str | Path], registry: Registry | None = None) -> None:
+    """Load plugins that are named by file or module; they stay for this process and its children.
+
+    One that has been loaded already is loaded anew if its file has changed.
+
+    Args:
+        words: What stands after ``--plugin``.
+        registry: What takes them in; that of the installed plugins if not given.
+
+    Raises:
+        LmkitError: If one is not there or is broken.
+    """
+    registry = registry or installed()
+    for word in words:
+        source = local.read(word)
+        for known in registry.plugins:
+            # Installed as well, or given before.
+            same = known.module == source.given and not known.given
+            if same or (known.given == source.given and _is_current(known, source)):
+                break
+        else:
+            plugin = load_local(word)
+            registry.add(plugin)
+            if plugin.sha256:
+                local.remember(plugin.sha256)
+        words_there = local.named(os.environ)
+        if source.given not in words_there:
+            os.environ[local.VARIABLE] = os.pathsep.join([*words_there, source.given])
+
+
+def use_as_before(origins: Iterable[Mapping[str, str]], registry: Registry) -> None:
+    """Load the files that a run was made with, if they are as they were and known to this user.
+
+    Args:
+        origins: Of the run's components, as ``run.json`` holds them.
+        registry: What takes them in.
+    """
+    for origin in origins:
+        given, file, sha256 = (origin.get(key, "") for key in ("given", "file", "sha256"))
+        if not given or any(each.given == given for each in registry.plugins):
+            continue
+        if local.is_remembered(sha256) and local.digest(Path(file)) == sha256:
+            # Whatever is wrong with it is told where the component is looked up.
+            with suppress(LmkitError):
+                use([given], registry)
+
+
+def _is_current(plugin: Plugin, source: local.LocalPlugin) -> bool:
+    if plugin.problem:
+        return False
+    return source.file is None or local.digest(source.file) == plugin.sha256

@@ -10,12 +10,13 @@ import inspect
 import re
 import textwrap
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
-from lmkit.registry.values import Text, convert, supported, type_name
+from lmkit.registry.places import place_of_class
+from lmkit.registry.values import Text, convert, kind_inside, supported, type_name
 
 __all__ = [
     "GIVEN_BY_RUN",
@@ -25,6 +26,7 @@ __all__ = [
     "check_options",
     "convert",
     "options_of",
+    "parts_of",
     "type_name",
     "wanted_from_run",
 ]
@@ -34,6 +36,13 @@ GIVEN_BY_RUN: Mapping[str, str] = {
     "image_size": "side of the square images in pixels (--set run.image_size)",
 }
 """Constructor arguments that the run fills in."""
+
+RESERVED: Mapping[str, str] = {
+    "name": "it says in the settings which component is meant",
+    "weight": "it is the weight of a loss, which belongs to the run",
+    "from_run": "it says of which run a component is",
+}
+"""What stands beside a component's options in its section, and can be none of them."""
 
 REQUIRED = inspect.Parameter.empty
 """The default of an option that has none."""
@@ -68,6 +77,9 @@ def options_of(cls: type, given_by_run: Collection[str] = GIVEN_BY_RUN) -> list[
             one that cannot be typed, or a default that is not of its type.
     """
     options = {name: each for name, each in _keywords(cls).items() if name not in given_by_run}
+    for name, meaning in RESERVED.items() if given_by_run is GIVEN_BY_RUN else ():
+        if name in options:
+            raise _author_error(cls, name, f"would never be given: {meaning}", "rename it")
     hints, meanings = _hints(cls), _meanings(cls)
     return [
         Option(
@@ -91,6 +103,7 @@ def check_options(
     *,
     section: str,
     given_by_run: Collection[str] = GIVEN_BY_RUN,
+    part: Callable[[str, Any, str], Any] = lambda kind, given, where: given,
 ) -> dict[str, Any]:
     """Return every option of ``cls`` with its value: as given, or its default.
 
@@ -100,6 +113,8 @@ def check_options(
             ([Text][lmkit.registry.values.Text]).
         section: Where the options stand in the settings (``detector``, ``loss.perceptual``).
         given_by_run: Arguments that are not options.
+        part: Checks what is given for a component inside, by its kind and place in the settings;
+            taken as it is if not given.
 
     Raises:
         LmkitError: If an option is unknown, missing, or not of its type.
@@ -117,18 +132,38 @@ def check_options(
                 f"{section}.{name}: {cls.__name__} has no option '{name}'.",
                 remedy=did_you_mean(name, options, all_of_them="It has"),
             )
-    values = {}
+    values: dict[str, Any] = {}
     for name, option in options.items():
-        if name in given:
+        kind = kind_inside(option.annotation)
+        if name in given and kind:
+            is_none = given[name] is None or str(given[name]).lower() == "none"
+            where = f"{section}.{name}"
+            if is_none and supports_none(option.annotation):
+                values[name] = None
+            else:
+                values[name] = part(kind, given[name], where)
+        elif name in given:
             values[name] = convert(given[name], option.annotation, where=f"{section}.{name}")
         elif option.default is REQUIRED:
             raise LmkitError(
                 f"{section}.{name} is needed: {option.meaning.rstrip('.') or option.type_name}.",
-                remedy=f"Give it with --set {section}.{name}=VALUE.",
+                remedy=f"Give it with --set {section}.{name}={'NAME' if kind else 'VALUE'}."
+                + (f" lmkit list {kind} shows them." if kind else ""),
             )
         else:
             values[name] = option.default
     return values
+
+
+def supports_none(annotation: Any) -> bool:
+    """Return whether an option may be none."""
+    return type(None) in typing.get_args(annotation)
+
+
+def parts_of(cls: type) -> dict[str, str]:
+    """Return the options of a component that take components, and the kind of each."""
+    kinds = {option.name: kind_inside(option.annotation) for option in options_of(cls)}
+    return {name: kind for name, kind in kinds.items() if kind}
 
 
 def _keywords(cls: type) -> dict[str, inspect.Parameter]:
@@ -152,7 +187,7 @@ def _hints(cls: type) -> dict[str, Any]:
     except Exception as error:
         raise LmkitError(
             f"The types of the options of {cls.__module__}.{cls.__qualname__} cannot be read: "
-            f"{type(error).__name__}: {error}.",
+            f"{type(error).__name__}: {error}{place_of_class(cls, '__init__()')}.",
             remedy="Its author has to import them where they are there at run time.",
             code=ExitCode.PLUGIN,
         ) from error
@@ -174,6 +209,16 @@ def _annotation(cls: type, name: str, hints: Mapping[str, Any]) -> Any:
 def _default(cls: type, parameter: inspect.Parameter, annotation: Any) -> Any:
     if parameter.default is REQUIRED:
         return REQUIRED
+    if kind_inside(annotation):
+        if parameter.default is not None or not supports_none(annotation):
+            raise _author_error(
+                cls,
+                parameter.name,
+                "is a component and has a default",
+                f"leave it without one, or write {parameter.name}: "
+                f"{kind_inside(annotation).title()} | None = None",
+            )
+        return None
     try:
         return convert(parameter.default, annotation, where=parameter.name)
     except LmkitError as error:
@@ -188,7 +233,8 @@ def _default(cls: type, parameter: inspect.Parameter, annotation: Any) -> Any:
 
 def _author_error(cls: type, name: str, problem: str, remedy: str) -> LmkitError:
     return LmkitError(
-        f"Option '{name}' of {cls.__module__}.{cls.__qualname__} {problem}.",
+        f"Option '{name}' of {cls.__module__}.{cls.__qualname__} {problem}"
+        f"{place_of_class(cls, '__init__()')}.",
         remedy=f"Its author has to {remedy}.",
         code=ExitCode.PLUGIN,
     )

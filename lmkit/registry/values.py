@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -35,6 +35,8 @@ def as_typed(value: Any) -> str:
         return ",".join(as_typed(each) for each in value)
     if isinstance(value, bool) or value is None:
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={as_typed(each)}" for key, each in value.items())
     return str(value)
 
 
@@ -67,6 +69,8 @@ def supported(annotation: Any) -> bool:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return all(type(choice) in (str, int, bool, types.NoneType) for choice in arguments)
+    if kind_inside(annotation):
+        return True
     if members := _parts(annotation):
         return all(supported(part) for part in members)
     if origin in (tuple, list):
@@ -77,9 +81,22 @@ def supported(annotation: Any) -> bool:
     return annotation in _NAMES
 
 
+def kind_inside(annotation: Any) -> str:
+    """Return the kind of component that an option of this type takes; empty for plain values.
+
+    Such an option is annotated with its kind's interface, ``first: Detector``, perhaps or none.
+    """
+    members = [part for part in _parts(annotation) if part is not types.NoneType] or [annotation]
+    if len(members) == 1 and isinstance(members[0], type):
+        return str(getattr(members[0], "component_kind", ""))
+    return ""
+
+
 def type_name(annotation: Any) -> str:
     """Return a type as a user reads it: ``whole number``, ``one of a, b``, ``list of words``."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, type) and kind_inside(annotation):
+        return kind_inside(annotation)
     if origin is Literal:
         return ("one of " if len(arguments) > 1 else "") + _choices(annotation)
     if members := _parts(annotation):

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.registry import local
+from lmkit.registry.discovery import Plugin
 from lmkit.registry.lookup import Registered, Registry
+from lmkit.registry.options import parts_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
 from lmkit.settings.settings import Settings
 
@@ -41,11 +44,14 @@ def with_new_names(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 Origin = dict[str, str]
 """One component's ``section``, ``kind``, ``name``, ``target``, ``plugin``, ``package``, ``version``
-of the package, and ``api``, the version of lmkit's plugin API it was written against, or empty."""
+of the package, and ``api``, the version of lmkit's plugin API it was written against, or empty.
+
+Of one that was not installed also ``given``, what stood after ``--plugin``, its ``file``, and the
+``sha256`` of that; its ``package`` is then the file's name."""
 
 
 def origins(settings: Settings, registry: Registry) -> list[Origin]:
-    """Return where every component of a run comes from."""
+    """Return where every component of a run comes from, those inside others included."""
     chosen = [
         (section, kind, getattr(settings, section)) for section, kind in COMPONENT_SECTIONS.items()
     ]
@@ -54,10 +60,16 @@ def origins(settings: Settings, registry: Registry) -> list[Origin]:
             (f"{kind}.{label}", kind, options) for label, options in getattr(settings, kind).items()
         ]
     found = []
+    # Those inside others are put in line while it is walked along.
     for section, kind, options in chosen:
         if options["name"] == "none":
             continue
         entry = registry.find(kind, options["name"])
+        chosen += [
+            (f"{section}.{name}", part, options[name])
+            for name, part in parts_of(entry.load()).items()
+            if isinstance(options.get(name), Mapping)
+        ]
         found.append(
             {
                 "section": section,
@@ -68,9 +80,16 @@ def origins(settings: Settings, registry: Registry) -> list[Origin]:
                 "package": entry.plugin.package,
                 "version": entry.plugin.version,
                 "api": entry.plugin.api,
+                **_not_installed(entry.plugin),
             }
         )
     return found
+
+
+def _not_installed(plugin: Plugin) -> Origin:
+    if not plugin.given:
+        return {}
+    return {"given": plugin.given, "file": plugin.file, "sha256": plugin.sha256}
 
 
 def missing(former: Sequence[Origin], registry: Registry) -> list[Origin]:
@@ -97,11 +116,26 @@ def check_present(former: Sequence[Origin], registry: Registry, path: Path) -> N
     for origin in missing(former, registry):
         raise LmkitError(
             f"{path} needs the {origin['kind']} '{origin['name']}', which is not here.",
-            remedy=f"Install {origin['package']} {origin['version']}, which brings it."
+            remedy=_bring(origin)
             + (" Or go on without it: --writer none." if origin["kind"] == "writer" else "")
             + registry.absent(),
             code=ExitCode.PLUGIN,
         )
+
+
+def _bring(origin: Origin) -> str:
+    """Return how to get the component of a run that is not here."""
+    given, sha256 = origin.get("given"), origin.get("sha256", "")
+    if not given:
+        return f"Install {origin['package']} {origin['version']}, which brings it."
+    here = local.digest(Path(origin.get("file", "")))
+    state = "which is there as it was" if here == sha256 else "which has changed since"
+    if not here:
+        state = "which is not there any more"
+    return (
+        f"It is of {origin['package']} (SHA-256 {sha256}), {state}: give it, or a copy of it, with "
+        f"--plugin {given}, or with plugins=[...] from Python."
+    )
 
 
 def as_before(
@@ -116,8 +150,8 @@ def as_before(
         found = _candidates(origin, registry)
         own = [entry.plugin for entry in found if entry.plugin.package == origin["package"]]
         if len(found) > 1 and len(own) == 1 and not own[0].built_in and "/" not in origin["name"]:
-            section, _, label = origin["section"].partition(".")
-            options = told[section][label] if label else told[section]
+            options = table_of(told, origin["section"])
+            assert options is not None
             options["name"] = f"{own[0].name}/{origin['name']}"
     return told
 
@@ -135,6 +169,22 @@ def differences(former: Sequence[Origin], registry: Registry) -> Iterator[str]:
         if was != now and (was, now) not in told:
             told.add((was, now))
             yield f"The run was trained with {was}, and here is {now}: results may differ."
+
+
+def table_of(settings: Mapping[str, Any], section: str) -> dict[str, Any] | None:
+    """Return the table of a component: of a section, of a loss or writer, or inside another.
+
+    Args:
+        settings: Nested tables.
+        section: ``detector``, ``loss.mse``, ``detector.first`` ...
+
+    Returns:
+        None if there is none.
+    """
+    table: Any = settings
+    for word in section.split("."):
+        table = table.get(word) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else None
 
 
 def _candidates(origin: Origin, registry: Registry) -> list[Registered]:

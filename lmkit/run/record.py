@@ -8,6 +8,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.records import CHECKSUM, LARGEST_RECORD, ChangedError, is_count, load_record
 from lmkit.registry.component import KINDS
 from lmkit.run.folder import RunFolder
+from lmkit.run.provenance import table_of
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
 from lmkit.storage import LARGEST_JSON, is_refused, read_error
 
@@ -112,11 +113,12 @@ def _problem_of(origin: Any, settings: Mapping[str, Any]) -> str | None:
             return f"has no {key}"
     if any(not isinstance(value, str) for value in origin.values()):
         return "holds more than words"
-    section, _, label = origin["section"].partition(".")
+    section, *rest = origin["section"].split(".")
     known = COMPONENT_SECTIONS.get(section, section if section in SEVERAL else None)
-    if origin["kind"] not in KINDS or origin["kind"] != known:
+    # One inside another may be of any kind.
+    inside = len(rest) > (1 if section in SEVERAL else 0)
+    if origin["kind"] not in KINDS or known is None or not (inside or origin["kind"] == known):
         return f"is no component: {origin['kind'][:80]!r} in {section[:80]!r}"
-    table = settings.get(section, {})
-    if label and label not in table:
-        return f"is of {section}.{label[:80]}, for which there are no settings"
+    if rest and table_of(settings, origin["section"]) is None:
+        return f"is of {origin['section'][:80]}, for which there are no settings"
     return None

@@ -23,7 +23,7 @@ from lmkit.prediction.labelled import find_labelled
 from lmkit.prediction.named import name_points, stack_points
 from lmkit.prediction.sources import Source, as_source
 from lmkit.prediction.stream import Detection, Predictor, Refuse, ready_to_detect, stream
-from lmkit.registry.lookup import Registry, installed
+from lmkit.registry.lookup import Registry, installed, use, use_as_before
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import fitting, provenance
 from lmkit.run.folder import RunFolder
@@ -61,6 +61,7 @@ class Run:
         self.origins: list[provenance.Origin] = [
             origin for origin in self.record.get("components", ()) if origin["kind"] != "writer"
         ]
+        use_as_before(self.record.get("components", ()), registry)
         stored = {**with_new_names(self.record["settings"]), "writer": {}}
         self.stored = provenance.as_before(stored, self.origins, registry)
 
@@ -369,15 +370,19 @@ class Run:
         )
 
 
-def open_run(path: str | Path, *, device: str = "auto") -> "Run":
+def open_run(
+    path: str | Path, *, device: str = "auto", plugins: Sequence[str | Path] = ()
+) -> "Run":
     """Open a run folder.
 
     Args:
         path: The folder that training wrote.
         device: Where its detector computes: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        plugins: Files and modules of plugins that are not installed, as after ``--plugin``.
 
     Raises:
-        LmkitError: If there is no run, or it is damaged. Asking for its detector refuses a run
-            whose detector's plugin is not installed.
+        LmkitError: If there is no run, or it is damaged, or a plugin is. Asking for its detector
+            refuses a run whose detector's plugin is not installed.
     """
+    use(plugins)
     return Run(RunFolder.open(Path(path)), installed(), device=device)

@@ -1,6 +1,7 @@
 """From settings to live components."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +14,26 @@ from lmkit.interfaces.deformation import Deformation
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.generator import Generator
 from lmkit.interfaces.kinds import INTERFACES
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.loss import Loss
-from lmkit.interfaces.pairing import VIEWS, Pairing, Route
+from lmkit.interfaces.pairing import Pairing, Route
+from lmkit.interfaces.weights import keep_still, load_weights
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
 from lmkit.registry.lookup import Registered, Registry
-from lmkit.registry.options import wanted_from_run
-from lmkit.runtime.blame import blame, expect, in_words, is_failure, place_of
+from lmkit.registry.options import RESERVED, parts_of, wanted_from_run
+from lmkit.registry.places import place_of
+from lmkit.runtime.blame import advice, blame, is_failure
 from lmkit.runtime.guarded import GuardedDataset
+from lmkit.runtime.returned import check_routes
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
+from lmkit.settings.weight import Weight
+
+_INSIDE = "lmkit_inside"
+"""Under this name a component keeps the components inside it, by the names of their options."""
+_ORIGIN = "lmkit_origin"
+"""And a detector of another run that run's folder."""
 
 
 @dataclass(slots=True)
@@ -35,7 +46,7 @@ class Assembly:
     pairing: Pairing
     routes: tuple[Route, ...]
     losses: dict[str, Loss]
-    weights: dict[str, float]
+    weights: dict[str, Weight]
     names: dict[str, str]
     """What to call each part in a message, by section: ``{"detector": "detector 'hourglass'"}``."""
     writers: dict[str, Writer] = field(default_factory=dict)
@@ -89,8 +100,10 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
         label: build("loss", options, settings, registry, purpose=f"loss.{label}")
         for label, options in settings.loss.items()
     }
+    detector = build_detector(settings, registry)
+    attach(losses, detector, generator, names)
     assembly = Assembly(
-        detector=build_detector(settings, registry),
+        detector=detector,
         generator=generator,
         deformation=build("deformation", settings.deformation, settings, registry),
         pairing=pairing,
@@ -107,6 +120,31 @@ def assemble(settings: Settings, registry: Registry) -> Assembly:
     return assembly
 
 
+def attach(
+    losses: Mapping[str, Loss],
+    detector: nn.Module,
+    generator: nn.Module | None,
+    names: Mapping[str, str],
+) -> None:
+    """Show losses the networks that they are to be of use to.
+
+    Args:
+        losses: By label.
+        detector: The run's.
+        generator: The run's; None where it has none.
+        names: What to call each loss in a message, by ``loss.LABEL``.
+
+    Raises:
+        LmkitError: If one fails.
+    """
+    other = None if generator is None else LiveNetwork(generator)
+    for label, loss in losses.items():
+        with blame(names[f"loss.{label}"], loss):
+            for each in (*loss.__dict__.get(_INSIDE, {}).values(), loss):
+                if isinstance(each, Loss):
+                    each.attach(LiveNetwork(detector), other)
+
+
 def build_detector(settings: Settings, registry: Registry) -> Detector:
     """Build the detector alone, without its weights: what opening a run needs."""
     detector: Detector = build("detector", settings.detector, settings, registry)
@@ -120,7 +158,7 @@ def build_dataset(settings: Settings, registry: Registry) -> Dataset:
     plugin = registry.find("dataset", name).plugin
     if plugin.built_in:
         return dataset
-    return GuardedDataset(dataset, f"dataset '{name}' of package {plugin.package}")
+    return GuardedDataset(dataset, f"dataset '{name}' of {plugin.owner}")
 
 
 def build(
@@ -149,24 +187,76 @@ def build(
     """
     entry = registry.find(kind, options["name"])
     cls = load_class(entry)
-    given = {key: value for key, value in options.items() if key not in ("name", "weight")}
-    given |= {name: getattr(settings.run, name) for name in wanted_from_run(cls)}
+    given = {key: value for key, value in options.items() if key not in RESERVED}
+    origin = options.get("from_run") or {}
+    for name in wanted_from_run(cls):
+        # A detector of another run stays what it was trained for.
+        given[name] = origin.get(name, getattr(settings.run, name))
+    inside = {
+        name: build(part, given[name], settings, registry, purpose=f"{purpose or kind}.{name}")
+        for name, part in parts_of(cls).items()
+        if given.get(name) is not None
+    }
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(settings.run.seed, "init", purpose or kind))
-            return cls(**given)
+            component = cls(**{**given, **inside})
     except LmkitError:
         raise
     except BaseException as error:
         if not is_failure(error):
             raise
         raise LmkitError(
-            f"The {kind} '{options['name']}' of package {entry.plugin.package} could not be built: "
+            f"The {kind} '{options['name']}' of {entry.plugin.owner} could not be built: "
             f"{describe(error).rstrip('.')}{_unless_built_in(entry, error, cls)}.",
-            remedy=f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
+            remedy=advice(error)
+            or f"Check its options (lmkit show {kind} {options['name']}), or report it to its "
             "author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
+    if inside:
+        # A class with slots has them where its author put them, and nowhere else.
+        with suppress(AttributeError):
+            component.__dict__[_INSIDE] = inside
+    return _frozen(component, origin) if origin else component
+
+
+def _frozen(detector: Detector, origin: Mapping[str, Any]) -> Detector:
+    """Make a detector of another run a part that stays as it is, and is saved with this run."""
+    keep_still(detector)
+    detector.__dict__[_ORIGIN] = origin["path"]
+    return detector
+
+
+def initialise(component: object, option: str) -> None:
+    """Let a component of a new run read its pretrained weights, after those inside it.
+
+    Args:
+        component: A detector, generator or loss; of others nothing is read.
+        option: Its section of the settings, for messages.
+
+    Raises:
+        LmkitError: If a file or run cannot be read, or is of another network.
+    """
+    own = getattr(component, "__dict__", {})
+    path = own.get(_ORIGIN)
+    if path is None:
+        for name, inner in own.get(_INSIDE, {}).items():
+            initialise(inner, f"{option}.{name}")
+    if path is not None:
+        assert isinstance(component, nn.Module)
+        weights = load_weights(path, option=option)
+        try:
+            component.load_state_dict(weights)
+        except RuntimeError as error:
+            raise LmkitError(
+                f"{option}: the weights of {path} are not those of its detector: "
+                f"{describe(error).rstrip('.')}.",
+                remedy=f"The run is damaged: lmkit check-run {path}",
+                code=ExitCode.RUN,
+            ) from None
+    elif isinstance(component, (Detector, Generator)):
+        component.initialise()
 
 
 def _routes(pairing: Pairing, name: str) -> tuple[Route, ...]:
@@ -176,19 +266,9 @@ def _routes(pairing: Pairing, name: str) -> tuple[Route, ...]:
         LmkitError: If it fails, or returns anything else.
     """
     with blame(name, pairing):
-        routes = pairing.routes()
-        if not isinstance(routes, (tuple, list)):
-            raise TypeError(f"routes() returned {in_words(routes)} instead of lmkit.api.Routes")
-        for route in routes:
-            expect(route, Route, "a tuple of lmkit.api.Route", "routes")
-            unknown = [stop for stop in route.stops if stop not in VIEWS]
-            if unknown:
-                raise ValueError(
-                    f"routes() returned {route}, and {unknown[0]!r} is none of the views "
-                    f"{', '.join(VIEWS)}"
-                )
+        routes = check_routes(pairing.routes())
         _ = pairing.uses_auxiliary
-        return tuple(routes)
+        return routes
 
 
 def _unless_built_in(entry: Registered, error: BaseException, cls: type) -> str:
@@ -206,8 +286,8 @@ def load_class(entry: Registered) -> type:
     interface = INTERFACES[component.kind]
     if not issubclass(cls, interface):
         raise LmkitError(
-            f"The {component.kind} '{component.name}' of plugin {plugin.name} (package "
-            f"{plugin.package}) is no {interface.__name__}: {component.target} is not derived "
+            f"The {component.kind} '{component.name}' of plugin {plugin.name} ("
+            f"{plugin.owner}) is no {interface.__name__}: {component.target} is not derived "
             "from it.",
             remedy=f"Its author has to derive the class from lmkit.api.{interface.__name__}.",
             code=ExitCode.PLUGIN,
@@ -226,10 +306,10 @@ def _names(settings: Settings, registry: Registry) -> dict[str, str]:
         names[section] = f"{kind} '{options['name']}'"
         if options["name"] != "none":
             plugin = registry.find(kind, options["name"]).plugin
-            names[section] += "" if plugin.built_in else f" of package {plugin.package}"
+            names[section] += "" if plugin.built_in else f" of {plugin.owner}"
     for label, options in settings.writer.items():
         plugin = registry.find("writer", options["name"]).plugin
-        owner = f"plugin {plugin.name} (package {plugin.package})"
+        owner = f"plugin {plugin.name} ({plugin.owner})"
         names[f"writer.{label}"] = f"writer '{options['name']}' of {owner}"
     return names
 

@@ -2,9 +2,6 @@
 
 import contextlib
 import dis
-import inspect
-import sys
-import traceback
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
@@ -13,10 +10,9 @@ import torch
 
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry.discovery import describe
+from lmkit.registry.places import place_of
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
-# Whose lines say nothing about who is at fault: lmkit's, and those of what everybody calls.
-_OF_ALL = {"lmkit", "torch", "torchvision", "numpy", "PIL", "safetensors", *sys.stdlib_module_names}
 
 
 @contextlib.contextmanager
@@ -46,7 +42,8 @@ def blame(part: str, component: object = None) -> Iterator[None]:
             raise
         raise LmkitError(
             f"The {part} failed: {describe(error).rstrip('.')}{place_of(error, component)}.",
-            remedy="Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
+            remedy=advice(error)
+            or "Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
 
@@ -68,28 +65,16 @@ def is_failure(error: BaseException) -> bool:
     return code.co_code[last] == _RAISE
 
 
-def place_of(error: BaseException, component: object = None) -> str:
-    """Return where a component failed, as `` (FILE, line N)``; nothing if that is not known.
-
-    Args:
-        error: What it raised.
-        component: For the place of its class where no line of its own is among those that failed.
-    """
-    owner, place = "", ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if name in _OF_ALL or (owner and name != owner):
-            continue
-        owner, place = name, f" ({frame.f_code.co_filename}, line {line})"
-    if place or component is None:
-        return place
-    kind = component if isinstance(component, type) else type(component)
-    if kind.__module__.partition(".")[0] in _OF_ALL:
-        return ""
-    try:
-        return f" ({inspect.getsourcefile(kind)}, line {inspect.getsourcelines(kind)[1]})"
-    except (OSError, TypeError):
-        return ""
+def advice(error: BaseException) -> str:
+    """Return what to do about mistakes whose own words do not say it; nothing for others."""
+    words = str(error)
+    if "before Module.__init__() call" in words or "before super().__init__()" in words:
+        return "Call super().__init__(...) first in the constructor."
+    if isinstance(error, TypeError) and "abstract" in words:
+        return "Write every method that its interface in lmkit.api leaves open."
+    if isinstance(error, SystemExit):
+        return "Raise lmkit.api.LmkitError instead of calling sys.exit()."
+    return ""
 
 
 def expect(value: Any, kind: type, name: str, method: str = "") -> None:

@@ -36,7 +36,8 @@ def effect_of(key: str) -> Effect:
     """
     section = key.partition(".")[0]
     if section in CORE_SECTIONS:
-        return _of_core()[key]
+        # A table in a section, such as optimizer.detector, has one effect.
+        return _of_core().get(key) or _of_core()[key.rpartition(".")[0]]
     return _OF_COMPONENTS.get(key) or _OF_COMPONENTS[section]
 
 

@@ -132,13 +132,15 @@ def read_assignments(assignments: Iterable[str]) -> Layer:
             )
         table = values
         for section in sections:
-            table = table.setdefault(section, {})
-            if not isinstance(table, dict):
-                raise LmkitError(
-                    f"--set {assignment}: another --set gives {section} a single value.",
-                    remedy=f"Leave out {section}={table}, or this.",
-                )
-        table[key] = Text(value)
+            inner = table.setdefault(section, {})
+            if not isinstance(inner, dict):
+                # detector.first=NAME and then detector.first.KEY=VALUE: a component inside.
+                inner = table[section] = {"name": inner}
+            table = inner
+        if isinstance(table.get(key), dict):
+            table[key]["name"] = Text(value)
+        else:
+            table[key] = Text(value)
     return Layer("--set", values)
 
 
@@ -177,7 +179,7 @@ def merge(layers: Iterable[Layer]) -> dict[str, Any]:
             elif section in COMPONENT_SECTIONS:
                 merged[section] = _merge_component(merged.get(section, {}), table)
             else:
-                merged[section] = {**merged.get(section, {}), **table}
+                merged[section] = _merge_table(merged.get(section, {}), table)
         # A recipe's and a run's settings belong together, whichever of them stand in this layer.
         given = layer.values if layer.source == "asked" else merged
         for name in IN_STEPS.keys() & given.get("optimizer", {}).keys():
@@ -288,7 +290,26 @@ def _count(value: Any) -> int | None:
 def _merge_component(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
     if "name" in later and str(later["name"]) != str(former.get("name", later["name"])):
         return dict(later)
-    return {**former, **later}
+    return _merge_table(former, later)
+
+
+def _merge_table(former: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two tables; of a table inside them, such as a component's, one key may be changed."""
+    merged = {**former, **later}
+    for key in former.keys() & later.keys():
+        before, after = former[key], later[key]
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            merged[key] = _merge_component(before, after)
+        elif key != "weight" and isinstance(before, Mapping) != isinstance(after, Mapping):
+            # A component may be said by its name alone.
+            before, after = _as_table(before), _as_table(after)
+            if isinstance(before, Mapping) and isinstance(after, Mapping):
+                merged[key] = _merge_component(before, after)
+    return merged
+
+
+def _as_table(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) and value.lower() != "none" else value
 
 
 def _only_writers(words: Sequence[str], former: Mapping[str, Any]) -> dict[str, Any]:

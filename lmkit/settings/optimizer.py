@@ -7,7 +7,7 @@ A new schedule is an entry of [SCHEDULES][lmkit.settings.optimizer.SCHEDULES]: w
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lmkit.errors import LmkitError
 from lmkit.registry.values import convert
@@ -60,6 +60,26 @@ Where ``run.steps`` is set to another number than a recipe's, and they are not, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartSettings:
+    """How one of the networks learns where it is not as all do.
+
+    Args:
+        learning_rate: In the place of the optimiser's, with the same course and rules; none for
+            that.
+        weight_decay: In the place of the optimiser's; none for that.
+        frozen_until: The step at which it begins to learn; its weights stay as they are before.
+    """
+
+    learning_rate: float | None = setting(None, Effect.RESULT)
+    weight_decay: float | None = setting(None, Effect.RESULT)
+    frozen_until: int = setting(0, Effect.RESULT)
+
+
+PARTS = ("detector", "generator", "losses")
+"""The networks that have settings of their own, in ``optimizer.PART``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerSettings:
     """How the networks learn.
 
@@ -80,6 +100,10 @@ class OptimizerSettings:
             resumed to more steps and be the same run.
         decay_factor: See there.
         warmup: Steps over which the rate first rises from 0; scaled like ``decay_every``.
+        detector: What the detector does otherwise; so of ``generator`` and ``losses``, which are
+            the parameters that losses have themselves.
+        generator: See there.
+        losses: See there.
     """
 
     name: Literal["adam", "adamw"] = setting("adam", Effect.RESULT)
@@ -93,6 +117,9 @@ class OptimizerSettings:
     decay_every: int = setting(75_000, Effect.RESULT)
     decay_factor: float = setting(0.1, Effect.RESULT)
     warmup: int = setting(0, Effect.RESULT)
+    detector: PartSettings = setting(PartSettings(), Effect.RESULT)
+    generator: PartSettings = setting(PartSettings(), Effect.RESULT)
+    losses: PartSettings = setting(PartSettings(), Effect.RESULT)
 
     def __post_init__(self) -> None:
         at_least = {**IN_STEPS, "weight_decay": 0, "reference_batch": 1, "decay_factor": 0}
@@ -106,6 +133,8 @@ class OptimizerSettings:
                     remedy=f"Give a positive number, such as {example}"
                     f"{', or none' if name == 'clip_norm' else ''}.",
                 )
+        for part in PARTS:
+            _check_part(part, getattr(self, part))
         if not all(0 <= beta < 1 for beta in self.betas):
             raise LmkitError(
                 f"optimizer.betas={','.join(map(str, self.betas))} are not both at least 0 and "
@@ -115,9 +144,52 @@ class OptimizerSettings:
         convert(self.schedule, ScheduleName, where="optimizer.schedule")
 
 
-def learning_rate(settings: OptimizerSettings, step: int) -> float:
-    """Return the learning rate of a step: a function of the step alone, not of the run's length."""
+def _check_part(name: str, part: PartSettings) -> None:
+    """Refuse what a network cannot learn by."""
+    for key in ("weight_decay", "frozen_until"):
+        value = getattr(part, key)
+        if value is not None and value < 0:
+            raise LmkitError(
+                f"optimizer.{name}.{key}={value} is too small.", remedy="Give at least 0."
+            )
+    if part.learning_rate is not None and not part.learning_rate > 0:
+        raise LmkitError(
+            f"optimizer.{name}.learning_rate={part.learning_rate} is not above 0.",
+            remedy="Give a positive number, or none for that of all; "
+            f"optimizer.{name}.frozen_until keeps it as it is.",
+        )
+
+
+def rates(settings: OptimizerSettings, step: int) -> dict[str, float]:
+    """Return the learning rates of a step as metrics: of all, and of networks with their own."""
+    found = {"learning_rate": learning_rate(settings, step)}
+    for part in PARTS:
+        own = learning_rate(settings, step, part)
+        if own != found["learning_rate"]:
+            found[f"learning_rate/{part}"] = own
+    return found
+
+
+def weight_decay(settings: OptimizerSettings, part: str) -> float:
+    """Return the weight decay of a network."""
+    own: float | None = getattr(settings, part).weight_decay
+    return settings.weight_decay if own is None else own
+
+
+def learning_rate(settings: OptimizerSettings, step: int, part: str | None = None) -> float:
+    """Return the learning rate of a step: a function of the step alone, not of the run's length.
+
+    Args:
+        settings: How the networks learn.
+        step: Counted from 0.
+        part: The network, which may have a rate of its own; if not given, that of all.
+    """
     rate = settings.learning_rate
+    if part is not None:
+        own: PartSettings = getattr(settings, part)
+        if step < own.frozen_until:
+            return 0.0
+        rate = rate if own.learning_rate is None else own.learning_rate
     if settings.warmup:
         rate *= min(1.0, (step + 1) / settings.warmup)
     return rate * SCHEDULES[settings.schedule].factor(step, settings)
@@ -135,4 +207,9 @@ def for_batch(settings: OptimizerSettings, batch_size: int) -> OptimizerSettings
     """
     exponent = {"none": 0.0, "linear": 1.0, "sqrt": 0.5}[settings.batch_rule]
     factor = (batch_size / settings.reference_batch) ** exponent
-    return replace(settings, learning_rate=settings.learning_rate * factor)
+    scaled: dict[str, Any] = {}
+    for name in PARTS:
+        part: PartSettings = getattr(settings, name)
+        if part.learning_rate is not None:
+            scaled[name] = replace(part, learning_rate=part.learning_rate * factor)
+    return replace(settings, learning_rate=settings.learning_rate * factor, **scaled)

@@ -8,6 +8,7 @@ component for its options, checks them, and fills in every default, so that what
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from lmkit.errors import LmkitError
 from lmkit.registry.lookup import Registered, Registry, installed
 from lmkit.registry.options import Text, check_options
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL, Layer, merge
-from lmkit.settings.optimizer import OptimizerSettings
+from lmkit.settings.of_run import detector_of_run
+from lmkit.settings.optimizer import PARTS, OptimizerSettings, PartSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
+from lmkit.settings.weight import check_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,7 @@ def resolve(
         LmkitError: If a component or an option is unknown, missing, or of the wrong type.
     """
     core = {
-        section: cls(
-            **check_options(cls, merged.get(section, {}), section=section, given_by_run=())
-        )
+        section: _resolve_core(section, cls, merged.get(section, {}))
         for section, cls in CORE_SECTIONS.items()
     }
     chosen = {
@@ -105,6 +106,24 @@ def resolve(
     return Settings(**core, **chosen, loss=losses, writer=writers)  # type: ignore[arg-type]
 
 
+def _resolve_core(section: str, cls: type, table: Mapping[str, Any]) -> Any:
+    own = dict(table)
+    parts = {}
+    if cls is OptimizerSettings:
+        for name in PARTS:
+            given = own.pop(name, {})
+            where = f"{section}.{name}"
+            if not isinstance(given, Mapping):
+                raise LmkitError(
+                    f"{where} is a single value.",
+                    remedy=f"Write --set {where}.learning_rate=0.0001, or [{where}] in a file.",
+                )
+            checked = check_options(PartSettings, given, section=where, given_by_run=())
+            parts[name] = PartSettings(**checked)
+    known = check_options(cls, own, section=section, given_by_run=tuple(parts))
+    return cls(**known, **parts)
+
+
 def _resolve_losses(
     chosen: Mapping[str, Mapping[str, Any]], registry: Registry
 ) -> dict[str, dict[str, Any]]:
@@ -113,27 +132,13 @@ def _resolve_losses(
     losses = {}
     for label, own in chosen.items():
         options = dict(own)
-        weight = check_options(_Weight, _take(options, "weight"), section=f"loss.{label}")
+        weight = check_weight(options.pop("weight", 1.0), f"loss.{label}")
         options.setdefault("name", label)
         losses[label] = {
             **_resolve_component(f"loss.{label}", "loss", options, registry),
-            **weight,
+            "weight": weight,
         }
     return losses
-
-
-class _Weight:
-    """A loss's weight.
-
-    Args:
-        weight: What the loss is multiplied with.
-    """
-
-    def __init__(self, *, weight: float = 1.0) -> None: ...
-
-
-def _take(options: dict[str, Any], key: str) -> dict[str, Any]:
-    return {key: options.pop(key)} if key in options else {}
 
 
 def _resolve_component(
@@ -151,8 +156,41 @@ def _resolve_component(
     cls = entry.load()
     if colon:
         options[_argument(entry, cls)] = Text(argument)
-    checked = check_options(cls, options, section=section)
+    inside = partial(resolve_inside, registry)
+    checked = check_options(cls, options, section=section, part=inside)
     return {"name": name, **{key: _absolute(value) for key, value in checked.items()}}
+
+
+def resolve_inside(registry: Registry, kind: str, given: Any, where: str) -> dict[str, Any]:
+    """Return the settings of a component inside another one, complete, like those of a section.
+
+    Args:
+        registry: Where it is looked up.
+        kind: What it has to be.
+        given: Its name, ``NAME:VALUE``, ``run:FOLDER`` for the detector of a run, or a table.
+        where: The option that takes it, for messages (``detector.first``).
+
+    Raises:
+        LmkitError: If it is none of these, or something in it is wrong.
+    """
+    table = {"name": given} if isinstance(given, str) else given
+    if not isinstance(table, Mapping):
+        raise LmkitError(
+            f"{where}={given!r} is no {kind}.",
+            remedy=f"Give its name, --set {where}=NAME, or a table [{where}] with a name. "
+            f"lmkit list {kind} shows them.",
+        )
+    options = dict(table)
+    word, _, place = str(options.get("name", "")).partition(":")
+    if kind == "detector" and word == "run":
+        options = {**detector_of_run(place, where, registry), **_without(options, "name")}
+    origin = options.pop("from_run", None)
+    resolved = _resolve_component(where, kind, options, registry)
+    return resolved if origin is None else {**resolved, "from_run": origin}
+
+
+def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name != key}
 
 
 def _argument(entry: Registered, cls: type) -> str:

@@ -1,9 +1,9 @@
 """What ``lmkit new-plugin`` writes: the files of a plugin's package, and how they are filled in.
 
-The files beside this one are a whole plugin with one component of every kind, called ``my-plugin``
-(as a distribution), ``my_plugin`` (as a module) and ``my-part`` (as components and recipe). They
-are real code, held to the same rules as lmkit's own. A package is made of those of the chosen
-kinds, with these words exchanged.
+The files beside this one are a whole plugin with a command and one component of every kind, called
+``my-plugin`` (as a distribution), ``my_plugin`` (as a module) and ``my-part`` (as components,
+command and recipe). They are real code, held to the same rules as lmkit's own. A package is made of
+those of the chosen kinds, with these words exchanged.
 """
 
 import keyword
@@ -20,6 +20,9 @@ from lmkit.registry.component import KINDS
 _NAME = re.compile(r"[A-Za-z]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _RESERVED = ("lmkit", "torch", "torchvision", "timm", "numpy", "PIL", "pytest", "tests")
 _COMPONENT = re.compile(r" {8}Component\(\n {12}\"(\w+)\",\n(?: {12}.*\n)*? {8}\),\n")
+_COMMAND_HOOK = re.compile(r"@hookimpl\ndef lmkit_commands\(\).*\n(?: {4}.*\n)+\n\n")
+COMMAND = "command"
+"""What a package may bring beside components."""
 _ROW = re.compile(r"\| (\w+) \| `.*\n")
 _SECTION = re.compile(r"\n\[(\w+).*\]\n(?:.+\n)*")
 
@@ -67,10 +70,10 @@ def package_files(names: Names, kinds: Collection[str], licence: str) -> dict[st
 
     Args:
         names: What it is called.
-        kinds: The kinds of component it brings, one of each.
+        kinds: The kinds of component it brings, one of each; and perhaps a command.
         licence: ``Apache-2.0`` or ``MIT``.
     """
-    chosen = [kind for kind in KINDS if kind in kinds]
+    chosen = [kind for kind in (*KINDS, COMMAND) if kind in kinds]
     words = {
         "my_plugin": names.module,
         "my-plugin": names.distribution,
@@ -103,6 +106,9 @@ def _read(source: str) -> str:
 def _fill(text: str, kinds: Collection[str], words: dict[str, str]) -> str:
     """Leave out what belongs to other kinds, and exchange the words."""
     wanted = {*kinds, "kind", "recipe"}
+    if COMMAND not in kinds:
+        text = _COMMAND_HOOK.sub("", text).replace("import Command, Component", "import Component")
+        text = text.replace('["lmkit", "click", "numpy"]', '["lmkit"]')
     text = _COMPONENT.sub(lambda found: found[0] if found[1] in wanted else "", text)
     text = _ROW.sub(lambda found: found[0] if found[1] in wanted else "", text)
     if text.startswith("# The quickstart"):

@@ -1,8 +1,8 @@
 """What my-plugin brings to lmkit: text only, so that listing it costs nothing."""
 
-from lmkit.api import Component, Recipe, hookimpl
+from lmkit.api import Command, Component, Recipe, hookimpl
 
-LMKIT_API = "2.0"
+LMKIT_API = "2.1"
 """The version of lmkit's plugin API that this was written against."""
 
 
@@ -53,6 +53,12 @@ def lmkit_components() -> list[Component]:
             "a run's metrics as a CSV",
         ),
     ]
+
+
+@hookimpl
+def lmkit_commands() -> list[Command]:
+    """Announce the command."""
+    return [Command("my-part", "my_plugin.command:command", "How far landmarks move.")]
 
 
 @hookimpl

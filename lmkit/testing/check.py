@@ -8,11 +8,18 @@ from unittest import SkipTest
 
 from lmkit.errors import LmkitError
 from lmkit.registry.discovery import describe
+from lmkit.registry.places import place_of, place_of_class
+from lmkit.runtime.blame import advice, is_failure
 
 State = Literal["passed", "failed", "skipped", "expected"]
 """How a check can end; ``expected`` is a failure that its author announced."""
 
 Function = Callable[[Any], None]
+
+WORKS = "works"
+"""The promise that everything else that components promise rests on."""
+GATES = (WORKS, "loads")
+"""The first promises of components and of plugins: where one is broken, no other is looked at."""
 
 
 class Skipped(SkipTest):
@@ -162,26 +169,100 @@ class Check:
         return Outcome("passed", seconds=seconds)
 
     def _find_fault(self) -> BrokenPromiseError | None:
+        if self.promise.name in GATES:
+            return self._first()
+        for gate in promises_of(getattr(self.subject, "kind", "")):
+            if gate.name in GATES and self._gate(gate) is not None:
+                raise Skipped(f"'{gate.name}' fails, which this rests on")
+        return self._ask()
+
+    def _gate(self, gate: Promise) -> BrokenPromiseError | None:
+        try:
+            return Check(self.subject, gate)._first()
+        except SkipTest:
+            return None  # What is lacking for it is lacking for the others, which say so.
+
+    def _first(self) -> BrokenPromiseError | None:
+        """Make the check that others rest on; once for them all."""
+        memo: dict[str, BrokenPromiseError | None] = getattr(self.subject, "memo", {})
+        if self.promise.name not in memo:
+            memo[self.promise.name] = self._ask()
+        return memo[self.promise.name]
+
+    def _ask(self) -> BrokenPromiseError | None:
         try:
             self.promise.function(self.subject)
         except SkipTest:
             raise
-        except Exception as error:
-            remedy = self.promise.remedy
-            if isinstance(error, LmkitError):
-                problem, remedy = f"{self.subject}: {error.problem}", error.remedy
-            elif isinstance(error, AssertionError):
-                problem = str(error)
-            else:
-                # Whatever a stranger's code raises where it should have kept its promise.
-                problem = f"{self.subject}: expected no exception, got {describe(error)}"
-            broken = BrokenPromiseError(problem, remedy)
+        except BaseException as error:
+            # Leaving by sys.exit() is a failure too, but Ctrl-C is not.
+            if not is_failure(error):
+                raise
+            broken = BrokenPromiseError(*self._explain(error))
             broken.__cause__ = error
             return broken
         return None
+
+    def _explain(self, error: BaseException) -> tuple[str, str]:
+        """Return what is wrong, with the place in the component's own file, and what to do."""
+        cls = _class_of(self.subject)
+        cause = error.__cause__
+        if isinstance(error, LmkitError) and cause is not None and _is_of_contract(cause):
+            error = cause
+        if isinstance(error, LmkitError):
+            words = error.problem
+            if ", line " not in words and cls is not None:
+                words = f"{words.rstrip('.')}{place_of_class(cls)}."
+            return f"{self.subject}: {words}", error.remedy
+        if isinstance(error, AssertionError) and _is_of_lmkit(error):
+            words = str(error).rstrip(".")
+            return (
+                f"{words}{'' if cls is None else place_of_class(cls, words)}.",
+                self.promise.remedy,
+            )
+        if _is_of_contract(error):
+            words = str(error)
+            place = "" if cls is None else place_of_class(cls, words)
+            return f"{self.subject}: {words}{place}.", self.promise.remedy
+        # Whatever a stranger's code raises where it should have kept its promise.
+        told = describe(error).rstrip(".")
+        own = place_of(error)
+        problem = f"{self.subject}: expected no exception, got {told}{place_of(error, cls)}."
+        there = own and self.promise.name == WORKS
+        return problem, advice(error) or ("Correct it there." if there else self.promise.remedy)
 
     def _passes_after_all(self) -> BrokenPromiseError:
         return BrokenPromiseError(
             f"{self} was expected to fail ({self.excuse}), but passes.",
             "Remove it from expected_failures.",
         )
+
+
+def _class_of(subject: object) -> type | None:
+    """Return the class of a component, if it can be had."""
+    try:
+        cls = subject.entry.load()  # type: ignore[attr-defined]
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        return None
+    return cls if isinstance(cls, type) else None
+
+
+def _last_module(error: BaseException) -> str:
+    """Return the name of the module that raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+
+
+def _is_of_lmkit(error: BaseException) -> bool:
+    return _last_module(error).startswith("lmkit.")
+
+
+def _is_of_contract(error: BaseException) -> bool:
+    """Return whether lmkit says that what a component returned is not as it should be."""
+    return isinstance(error, (TypeError, ValueError)) and _last_module(error).startswith(
+        ("lmkit.runtime.", "lmkit.interfaces.", "lmkit.testing.")
+    )

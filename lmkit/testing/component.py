@@ -1,6 +1,8 @@
 """What every component promises, whatever its kind."""
 
 import json
+from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -25,13 +27,15 @@ NETWORKS = ("detector", "generator", "loss")
 @promise(
     "interface",
     *KINDS,
-    remedy="Derive the class from its kind's interface in lmkit.api, and write every method that "
-    "the interface leaves open.",
+    remedy="Derive the class from its kind's interface in lmkit.api, write every method that the "
+    "interface leaves open, and spell what it has as it does.",
 )
 def interface(subject: Subject) -> None:
-    """The class is derived from its kind's interface, and no method is left open."""
+    """The class is derived from its kind's interface, with no method left open or misspelt."""
     left_open = sorted(getattr(subject.load(), "__abstractmethods__", ()))
     expect(not left_open, subject, "every method to be there", f"none of {', '.join(left_open)}")
+    for word, meant in _misspelt(subject.load()):
+        expect(False, subject, f"'{meant}', which lmkit looks for", f"'{word}', which it does not")
 
 
 @promise(
@@ -60,27 +64,46 @@ def options(subject: Subject) -> None:
     "global state",
     *KINDS,
     remedy="Draw from the generator that is given, or from one made with a seed of your own; leave "
-    "seeding and torch's settings to the run.",
+    "seeding and torch's settings to the run, and printing to a writer.",
 )
 def global_state(subject: Subject) -> None:
-    """Neither construction nor use touches global random state or torch's settings."""
+    """Neither construction nor use touches global random state or torch's settings, or prints."""
+    quiet = subject.kind != "writer"
     ends = []
     for seed in (0, 1):
         cls, given = subject.load(), subject.options()
         given |= {name: getattr(subject, name) for name in wanted_from_run(cls)}
+        given |= subject.inside(given)
         with nothing_global_changes(subject, "construction", torch_may_draw=True):
             torch.manual_seed(seed)
             component = cls(**given)
+            subject.attach(component)
             ends.append(torch.get_rng_state())
     # Whatever was drawn, two seeds never lead to one state; another seed does.
     reseeded = torch.equal(*ends)
     expect(not reseeded, subject, "initial weights to follow the run's seed", "a seed of its own")
-    with nothing_global_changes(subject, "use", torch_may_draw=False), torch.no_grad():
+    with (
+        nothing_global_changes(subject, "use", torch_may_draw=False, quiet=quiet),
+        torch.no_grad(),
+    ):
         use(subject, component)
     if subject.kind in NETWORKS:
         component.train()
         with nothing_global_changes(subject, "training", torch_may_draw=True):
             component(*arguments(subject))
+
+
+def _misspelt(cls: type) -> Iterator[tuple[str, str]]:
+    """Yield the names of a class that are nearly one of its interface's, and that one."""
+    bases = [base for base in cls.__mro__[1:] if base.__module__.startswith("lmkit.interfaces.")]
+    known = {name for base in bases for name in vars(base) if not name.startswith("_")}
+    # What the class has under its own name is not what a similar one stands for.
+    open_names = [name for name in known if name not in vars(cls)]
+    inherited = {name for base in cls.__mro__[1:] for name in vars(base)}
+    for word in vars(cls):
+        if not word.startswith("_") and word not in inherited:
+            for meant in get_close_matches(word, open_names, 1, cutoff=0.88):
+                yield word, meant
 
 
 def use(subject: Subject, component: Any) -> None:

@@ -79,7 +79,7 @@ def moved_pixels(subject: Subject) -> None:
         ("deformed", plain.deformed, dotted.deformed, dotted.deformed_warp),
     ):
         said = to_pixels(warp.map_points(points)[:, 0], size, size)
-        light = (after - before).abs().mean(dim=1)
+        light = _light(after - before)
         # Only dots that lie in the view as a whole have their centre of light there.
         margin = 4 * _SPREAD
         whole = ((said > margin) & (said < size - 1 - margin)).all(dim=1)
@@ -178,6 +178,17 @@ def _dots(pixels: Tensor, size: int) -> Tensor:
     across = torch.exp(-((line - pixels[:, :1]) ** 2) / (2 * _SPREAD**2))
     down = torch.exp(-((line - pixels[:, 1:]) ** 2) / (2 * _SPREAD**2))
     return down[:, :, None] * across[:, None, :]
+
+
+def _light(change: Tensor) -> Tensor:
+    """Return where a dot has changed a view, (B, H, W), however colours were changed beside.
+
+    What all of the view has in common is left out: a dot changes the mean that contrast is about.
+    """
+    grey = change.mean(dim=1)
+    apart = (grey - grey.flatten(1).median(dim=1).values[:, None, None]).abs()
+    strongest = apart.flatten(1).max(dim=1).values[:, None, None]
+    return (apart - 0.1 * strongest).clamp_min(0)
 
 
 def _centres(light: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmkit.interfaces.generator import HeatmapGenerator
+from lmkit.interfaces.generator import HeatmapGenerator, images_of
 from lmkit.testing.check import expect, promise
 from lmkit.testing.inputs import BATCH, arguments, mapped, objective, seeded, tensors
 from lmkit.testing.network import in_half_precision
@@ -51,8 +51,12 @@ def generator_batch_independence(subject: Subject) -> None:
     """In eval mode an image does not depend on what is beside it in the batch."""
     generator, given = subject.build().eval(), arguments(subject)
     with torch.no_grad():
-        together = generator(*given)
-        alone = torch.cat([generator(*(part[i : i + 1] for part in given)) for i in range(BATCH)])
+        together = images_of(generator(*given))
+        # Beside itself, since a batch of one is a promise of its own.
+        twice = [torch.tensor([i, i]) for i in range(BATCH)]
+        alone = torch.cat(
+            [images_of(generator(*(part[rows] for part in given)))[:1] for rows in twice]
+        )
     apart = (together - alone).abs().max().item()
     expect(apart < 1e-3, subject, "the same image in any company", f"colours {apart:.3g} off")
 
@@ -102,7 +106,9 @@ def needs_images(subject: Subject) -> None:
         return
     with torch.no_grad():
         drawn = [
-            generator(images, replace(source, images=first), replace(target, images=second))
+            images_of(
+                generator(images, replace(source, images=first), replace(target, images=second))
+            )
             for first, second in ((source.images, target.images), (target.images, source.images))
         ]
     change = (drawn[0] - drawn[1]).abs().max().item()
@@ -119,7 +125,8 @@ def source_trains(subject: Subject) -> None:
     generator, (images, source, target) = subject.build().eval(), arguments(subject)
     with torch.no_grad():
         moved = mapped(source, lambda tensor: tensor.roll(1, dims=0))
-        change = generator(images, source, target) - generator(images, moved, target)
+        change = images_of(generator(images, source, target))
+        change = change - images_of(generator(images, moved, target))
     if change.abs().max() < 1e-6:
         return
     slopes = [slope for slope in _slopes(subject)[1].values() if slope is not None]
@@ -146,7 +153,7 @@ def image_trains(subject: Subject) -> None:
 )
 def generator_bf16(subject: Subject) -> None:
     """Under bfloat16 autocast it draws the same images, nearly."""
-    full, half = in_half_precision(subject)
+    full, half = map(images_of, in_half_precision(subject))
     _check(subject, half, full)
     apart = (full.float() - half.float()).abs().mean().item()
     expect(
@@ -168,6 +175,7 @@ def _slopes(subject: Subject) -> list[dict[str, Tensor | None]]:
 
 
 def _check(subject: Subject, drawn: Any, images: Tensor) -> None:
+    drawn = images_of(drawn)
     kind = isinstance(drawn, Tensor) and drawn.is_floating_point()
     expect(kind, subject, "a tensor of floating point", getattr(drawn, "dtype", type(drawn)))
     shape, came = tuple(images.shape), tuple(drawn.shape)

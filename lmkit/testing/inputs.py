@@ -10,10 +10,12 @@ from torch import Tensor
 from lmkit.geometry.coordinates import pixel_grid
 from lmkit.geometry.soft_argmax import spatial_softmax
 from lmkit.geometry.warps import AffineWarp, Warp
-from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.landmarks import Extras, Landmarks
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.pairing import Route, View
-from lmkit.interfaces.step import Step
+from lmkit.interfaces.step import NO_TRUTH, Absent, Step
 from lmkit.seeds import derive
+from lmkit.testing.networks import stand_ins
 from lmkit.testing.subject import Subject
 
 BATCH = 4
@@ -91,11 +93,23 @@ def step(batch: int, count: int, size: int, *, annotated: bool) -> Step:
     )
     drawn = torch.rand(2, 2, batch, 3, size, size, generator=random).unbind()
     stages = tuple(tuple(hops.unbind()) for hops in drawn)
-    truth: dict[View, Tensor] = {}
+    truth: dict[View, Tensor] = Absent(NO_TRUTH)
     for view in ("original", "deformed") if annotated else ():
         truth[view] = landmarks(batch, count, 1, word=f"truth {view}").points
         truth[view][0, 0] = float("nan")
-    return Step(0, views, found, warps, routes, stages, truth)
+    detector, generator = map(LiveNetwork, stand_ins(count))
+    return Step(
+        0,
+        views,
+        found,
+        warps,
+        routes,
+        stages,
+        truth,
+        extras=((Extras(),) * 2,) * 2,
+        detector=detector,
+        generator=generator,
+    )
 
 
 def arguments(subject: Subject, batch: int = BATCH) -> tuple[Any, ...]:
@@ -122,7 +136,7 @@ def mapped(value: Value, function: Callable[[Tensor], Tensor]) -> Value:
         made = function(value)
     elif isinstance(value, AffineWarp):
         made = AffineWarp(function(value.matrix))
-    elif isinstance(value, Mapping):
+    elif isinstance(value, Mapping) and value:
         made = {key: mapped(inner, function) for key, inner in value.items()}
     elif is_dataclass(value) and not isinstance(value, type):
         made = type(value)(

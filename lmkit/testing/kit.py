@@ -3,16 +3,18 @@
 import re
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import Any
 
 from lmkit.errors import ExitCode, LmkitError, did_you_mean
 from lmkit.registry.component import KINDS
 from lmkit.registry.discovery import GROUP, Plugin, examine
-from lmkit.registry.lookup import Registered, Registry, installed
+from lmkit.registry.lookup import Registered, Registry, installed, use
 
 # Imported for their checks, which are made in this order.
 from lmkit.testing import (  # noqa: F401  # isort: skip
     plugin as _plugin,
+    works as _works,
     component as _component,
     network as _network,
     detector as _detector,
@@ -37,8 +39,9 @@ def checks_for(
     """Return the checks of a plugin and of every component it brings.
 
     Args:
-        plugin: The name of an installed plugin, of its package or of its hook module; or a module
-            or another object with hooks, which need not be installed.
+        plugin: The name of an installed plugin, of its package or of its hook module; the path of
+            a Python file that is one; or a module or another object with hooks, which need not be
+            installed.
         settings: What components need to be built, by kind and name:
             ``{"detector mine": {"depth": 2, "image_size": 128}}``. Beside options there may be
             ``landmarks`` (5 if not given) and ``image_size`` (64).
@@ -91,10 +94,13 @@ def _find(given: object) -> tuple[list[Plugin], Registry]:
     if not isinstance(given, str):
         plugin = examine(given)
         return [plugin], Registry([*known.plugins, plugin])
+    if given.endswith(".py"):
+        use([given])
+        given = str(Path(given).expanduser().absolute())
     found = [
         plugin
         for plugin in known.plugins
-        if given in (plugin.name, plugin.module) or _same(given, plugin.package)
+        if given in (plugin.name, plugin.module, plugin.given) or _same(given, plugin.package)
     ]
     disabled = [plugin.name for plugin in found if plugin.disabled]
     if disabled:

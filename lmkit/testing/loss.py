@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from lmkit.interfaces.loss import Loss
-from lmkit.interfaces.step import Step
+from lmkit.interfaces.step import NO_WARPS, Absent, Step
 from lmkit.testing.check import expect, promise
 from lmkit.testing.inputs import BATCH, arguments, mapped, tensors
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
 
+LATER = (0, 1, 10, 100, 1000, 10_000, 100_000, 10**6)
+"""The steps at which a loss may first have gradients: its author may let it wait."""
 LOSS_CLOSE = 0.1
 """How far half precision may move a loss, as a share of it."""
 
@@ -29,9 +31,14 @@ def scalar(subject: Subject) -> None:
     remedy="Compare step.ends, or use step.landmarks, without detaching them.",
 )
 def gradients_arrive(subject: Subject) -> None:
-    """Gradients reach the ends of routes or the landmarks, and are finite."""
-    slopes = _slopes(subject, *arguments(subject))
-    arrived = [name for name, slope in slopes.items() if bool(slope.any())]
+    """At some step, gradients reach the ends of routes or the landmarks, and are finite."""
+    (step,) = arguments(subject)
+    for number in LATER:
+        # It may come into force later on.
+        slopes = _slopes(subject, dataclasses.replace(step, number=number))
+        arrived = [name for name, slope in slopes.items() if bool(slope.any())]
+        if arrived:
+            break
     wanted = "gradients for the ends of routes or for landmarks"
     expect(bool(arrived), subject, wanted, "none")
     wild = [name for name, slope in slopes.items() if not slope.isfinite().all()]
@@ -49,7 +56,8 @@ def needs_routes(subject: Subject) -> None:
     loss: Loss = subject.build().train()
     (step,) = arguments(subject)
     if loss.needs_routes:
-        read = [name for name in _slopes(subject, step) if name.startswith("stages.")]
+        late = dataclasses.replace(step, number=LATER[-1])
+        read = [name for name in _slopes(subject, late) if name.startswith("stages.")]
         expect(bool(read), subject, "needs_routes = False", "True, and nothing redrawn is read")
         return
     bare = dataclasses.replace(step, routes=(), stages=())
@@ -74,7 +82,7 @@ def needs_warps(subject: Subject) -> None:
     (step,) = arguments(subject)
     if not loss.needs_warps:
         # As where the views are of two images; reading warps fails where they are read.
-        _check(subject, loss(dataclasses.replace(step, warps={})))
+        _check(subject, loss(dataclasses.replace(step, warps=Absent(NO_WARPS))))
         return
     exchanged = {"original": step.warps["deformed"], "deformed": step.warps["original"]}
     with torch.no_grad():

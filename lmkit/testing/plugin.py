@@ -21,7 +21,7 @@ def loads(subject: PluginSubject) -> None:
     """It can be imported, and its hooks exist and return records."""
     plugin = subject.plugin
     if plugin.problem:
-        raise LmkitError(plugin.problem, remedy=plugin.remedy, code=ExitCode.PLUGIN)
+        raise LmkitError(plugin.problem_and_place, remedy=plugin.remedy, code=ExitCode.PLUGIN)
 
 
 @promise(
@@ -33,6 +33,8 @@ def loads(subject: PluginSubject) -> None:
 def light(subject: PluginSubject) -> None:
     """Its hook module imports without torch, so that listing it costs nothing."""
     module = subject.plugin.module
+    if subject.plugin.given:
+        raise Skipped(f"{subject} is not installed: nobody lists it who does not name it")
     if subject.plugin.problem or not _importable(module):
         raise Skipped(f"{subject} is not a module that can be imported by itself")
     script = (

@@ -1,8 +1,9 @@
 """Watching what belongs to the whole process: random numbers and torch's settings."""
 
+import io
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,13 @@ from lmkit.testing.check import expect
 
 
 @contextmanager
-def nothing_global_changes(subject: object, doing: str, *, torch_may_draw: bool) -> Iterator[None]:
-    """Raise if the body draws global random numbers or changes torch's settings; undo both.
-
-    Args:
-        subject: Whose body it is.
-        doing: What it does, for the message: ``construction``.
-        torch_may_draw: Whether torch's own random numbers may be drawn, as initial weights and
-            dropout are; the run sees to those.
-
-    Raises:
-        AssertionError: If something has changed.
-    """
+def global_state_kept() -> Iterator[None]:
+    """Put global random state and torch's settings back to what they were before the body."""
     torch_state, cuda_states = torch.get_rng_state(), _cuda_states()
     numpy_state, python_state = np.random.get_state(), random.getstate()
     settings = _torch_settings()
     try:
         yield
-        changed = [name for name, value in _torch_settings().items() if value != settings[name]]
-        if random.getstate() != python_state:
-            changed.append("the random numbers of random")
-        if not _equal(np.random.get_state(), numpy_state):
-            changed.append("the random numbers of numpy.random")
-        if not torch_may_draw:
-            drawn = zip(_cuda_states(), cuda_states, strict=False)
-            if not torch.equal(torch.get_rng_state(), torch_state) or not all(
-                torch.equal(now, before) for now, before in drawn
-            ):
-                changed.append("the random numbers of torch")
-        expect(not changed, subject, f"{doing} to change nothing global", " and ".join(changed))
     finally:
         torch.set_rng_state(torch_state)
         for number, state in enumerate(cuda_states):
@@ -53,6 +32,45 @@ def nothing_global_changes(subject: object, doing: str, *, torch_may_draw: bool)
         if torch.are_deterministic_algorithms_enabled() != settings["torch's choice of algorithms"]:
             # Not without need: torch imports its compiler for it.
             torch.use_deterministic_algorithms(settings["torch's choice of algorithms"])
+
+
+@contextmanager
+def nothing_global_changes(
+    subject: object, doing: str, *, torch_may_draw: bool, quiet: bool = True
+) -> Iterator[None]:
+    """Raise if the body draws global random numbers or changes torch's settings; undo both.
+
+    Args:
+        subject: Whose body it is.
+        doing: What it does, for the message: ``construction``.
+        torch_may_draw: Whether torch's own random numbers may be drawn, as initial weights and
+            dropout are; the run sees to those.
+        quiet: Whether it prints nothing either.
+
+    Raises:
+        AssertionError: If something has changed.
+    """
+    printed = io.StringIO()
+    torch_state, cuda_states = torch.get_rng_state(), _cuda_states()
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    settings = _torch_settings()
+    with global_state_kept():
+        with redirect_stdout(printed), redirect_stderr(printed):
+            yield
+        changed = [name for name, value in _torch_settings().items() if value != settings[name]]
+        if random.getstate() != python_state:
+            changed.append("the random numbers of random")
+        if not _equal(np.random.get_state(), numpy_state):
+            changed.append("the random numbers of numpy.random")
+        if not torch_may_draw:
+            drawn = zip(_cuda_states(), cuda_states, strict=False)
+            if not torch.equal(torch.get_rng_state(), torch_state) or not all(
+                torch.equal(now, before) for now, before in drawn
+            ):
+                changed.append("the random numbers of torch")
+        said = printed.getvalue().strip()[:60]
+        expect(quiet is False or not said, subject, f"{doing} to print nothing", repr(said))
+        expect(not changed, subject, f"{doing} to change nothing global", " and ".join(changed))
 
 
 def _torch_settings() -> dict[str, Any]:

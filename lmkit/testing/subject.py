@@ -2,18 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lmkit.errors import LmkitError
 from lmkit.registry.discovery import Plugin
-from lmkit.registry.lookup import Registered, Registry
-from lmkit.registry.options import GIVEN_BY_RUN, REQUIRED, check_options, convert, options_of
-from lmkit.runtime.assemble import build, load_class
+from lmkit.registry.lookup import Registered, Registry, installed
+from lmkit.registry.options import (
+    GIVEN_BY_RUN,
+    REQUIRED,
+    check_options,
+    convert,
+    options_of,
+    parts_of,
+)
+from lmkit.runtime.assemble import attach, build, load_class
 from lmkit.settings.layers import COMPONENT_SECTIONS, SEVERAL
 from lmkit.settings.optimizer import OptimizerSettings
 from lmkit.settings.sections import LoadingSettings, RunSettings
-from lmkit.settings.settings import Settings
+from lmkit.settings.settings import Settings, resolve_inside
 from lmkit.testing.check import Skipped
+from lmkit.testing.networks import stand_ins
 
 RUN = {"landmarks": 5, "image_size": 64}
 """What the run gives to constructors, unless the author says otherwise."""
@@ -30,9 +39,36 @@ class PluginSubject:
 
     plugin: Plugin
     registry: Registry
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What became of the checks that others rest on."""
 
     def __str__(self) -> str:
         return f"plugin {self.plugin.name}"
+
+    @property
+    def kind(self) -> str:
+        """As in the kinds of promises."""
+        return "plugin"
+
+
+class _OwnFirst(Registry):
+    """What a plugin brings, and beside it what others do.
+
+    Args:
+        plugins: The plugin alone.
+        others: Where the rest is looked up.
+    """
+
+    def __init__(self, plugins: list[Plugin], others: Registry) -> None:
+        super().__init__(plugins)
+        self._others = others
+
+    def find(self, kind: str, name: str) -> Registered:
+        """Return the plugin's own component of this name, or anybody's."""
+        try:
+            return super().find(kind, name)
+        except LmkitError:
+            return self._others.find(kind, name)
 
 
 @dataclass(frozen=True)
@@ -46,6 +82,8 @@ class Subject:
 
     entry: Registered
     given: Mapping[str, Any] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What became of the checks that others rest on."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -101,7 +139,8 @@ class Subject:
                 f'{self} needs {", ".join(lacking)}: give settings={{"{self}": {{{example}}}}}, '
                 f"or --set {self.kind}.{self.name}.{lacking[0]}=VALUE on the command line"
             )
-        return check_options(cls, given, section=self.section)
+        inside = partial(resolve_inside, self._beside)
+        return check_options(cls, given, section=self.section, part=inside)
 
     def settings(self, options: Mapping[str, Any], seed: int = 0) -> Settings:
         """Return the settings of a run that has this component and no other."""
@@ -120,9 +159,31 @@ class Subject:
             Skipped: If an option is needed and not given.
         """
         options = self.options()
-        registry = Registry([self.entry.plugin])
+        registry = _OwnFirst([self.entry.plugin], self._beside)
         settings = self.settings(options, seed)
-        return build(self.kind, {"name": self.name, **options}, settings, registry)
+        built = build(self.kind, {"name": self.name, **options}, settings, registry)
+        self.attach(built)
+        return built
+
+    def inside(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the components inside it, by the names of the options that take them."""
+        settings = self.settings(options)
+        return {
+            name: build(kind, options[name], settings, self._beside)
+            for name, kind in parts_of(self.load()).items()
+            if options.get(name) is not None
+        }
+
+    def attach(self, component: Any) -> None:
+        """Show a loss the networks that stand in for those of a run."""
+        if self.kind == "loss":
+            networks = stand_ins(self.landmarks)
+            attach({"": component}, *networks, {"loss.": f"loss '{self.name}'"})
+
+    @property
+    def _beside(self) -> Registry:
+        """What components inside this one are looked up in."""
+        return _OwnFirst([self.entry.plugin], installed())
 
     def _from_run(self, name: str) -> int:
         value = convert(self.given.get(name, RUN[name]), int, where=f"{self}: {name}")

@@ -21,7 +21,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.step import Step
 from lmkit.runtime.assemble import Assembly
-from lmkit.settings.optimizer import OptimizerSettings, learning_rate
+from lmkit.settings.optimizer import OptimizerSettings, learning_rate, weight_decay
 from lmkit.training.parts import BatchPart
 from lmkit.training.processes import Processes
 from lmkit.training.step import run_step, weigh
@@ -48,7 +48,14 @@ class Updater:
             )
         algorithm = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
         self.optimizer: torch.optim.Optimizer = algorithm(
-            [{"params": parameters, "name": name} for name, parameters in self.networks.items()],
+            [
+                {
+                    "params": parameters,
+                    "name": name,
+                    "weight_decay": weight_decay(settings, name),
+                }
+                for name, parameters in self.networks.items()
+            ],
             lr=settings.learning_rate,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
@@ -78,7 +85,8 @@ class Updater:
         finite = torch.stack([loss.detach(), *norms.values()]).isfinite().all()
         skipped = (~finite).float()
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings, step)
+            # A rate of 0 leaves a network as it is, and its moments follow all the same.
+            group["lr"] = learning_rate(self.settings, step, group["name"])
         # How torch.amp.GradScaler tells a fused optimiser to leave everything as it is.
         self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
         self.optimizer.step()
@@ -104,6 +112,8 @@ class Learned(NamedTuple):
     """Each loss before its weight, over the passes of this process."""
     points: Tensor
     """(B, K, 2), the landmarks of the original views."""
+    logged: dict[str, Tensor]
+    """What losses logged, over the passes of this process."""
 
 
 class Objective(nn.Module):
@@ -194,7 +204,7 @@ class Learner:
     def learn(self, batch: Batch, number: int) -> Learned:
         """Collect the gradient of a step's loss: its mean over processes and passes."""
         self._before = _copy_states(self._objective)
-        losses, terms, points = [], [], []
+        losses, terms, points, logged = [], [], [], []
         module = self._replica or self._objective
         for place, part in enumerate(self._parts):
             last = place == len(self._parts) - 1
@@ -206,6 +216,7 @@ class Learner:
                     )
             losses.append(loss.detach())
             terms.append({label: term.detach() for label, term in found.items()})
+            logged.append(dict(step.logged))
             # A copy, since the next pass writes where a recorded graph's output lies.
             points.append(step.landmarks["original"].points.detach().clone())
             # A record keeps its graph, which the next pass needs the memory of.
@@ -213,7 +224,12 @@ class Learner:
         if self._processes.world > 1:
             self._agree(number)
         mean = {label: _mean([each[label] for each in terms]) for label in terms[0]}
-        return self._of_all(_mean(losses), mean, torch.cat(points))
+        told = {
+            name: _mean([each[name] for each in logged])
+            for name in logged[0]
+            if all(name in each for each in logged)
+        }
+        return self._of_all(_mean(losses), mean, torch.cat(points), told)
 
     def undo(self, skipped: Tensor) -> None:
         """Put running statistics back to where they were before the step, if it was skipped.
@@ -243,14 +259,16 @@ class Learner:
         """
         self._average_buffers(self._objective)
 
-    def _of_all(self, loss: Tensor, terms: dict[str, Tensor], points: Tensor) -> Learned:
+    def _of_all(
+        self, loss: Tensor, terms: dict[str, Tensor], points: Tensor, logged: dict[str, Tensor]
+    ) -> Learned:
         if self._processes.world > 1:
             # One message for both: a row a process.
             own = torch.cat((loss.reshape(1), points.flatten()))
             rows = self._processes.gather(own[None])
             loss = rows[:, 0].mean()
             points = rows[:, 1:].reshape(-1, *points.shape[1:])
-        return Learned(loss, terms, points)
+        return Learned(loss, terms, points, logged)
 
     def _agree(self, number: int) -> None:
         """Make sure that everybody has the mean of everybody's gradients."""

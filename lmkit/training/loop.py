@@ -20,7 +20,7 @@ from lmkit.runtime.callback import Callback
 from lmkit.runtime.device import autocast_for, choose_device, describe_device, tuned
 from lmkit.runtime.signals import Stop, stop_on_signals
 from lmkit.seeds import derive
-from lmkit.settings.optimizer import for_batch, learning_rate
+from lmkit.settings.optimizer import for_batch, rates
 from lmkit.training.collapse import CollapseWatch
 from lmkit.training.compiling import compile_networks, forgiving
 from lmkit.training.learner import Learner, Objective, Updater
@@ -197,10 +197,10 @@ class _Training:
         # Dropout and the like draw from the global generator: tie it to the step as well.
         torch.manual_seed(derive(seed, self.done, self._processes.rank, "network"))
         whole = self._learner.take_in(batch, self._ready.dataset, self.device)
-        loss, terms, points = self._learner.learn(whole, self.done)
+        loss, terms, points, logged = self._learner.learn(whole, self.done)
         norms, skipped = self._updater.apply(loss, self.done)
         self._learner.undo(skipped)
-        self.meter.add(loss, terms, norms, skipped, summary(points))
+        self.meter.add(loss, terms, norms, skipped, summary(points), logged)
         self.done += 1
         self._callback.progressed(self.done)
 
@@ -217,7 +217,7 @@ class _Training:
         run = self._ready.settings.run
         early = self.done % run.log_every != 0
         metrics = self.meter.read(run.batch_size, self._processes, keep=early)
-        metrics["learning_rate"] = learning_rate(self._optimizer, self.done - 1)
+        metrics |= rates(self._optimizer, self.done - 1)
         device = describe_device(self.device, self._processes.world)
         self._folder.append_metrics({"step": self.done, "device": device, **metrics})
         self._callback.logged(self.done, metrics)

@@ -35,6 +35,7 @@ class Meter:
         self._names: list[str] = []
         self._sum: Tensor | None = None
         self._restored: dict[str, Tensor] = {}
+        self._logged: dict[str, tuple[Tensor, int]] = {}
         self._skipped = torch.zeros((), device=device)
         self._streak = torch.zeros((), device=device)
         self._steps = 0
@@ -48,8 +49,9 @@ class Meter:
         norms: Mapping[str, Tensor],
         skipped: Tensor,
         landmarks: Mapping[str, Tensor],
+        logged: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Take in one step."""
+        """Take in one step; ``logged`` need not be the same names in every step."""
         values = {"loss": loss}
         values |= {f"loss/{label}": term for label, term in terms.items()}
         values |= {f"gradient_norm/{name}": norm for name, norm in norms.items()}
@@ -61,6 +63,9 @@ class Meter:
             before = [self._restored.get(name, nothing) for name in self._names]
             self._sum, self._restored = torch.stack(before), {}
         self._sum = stacked if self._sum is None else self._sum + stacked
+        for name, value in (logged or {}).items():
+            total, count = self._logged.get(name, (torch.zeros((), device=self._device), 0))
+            self._logged[name] = (total + value, count + 1)
         self._skipped = self._skipped + skipped
         self._streak = (self._streak + 1) * skipped
         self._steps += 1
@@ -83,6 +88,7 @@ class Meter:
         metrics = {
             name: total / self._steps for name, total in zip(self._names, totals, strict=True)
         }
+        metrics |= self._read_logged(processes)
         elapsed = time.perf_counter() - self._started
         metrics["images_per_second"] = self._timed_steps * batch_size / max(elapsed, 1e-9)
         metrics["data_wait"] = min(1.0, self.waiting.seconds() / max(elapsed, 1e-9))
@@ -90,9 +96,31 @@ class Meter:
         metrics["skipped_in_a_row"] = self._streak.item()
         if not keep:
             self._sum, self._steps = None, 0
+            self._logged = {}
             self._skipped = torch.zeros_like(self._skipped)
         self.restart_clock()
         return metrics
+
+    def _read_logged(self, processes: Processes) -> dict[str, float]:
+        """Return the average of each value over the steps in which it was logged."""
+        self._agree_on_logged(processes)
+        if not self._logged:
+            return {}
+        totals = torch.stack([total for total, _ in self._logged.values()]).tolist()
+        counts = [count for _, count in self._logged.values()]
+        return {
+            f"log/{name}": total / count
+            for name, total, count in zip(self._logged, totals, counts, strict=True)
+        }
+
+    def _agree_on_logged(self, processes: Processes) -> None:
+        """Let all processes have the mean of what all have logged; their losses log the same."""
+        if self._logged:
+            names = sorted(self._logged)
+            stacked = torch.stack([self._logged[name][0] for name in names])
+            processes.average([stacked])
+            counts = [self._logged[name][1] for name in names]
+            self._logged = dict(zip(names, zip(stacked.unbind(), counts, strict=True), strict=True))
 
     def state(self, processes: Processes = ALONE) -> dict[str, Tensor]:
         """Return what was taken in since the last reading, for a checkpoint.
@@ -101,7 +129,8 @@ class Meter:
             processes: Those whose readings count; each has to call this.
 
         Returns:
-            Scalars by name: ``steps``, ``skipped``, ``streak``, and ``sum/NAME`` of each value.
+            Scalars by name: ``steps``, ``skipped``, ``streak``, ``sum/NAME`` of each value, and of
+            each that was logged ``logged/NAME`` and ``times/NAME``, in how many steps.
         """
         if self._sum is not None:
             processes.average([self._sum])
@@ -115,6 +144,9 @@ class Meter:
                 f"sum/{name}": value
                 for name, value in zip(self._names, self._sum.unbind(), strict=True)
             }
+        self._agree_on_logged(processes)
+        for name, (total, count) in self._logged.items():
+            state |= {f"logged/{name}": total, f"times/{name}": torch.tensor(count)}
         return state
 
     def restore(self, state: Mapping[str, Tensor]) -> bool:
@@ -133,6 +165,14 @@ class Meter:
             name.removeprefix("sum/"): value.to(self._device)
             for name, value in state.items()
             if name.startswith("sum/")
+        }
+        self._logged = {
+            name.removeprefix("logged/"): (
+                value.to(self._device),
+                int(state[f"times/{name.removeprefix('logged/')}"]),
+            )
+            for name, value in state.items()
+            if name.startswith("logged/")
         }
         return self._steps > 0
 

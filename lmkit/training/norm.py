@@ -61,7 +61,7 @@ class SyncBatchNorm(_BatchNorm):
         return normal.to(x.dtype)
 
     def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None:
+        if self.running_mean is None or self.running_var is None or not self.track_running_stats:
             return
         share = self.momentum
         if self.num_batches_tracked is not None:

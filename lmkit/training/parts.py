@@ -5,7 +5,7 @@ not depend on how its batch is divided.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Deformation, GeometricDeformation, Views
 from lmkit.interfaces.landmarks import Landmarks
-from lmkit.runtime.blame import expect, in_words
+from lmkit.runtime.blame import in_words
+from lmkit.runtime.returned import check_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ class Deformed(NamedTuple):
 
 
 def deform(
-    deformation: Deformation, images: Tensor, draws: int, part: BatchPart | None = None
+    deformation: Deformation,
+    images: Tensor,
+    draws: int,
+    part: BatchPart | None = None,
+    *,
+    values: bool = False,
 ) -> Deformed:
     """Make the views of a part.
 
@@ -53,9 +59,10 @@ def deform(
         images: (B, 3, H, W), uint8, the whole batch.
         draws: The number that all randomness of the whole batch follows from.
         part: Which images; all if not given.
+        values: Whether the colours that it returns are looked at, which waits for the device.
 
     Raises:
-        ValueError: If a view is of another size than the images.
+        ValueError: If a view is of another size, type or range than the images.
     """
     randomness = torch.Generator(images.device)
     randomness.manual_seed(draws)
@@ -70,23 +77,14 @@ def deform(
         pair = Views(warp(pixels), other(pixels), warp, other)
     else:
         pair = deformation(_pixels(images), randomness)
-    expect(pair, Views, "lmkit.api.Views")
-    for view in (pair.original, pair.deformed):
-        if view.shape != images.shape:
-            raise ValueError(
-                f"returned a view of shape {tuple(view.shape)} instead of {tuple(images.shape)}"
-            )
+    check_views(pair, images, values=values)
     views = pair if part is None else _some(pair, part.rows)
     return Deformed(views, pair.original_warp, lambda rows: pair.original[rows])
 
 
 def join_landmarks(landmarks: Landmarks, join: Callable[[Tensor], Tensor]) -> Landmarks:
     """Return the landmarks of the whole batch from those of a part."""
-    others = {}
-    for field in fields(landmarks)[1:]:
-        value = getattr(landmarks, field.name)
-        others[field.name] = None if value is None else join(value)
-    return Landmarks(join(landmarks.points), **others)
+    return landmarks.each(join)
 
 
 def _two_warps(found: Any) -> tuple[Warp, Warp]:

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lmkit.interfaces.generator import Generator
-from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.generator import Generator, Redrawn, images_of
+from lmkit.interfaces.landmarks import Extras, Landmarks
 from lmkit.interfaces.pairing import Route, View
-from lmkit.runtime.blame import expect
+from lmkit.runtime.returned import check_drawn
+
+
+class Travelled(NamedTuple):
+    """Routes that were taken."""
+
+    stages: tuple[tuple[Tensor, ...], ...]
+    """For every route, the image after each hop."""
+    extras: tuple[tuple[Extras, ...], ...]
+    """For every route and hop, what the generator returned beside the image."""
 
 
 def travel(
@@ -17,7 +27,9 @@ def travel(
     views: Mapping[View, Tensor],
     landmarks: Mapping[View, Landmarks],
     generator: Generator,
-) -> tuple[tuple[Tensor, ...], ...]:
+    *,
+    values: bool = False,
+) -> Travelled:
     """Take every route from its source to its end.
 
     Routes of equal length run side by side: one generator call a hop, on a batch of R * B.
@@ -27,16 +39,19 @@ def travel(
         views: The images of each view, (B, 3, H, W), RGB in [0, 1].
         landmarks: The landmarks of each view.
         generator: Takes a hop.
+        values: Whether the colours that it returns are looked at, which waits for the device.
 
     Returns:
-        For every route, the image after each hop, each (B, 3, H, W).
+        For every route, the image after each hop, each (B, 3, H, W), and what the generator had to
+        tell beside it.
 
     Raises:
-        ValueError: If the generator returns images of another size.
+        ValueError: If the generator returns images of another size or range.
     """
     if generator.needs_images:
         landmarks = {view: replace(own, images=views[view]) for view, own in landmarks.items()}
     stages: dict[Route, list[Tensor]] = {route: [] for route in routes}
+    extras: dict[Route, list[Extras]] = {route: [] for route in routes}
     for length in sorted({len(route.stops) for route in routes}):
         together = [route for route in routes if len(route.stops) == length]
         images = torch.cat([views[route.source] for route in together])
@@ -44,12 +59,16 @@ def travel(
             before = Landmarks.cat([landmarks[route.stops[hop - 1]] for route in together])
             after = Landmarks.cat([landmarks[route.stops[hop]] for route in together])
             wanted = images.shape
-            images = generator(images, before, after)
-            expect(images, Tensor, f"images, a Tensor of shape {tuple(wanted)}")
-            if images.shape != wanted:
-                raise ValueError(
-                    f"returned images of shape {tuple(images.shape)} instead of {tuple(wanted)}"
-                )
+            drawn = generator(images, before, after)
+            check_drawn(drawn, wanted, values=values)
+            images = images_of(drawn)
             for route, end in zip(together, images.chunk(len(together)), strict=True):
                 stages[route].append(end)
-    return tuple(tuple(stages[route]) for route in routes)
+            told = Extras(drawn.extras if isinstance(drawn, Redrawn) else {})
+            size = len(images) // len(together)
+            for place, route in enumerate(together):
+                extras[route].append(told.pick(slice(place * size, (place + 1) * size)))
+    return Travelled(
+        tuple(tuple(stages[route]) for route in routes),
+        tuple(tuple(extras[route]) for route in routes),
+    )

@@ -20,14 +20,14 @@ from lmkit.preparation.of_run import divide_as_before
 from lmkit.preparation.prepared import Prepared, find_partners, make_ready
 from lmkit.records import load_record, write_record
 from lmkit.registry.discovery import is_strict
-from lmkit.registry.lookup import Registry, installed
+from lmkit.registry.lookup import Registry, installed, use
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import provenance
 from lmkit.run.fitting import assemble_to_fit
 from lmkit.run.folder import NullFolder, RunFolder
 from lmkit.run.owner import owned
 from lmkit.run.run import Run
-from lmkit.runtime.assemble import Assembly, assemble
+from lmkit.runtime.assemble import Assembly, assemble, initialise
 from lmkit.runtime.blame import blame
 from lmkit.runtime.callback import Callback, Callbacks
 from lmkit.runtime.device import choose_device
@@ -158,6 +158,7 @@ def train(
     resume_from: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     callbacks: Sequence[Callback] = (),
+    plugins: Sequence[str | Path] = (),
 ) -> "Run":
     """Train a detector.
 
@@ -173,6 +174,8 @@ def train(
         settings: ``{"section": {"key": value}}`` on top of the recipe, for example
             ``{"run": {"steps": 500}, "detector": {"depth": 3}}``.
         callbacks: Hear of the run's progress; see [Callback][lmkit.runtime.callback.Callback].
+        plugins: Plugins that are not installed: paths of Python files, or names of modules. They
+            stay for this process.
 
     Returns:
         The finished run.
@@ -184,6 +187,7 @@ def train(
         >>> run = lmkit.train(data="photos/", out="runs/first")  # doctest: +SKIP
         >>> run.predict("face.jpg")  # doctest: +SKIP
     """
+    use(plugins)
     layer = Layer("settings", settings or {})
     if resume_from is not None:
         for name, value in (("data", data), ("out", out), ("recipe", recipe)):
@@ -241,10 +245,13 @@ def _says_finished(folder: RunFolder) -> bool:
 
 def _initialise(assembly: Assembly) -> None:
     """Let the networks of a new run read their pretrained weights."""
-    for part, network in (("detector", assembly.detector), ("generator", assembly.generator)):
-        if network is not None:
-            with blame(assembly.names[part], network):
-                network.initialise()
+    networks: list[tuple[str, object]] = [("detector", assembly.detector)]
+    if assembly.generator is not None:
+        networks.append(("generator", assembly.generator))
+    networks += [(f"loss.{label}", loss) for label, loss in assembly.losses.items()]
+    for part, network in networks:
+        with blame(assembly.names[part], network):
+            initialise(network, part)
 
 
 def _cached(

@@ -10,13 +10,16 @@ from lmkit.data.loading import Batch
 from lmkit.geometry.warps import Warp
 from lmkit.interfaces.deformation import Views
 from lmkit.interfaces.landmarks import Landmarks
+from lmkit.interfaces.live import LiveNetwork
 from lmkit.interfaces.pairing import View
-from lmkit.interfaces.step import Step
+from lmkit.interfaces.step import NO_TRUTH, NO_WARPS, Absent, Step
 from lmkit.runtime.assemble import Assembly
-from lmkit.runtime.blame import blame, expect
+from lmkit.runtime.blame import blame
+from lmkit.runtime.returned import check_auxiliary, check_landmarks, check_loss
 from lmkit.seeds import derive
+from lmkit.settings.weight import weight_at
 from lmkit.training.parts import BatchPart, deform, join_landmarks
-from lmkit.training.routes import travel
+from lmkit.training.routes import Travelled, travel
 
 
 def run_step(
@@ -44,10 +47,13 @@ def run_step(
         part: Which images the record is to be of; all if not given.
     """
     images, partners, truth = batch.images, batch.partners, batch.points
+    # Reading values makes the host wait for the device: once a run is worth it.
+    first = number == 0
     # Drawn for the whole batch, whoever computes it: the 0 would be the number of a process.
     draws = derive(seed, number, 0, "deformation")
     with blame(assembly.names["deformation"], assembly.deformation):
-        pair, original_warp, original = deform(assembly.deformation, images, draws, part)
+        deformed = deform(assembly.deformation, images, draws, part, values=first)
+        pair, original_warp, original = deformed
         if partners is not None:
             # By the same draws, so that who is their own partner gets the pair they would have.
             other = deform(assembly.deformation, partners, draws, part).views
@@ -58,7 +64,7 @@ def run_step(
             batch.subjects,
             torch.Generator().manual_seed(derive(seed, number, 0, "auxiliary")),
         )
-        _check_auxiliary(chosen, len(images), assembly)
+        check_auxiliary(chosen, len(images), assembly.routes)
     views: dict[View, Tensor] = {"original": pair.original, "deformed": pair.deformed}
     again = chosen is not None and part is not None and part.join is None
     if chosen is not None:
@@ -70,7 +76,8 @@ def run_step(
         with blame(assembly.names["detector"], assembly.detector):
             seen = [pair.original, pair.deformed, *([views["auxiliary"]] if again else [])]
             found = assembly.detector(torch.cat(seen))
-            _check_landmarks(found, len(seen) * count, assembly.detector.landmarks)
+            wanted = len(seen) * count, assembly.detector.landmarks
+            check_landmarks(found, *wanted, values=first)
         landmarks: dict[View, Landmarks] = {
             "original": found[:count],
             "deformed": found[count : 2 * count],
@@ -82,14 +89,16 @@ def run_step(
             if part is not None and part.join is not None:
                 everybody = join_landmarks(everybody, part.join)
             landmarks["auxiliary"] = everybody[chosen]
-        stages: tuple[tuple[Tensor, ...], ...] = ()
+        travelled = Travelled((), ())
         if assembly.generator is not None:
             with blame(assembly.names["generator"], assembly.generator):
-                stages = travel(assembly.routes, views, landmarks, assembly.generator)
-    warps: dict[View, Warp] = {}
+                travelled = travel(
+                    assembly.routes, views, landmarks, assembly.generator, values=first
+                )
+    warps: dict[View, Warp] = Absent(NO_WARPS)
     if partners is None:
         warps = {"original": pair.original_warp, "deformed": pair.deformed_warp}
-    known: dict[View, Tensor] = {}
+    known: dict[View, Tensor] = Absent(NO_TRUTH)
     if truth is not None:
         moved = truth if batch.partner_points is None else batch.partner_points
         rows = slice(None) if part is None else part.rows
@@ -97,7 +106,19 @@ def run_step(
         known["deformed"] = _shown(moved[rows], pair.deformed_warp)
         if chosen is not None:
             known["auxiliary"] = _shown(truth, original_warp)[chosen]
-    return Step(number, views, landmarks, warps, assembly.routes, stages, known)
+    generator = assembly.generator
+    return Step(
+        number,
+        views,
+        landmarks,
+        warps,
+        assembly.routes,
+        travelled.stages,
+        known,
+        travelled.extras,
+        LiveNetwork(assembly.detector),
+        None if generator is None else LiveNetwork(generator),
+    )
 
 
 def weigh(
@@ -107,12 +128,10 @@ def weigh(
     terms = {}
     for label, loss in assembly.losses.items():
         with autocast(), blame(assembly.names[f"loss.{label}"], loss):
-            term = loss(step)
-            expect(term, Tensor, "a scalar Tensor")
-            terms[label] = term.float()
-            if terms[label].shape != ():
-                raise ValueError(f"returned shape {tuple(terms[label].shape)} instead of a scalar")
-    weighted = [assembly.weights[label] * term for label, term in terms.items()]
+            terms[label] = check_loss(loss(step))
+    weighted = [
+        weight_at(assembly.weights[label], step.number) * term for label, term in terms.items()
+    ]
     return torch.stack(weighted).sum(), terms
 
 
@@ -125,27 +144,3 @@ def _shown(points: Tensor, warp: Warp) -> Tensor:
     moved = warp.map_points(points)
     seen = ((points.abs() <= 1) & (moved.abs() <= 1)).all(dim=-1, keepdim=True)
     return moved.where(seen, torch.nan)
-
-
-def _check_auxiliary(chosen: Tensor | None, batch: int, assembly: Assembly) -> None:
-    if chosen is None:
-        if any("auxiliary" in route.stops for route in assembly.routes):
-            raise ValueError("has routes through the auxiliary view, and chose no auxiliary")
-        return
-    expect(chosen, Tensor, "a Tensor of the numbers of images, or None", "auxiliary")
-    if chosen.shape != (batch,) or chosen.is_floating_point():
-        raise ValueError(
-            f"chose auxiliaries of shape {tuple(chosen.shape)} and type {chosen.dtype} "
-            f"instead of {batch} numbers of images"
-        )
-
-
-def _check_landmarks(landmarks: Landmarks, batch: int, count: int) -> None:
-    expect(landmarks, Landmarks, "lmkit.api.Landmarks")
-    expect(landmarks.points, Tensor, "a Tensor as points")
-    shape, wanted = tuple(landmarks.points.shape), (batch, count, 2)
-    if shape != wanted or landmarks.points.dtype != torch.float32:
-        raise ValueError(
-            f"returned points of shape {shape} and type {landmarks.points.dtype} "
-            f"instead of {wanted} and torch.float32"
-        )

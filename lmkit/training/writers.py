@@ -7,7 +7,8 @@ from typing import Any
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.writer import Writer
 from lmkit.registry.discovery import describe
-from lmkit.runtime.blame import is_failure, place_of
+from lmkit.registry.places import place_of
+from lmkit.runtime.blame import is_failure
 from lmkit.runtime.callback import Callback
 
 

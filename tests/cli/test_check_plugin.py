@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 
 import pytest
@@ -86,12 +87,34 @@ def test_what_is_not_kept_is_explained(lmkit, install):
     install("probe_bad", returned="('original', 'deformed')")
     code, out, _ = lmkit("check-plugin", "probe_bad")
     assert code == 4
-    assert "failed   pairing one-way: routes" in out
-    explained = said(out.partition("\npairing one-way: routes")[2])
-    assert "promise: Its routes are well formed" in explained
-    assert "problem: pairing one-way: expected a tuple of Route, got" in explained
+    assert "failed   pairing one-way: works" in out
+    assert "skipped  pairing one-way: routes  ('works' fails, which this rests on)" in out
+    explained = said(out.partition("\npairing one-way: works")[2])
+    assert "promise: It is built, and returns routes" in explained
+    assert (
+        "problem: pairing one-way: routes() returned a tuple of 2 instead of a tuple" in explained
+    )
+    assert re.search(r"\(\S+probe_bad/parts.py, line 14\)", explained)
     assert "remedy: Return a tuple of lmkit.api.Route" in explained
     assert "Traceback" not in out
+
+
+def test_a_failure_may_be_expected_with_its_reason(lmkit, install):
+    install("probe_bad", returned="('original', 'deformed')")
+    expected = "pairing one-way: works=it is a sketch"
+    code, out, _ = lmkit("check-plugin", "probe_bad", "--expect", expected)
+    assert code == 0
+    assert "expected pairing one-way: works  (it is a sketch (pairing one-way: routes()" in out
+    code, out, _ = lmkit("check-plugin", "probe_bad", "--expect", "plugin probe_bad: loads=why not")
+    assert code == 4
+    assert "was expected to fail (why not), but passes" in out
+    for word, problem in (
+        ("pairing one-way: works", "is not CHECK=REASON"),
+        ("pairing one-way: works=", "is not CHECK=REASON"),
+        ("pairing one-way: wroks=so", "there is no check 'pairing one-way: wroks'"),
+    ):
+        code, _, err = lmkit("check-plugin", "probe_bad", "--expect", word)
+        assert (code, problem in err) == (2, True), err
 
 
 @pytest.mark.parametrize(

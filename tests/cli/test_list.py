@@ -104,7 +104,7 @@ def test_a_listing_that_fails_is_its_plugins_fault(failing, lmkit, body, reason)
     code, stdout, stderr = lmkit("list", "colour")
     assert (code, stdout) == (4, "")
     assert "The listing 'colour' of plugin paint_box (package paint-box) failed: " in stderr
-    assert reason in stderr
+    assert reason.rstrip(".") in stderr
     assert "Update or reinstall paint-box." in stderr
     assert lmkit("list")[0] == 0
 

@@ -71,14 +71,42 @@ def test_one_kind_alone_is_whole(kind):
     assert project["project"]["entry-points"]["lmkit"] == {"my_own_part": "my_own_part"}
 
 
+def test_a_command_may_be_brought_with_components_or_alone():
+    for kinds in (["command"], ["loss", "command"]):
+        texts = package_files(names_of("my.Own_part"), kinds, "MIT")
+        hooks_text = texts["my_own_part/__init__.py"]
+        assert 'Command("my-own-part", "my_own_part.command:command"' in hooks_text
+        assert "import Command, Component, Recipe" in hooks_text
+        assert {"my_own_part/command.py", "tests/test_command.py"} <= texts.keys()
+        assert '"click"' in texts["pyproject.toml"]
+        assert "| command | `lmkit my-own-part` |" in texts["README.md"]
+    without = package_files(names_of("mine"), KINDS, "MIT")
+    assert "command" not in without["mine/__init__.py"].lower()
+    assert not any("click" in text for name, text in without.items() if name != "LICENSE")
+
+
+def test_what_its_command_prints_is_tested(lmkit, tmp_path):
+    assert lmkit("new-plugin", "zebra-lines", "--kind", "command")[0] == 0
+    package = tmp_path / "zebra-lines"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_command.py"],
+        cwd=package,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(package), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_nothing_is_left_to_be_filled_in():
-    for text in package_files(names_of("zebra"), KINDS, "MIT").values():
+    for text in package_files(names_of("zebra"), [*KINDS, "command"], "MIT").values():
         for word in ("my_plugin", "my-plugin", "my-part", "my-kinds", "my-licence", "my-year"):
             assert word not in text
 
 
 def test_every_python_file_compiles():
-    for name, text in package_files(names_of("zebra"), KINDS, "MIT").items():
+    for name, text in package_files(names_of("zebra"), [*KINDS, "command"], "MIT").items():
         if name.endswith(".py"):
             compile(text, name, "exec")
 

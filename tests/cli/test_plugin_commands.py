@@ -106,7 +106,7 @@ def test_a_command_that_fails_is_its_plugins_fault(greeting, lmkit, changes, rea
     assert (
         "The command 'greet' of plugin polite_package (package polite-package) failed: " in stderr
     )
-    assert reason in stderr
+    assert reason.rstrip(".") in stderr
     assert "Update or reinstall polite-package" in stderr
     assert len(stderr.splitlines()) == 2
     assert lmkit("list")[0] == 0

@@ -28,7 +28,7 @@ from lmkit.settings.changes import (
     separates_experiments,
 )
 from lmkit.settings.layers import COMPONENT_SECTIONS, CORE_SECTIONS, SEVERAL
-from lmkit.settings.optimizer import SCHEDULES
+from lmkit.settings.optimizer import PARTS, SCHEDULES, PartSettings
 from lmkit.settings.sections import Effect, effects_of
 from lmkit.testing.check import PROMISES
 
@@ -165,7 +165,8 @@ def test_components_and_recipes_that_commands_name_exist(page, registry: Registr
     known["recipe"] = {recipe.name for recipe, _ in registry.recipes()}
     # What the pages about plugins bring, and what the README's sketch is called.
     known["detector"] |= {"example", "lmkit_example/example", "mine"}
-    known["loss"] |= {"mine"}
+    known["detector"] |= {"ensemble"}
+    known["loss"] |= {"mine", "teacher", "critic", "distil"}
     known["generator"] |= {"none"}
     known["writer"] |= {"none", "mail"}
     known["recipe"] |= {"example", "mine"}
@@ -189,7 +190,7 @@ def test_settings_in_the_text_exist(page):
         for section in re.findall(r"--set (\w+)\.\w", line):
             assert section in sections, f"{name(page)}: {line}"
         for section, key in re.findall(r"(?<![\w./])(run|optimizer|loading)\.(\w+)", line):
-            if key not in NO_SETTINGS:
+            if key not in {*NO_SETTINGS, "PART"}:
                 assert key in known[section], f"{name(page)}: {section}.{key}"
 
 
@@ -222,9 +223,13 @@ def test_every_setting_is_told_with_its_default():
     told = {row[0]: row[1] for row in rows(read("docs/settings.md"), 4)}
     for section, cls in CORE_SECTIONS.items():
         for each in fields(cls):
+            if each.name in PARTS:
+                continue
             values = each.default if isinstance(each.default, tuple) else (each.default,)
             shown = ",".join(as_typed(value) for value in values)
             assert told.pop(f"`{section}.{each.name}`") == f"`{shown}`"
+    for each in fields(PartSettings):
+        assert told.pop(f"`optimizer.PART.{each.name}`") == f"`{as_typed(each.default)}`"
     assert not [key for key in told if key.startswith(("`run.", "`optimizer.", "`loading."))]
 
 
@@ -268,6 +273,8 @@ def test_settings_are_put_together_from_python_as_told():
 def test_every_setting_is_told_with_what_a_change_of_it_means():
     told = {row[0]: row[3] for row in rows(read("docs/settings.md"), 4)}
     for key, effect in settings_of_the_core().items():
+        if key.partition(".")[2] in PARTS:
+            key = "optimizer.PART.learning_rate"
         assert told[f"`{key}`"] == effect.value, f"docs/settings.md: {key} is {effect.value}"
 
 

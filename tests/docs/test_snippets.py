@@ -136,6 +136,7 @@ def test_it_runs_and_what_it_brings_is_sound(snippet: Snippet, tmp_path: Path) -
             pixels = np.full((24, 32, 3), 40 * number, np.uint8)
             Image.fromarray(pixels).save(tmp_path / subject / f"{number}.png")
     options = {"Mail": {"to": "me@example.org"}, "Frames": {"path": str(tmp_path)}}
+    options["Ensemble"] = {"first": {"name": "hourglass", "depth": 1, "features": 8}}
     module = snippet.run()
     for kind, cls in components_in(module):
         hold_to_promises(kind, cls, options.get(cls.__name__, {}))

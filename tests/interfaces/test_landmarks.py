@@ -64,3 +64,17 @@ def test_a_field_that_one_batch_lacks_is_left_out():
     joined = Landmarks.cat([landmarks(2), landmarks(1, full=False)])
     assert joined.points.shape == (3, 3, 2)
     assert fields(joined)[1:] == (None,) * 5
+
+
+def test_extras_go_where_the_points_go():
+    edges = torch.arange(6.0).reshape(3, 2)
+    found = Landmarks(torch.rand(3, 2, 2), extras={"edges": edges, "mask": torch.rand(3, 1, 4, 4)})
+    picked = found[torch.tensor([2, 0])]
+    assert torch.equal(picked.extras["edges"], edges[[2, 0]])
+    joined = Landmarks.cat([picked, found[:1]])
+    assert torch.equal(joined.extras["edges"], edges[[2, 0, 0]])
+    assert joined.extras.keys() == {"edges", "mask"}
+    fewer = Landmarks(found.points, extras={"edges": edges})
+    assert Landmarks.cat([found, fewer]).extras.keys() == {"edges"}
+    assert Landmarks.cat([found, Landmarks(found.points)]).extras is None
+    assert found.extras.cpu().keys() == {"edges", "mask"}

@@ -21,6 +21,7 @@ from lmkit.preparation.of_run import own_data
 from lmkit.run.run import open_run
 from lmkit.runtime.callback import Callback
 from lmkit.settings.layers import read_assignments
+from lmkit.storage import cache_place
 from lmkit.training.session import resume, start
 
 
@@ -199,14 +200,14 @@ def test_evaluation_reads_from_it_and_builds_none(tiny, photos, home, tmp_path):
 def test_its_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.setenv("LMKIT_CACHE", str(tmp_path / "a"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-    assert caching.default_folder() == tmp_path / "a"
+    assert cache_place() == tmp_path / "a"
     monkeypatch.delenv("LMKIT_CACHE")
-    assert caching.default_folder() == tmp_path / "b" / "lmkit"
+    assert cache_place() == tmp_path / "b" / "lmkit"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "c"))
     if sys.platform == "linux":
-        assert caching.default_folder() == tmp_path / "c" / ".cache" / "lmkit"
-    assert caching.default_folder().is_absolute()
+        assert cache_place() == tmp_path / "c" / ".cache" / "lmkit"
+    assert cache_place().is_absolute()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system knows a folder")
@@ -219,7 +220,7 @@ def test_a_user_without_a_home_has_a_folder_all_the_same(monkeypatch):
     for name in ("LMKIT_CACHE", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    assert caching.default_folder() == Path(tempfile.gettempdir()) / "lmkit"
+    assert cache_place() == Path(tempfile.gettempdir()) / "lmkit"
 
 
 @pytest.mark.parametrize(

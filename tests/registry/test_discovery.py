@@ -202,12 +202,13 @@ def test_a_star_spares_the_built_in_plugins_and_a_name_does_not(install, ship):
 
 
 def test_strictness_turns_a_broken_plugin_into_an_error(install):
-    install("broken-one", "1 / 0")
+    place = install("broken-one", "1 / 0").parent / "broken_one.py"
     with pytest.raises(LmkitError) as caught:
         discover({"LMKIT_STRICT_PLUGINS": "1"})
     assert caught.value.code is ExitCode.PLUGIN
     assert caught.value.problem == (
-        "Plugin 'broken_one' of package broken-one is broken. ZeroDivisionError: division by zero."
+        "Plugin 'broken_one' of package broken-one is broken. ZeroDivisionError: division by zero "
+        f"({place}, line 1)."
     )
     assert caught.value.remedy.endswith("Or unset LMKIT_STRICT_PLUGINS to go on without it.")
 

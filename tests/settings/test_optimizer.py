@@ -7,6 +7,7 @@ import pytest
 from lmkit.errors import LmkitError
 from lmkit.registry.options import options_of
 from lmkit.settings.optimizer import (
+    PARTS,
     SCHEDULES,
     OptimizerSettings,
     Schedule,
@@ -63,7 +64,7 @@ def test_a_schedule_is_a_positive_number_at_every_step(name):
 
 
 def test_the_choices_are_the_table():
-    (option,) = (each for each in options_of(OptimizerSettings, ()) if each.name == "schedule")
+    (option,) = (each for each in options_of(OptimizerSettings, PARTS) if each.name == "schedule")
     assert option.type_name == f"one of {', '.join(SCHEDULES)}"
     assert option.default in SCHEDULES
 

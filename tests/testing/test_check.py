@@ -52,7 +52,8 @@ def test_a_kept_promise_passes():
         (refuses, "detector mine: That is no size.", "Give a size."),
         (
             falls_over,
-            "detector mine: expected no exception, got ZeroDivisionError: division by zero.",
+            "detector mine: expected no exception, got ZeroDivisionError: division by zero "
+            f"({__file__}, line {falls_over.__code__.co_firstlineno + 1}).",
             "Keep it.",
         ),
     ],

@@ -93,7 +93,7 @@ def test_nothing_is_imported_or_built_before_a_check_is_called():
 def test_settings_reach_the_component(tmp_path):
     settings = {"loss perceptual": {"weights": str(tmp_path / "none.pth")}}
     made = checks_for("lmkit_interintra", settings=settings)
-    check = next(each for each in made if str(each) == "loss perceptual: scalar")
+    check = next(each for each in made if str(each) == "loss perceptual: works")
     outcome = check.outcome()
     assert "there is no such file" in outcome.problem
     assert outcome.remedy.startswith("Give loss.perceptual.weights")

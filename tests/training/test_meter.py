@@ -143,3 +143,30 @@ def test_a_busy_gpu_does_not_wait():
     for _ in waiting.over(batches()):
         torch.cuda.synchronize()
     assert waiting.seconds() > 0.07
+
+
+def test_what_is_logged_is_averaged_over_the_steps_in_which_it_was_also_when_resumed():
+    one = torch.ones(())
+
+    def take(meter, step):
+        logged = {"always": one * step} | ({"rarely": one * step} if step % 2 else {})
+        meter.add(one, {}, {}, 0 * one, {}, logged)
+
+    whole, first = module.Meter(torch.device("cpu")), module.Meter(torch.device("cpu"))
+    for step in range(4):
+        take(whole, step)
+    for step in range(2):
+        take(first, step)
+    second = module.Meter(torch.device("cpu"))
+    second.restore(first.state())
+    for step in range(2, 4):
+        take(second, step)
+    found = whole.read(1)
+    assert (found["log/always"], found["log/rarely"]) == (1.5, 2.0)
+    again = second.read(1)
+    assert {key: again[key] for key in found if key.startswith("log/")} == {
+        "log/always": 1.5,
+        "log/rarely": 2.0,
+    }
+    take(whole, 4)
+    assert {key for key in whole.read(1) if key.startswith("log/")} == {"log/always"}

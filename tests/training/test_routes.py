@@ -1,6 +1,6 @@
 import torch
 
-from lmkit.api import Generator, Landmarks, Route
+from lmkit.api import Generator, Landmarks, Redrawn, Route
 from lmkit.training.routes import travel
 
 
@@ -28,7 +28,7 @@ def test_each_route_passes_its_stops_in_order():
     forth = Route("original", ("auxiliary",), "deformed")
     back = Route("deformed", ("auxiliary",), "original")
     generator = Ledger()
-    stages = travel((forth, back), *scene(), generator)
+    stages = travel((forth, back), *scene(), generator).stages
     assert [stage.mean().item() for stage in stages[0]] == [4.0, 6.0]
     assert [stage.mean().item() for stage in stages[1]] == [14.0, 15.0]
 
@@ -40,7 +40,7 @@ def test_routes_of_equal_length_share_every_generator_call():
         Route("deformed", ("auxiliary",), "original"),
     )
     generator = Ledger()
-    stages = travel(routes, *scene(), generator)
+    stages = travel(routes, *scene(), generator).stages
     assert generator.calls == [2, 4, 4]
     assert [len(own) for own in stages] == [2, 1, 2]
 
@@ -76,3 +76,22 @@ def test_a_generator_that_needs_images_gets_those_of_both_landmarks():
             return images
 
     travel((Route("original", (), "deformed"),), *scene(), Plain())
+
+
+class Masking(Ledger):
+    """Returns a mask beside each image."""
+
+    def forward(self, images, source, target):
+        drawn = super().forward(images, source, target)
+        return Redrawn(drawn, {"mask": drawn[:, :1]})
+
+
+def test_what_a_generator_tells_beside_images_goes_with_route_and_hop():
+    forth = Route("original", ("auxiliary",), "deformed")
+    short = Route("deformed", (), "original")
+    back = Route("deformed", ("auxiliary",), "original")
+    stages, extras = travel((forth, short, back), *scene(), Masking())
+    for own, told in zip(stages, extras, strict=True):
+        for image, more in zip(own, told, strict=True):
+            assert torch.equal(more["mask"], image[:, :1])
+    assert travel((short,), *scene(), Ledger()).extras == (({},),)

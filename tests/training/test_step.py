@@ -1,4 +1,5 @@
 import contextlib
+from dataclasses import replace
 
 import pytest
 import torch
@@ -139,8 +140,29 @@ BROKEN_CONTRACTS = {
     "a pairing that chooses a matrix": (
         "pairing.auxiliary",
         lambda *_: torch.eye(4),
-        "pairing 'inter-intra' failed: ValueError: chose auxiliaries of shape (4, 4) and type "
-        "torch.float32 instead of 4 numbers of images",
+        "pairing 'inter-intra' failed: ValueError: auxiliary() chose numbers of shape (4, 4) "
+        "and type torch.float32 instead of 4 numbers of images",
+    ),
+    "a deformation that forgets its warps": (
+        "deformation",
+        lambda images, generator: Views(images, images, None, None),
+        "deformation 'similarity' failed: TypeError: returned None instead of a lmkit.api.Warp",
+    ),
+    "a generator without a last layer": (
+        "generator.forward",
+        lambda images, source, target: images * 4 - 1,
+        "generator 'residual' failed: ValueError: returned images with colours from -",
+    ),
+    "a detector in pixels": (
+        "detector.forward",
+        lambda images: Landmarks(torch.full((8, 3, 2), 16.0)),
+        "detector 'hourglass' failed: ValueError: returned points from 16 to 16 instead of within "
+        "[-1, 1]",
+    ),
+    "a detector that divides by nothing": (
+        "detector.forward",
+        lambda images: Landmarks(torch.full((8, 3, 2), float("nan"))),
+        "detector 'hourglass' failed: ValueError: returned points that are not finite",
     ),
     "a detector that finds too many": (
         "detector.forward",
@@ -163,11 +185,28 @@ def test_a_component_that_breaks_its_contract_is_blamed_itself(tiny, registry, i
     assert caught.value.code == ExitCode.PLUGIN
 
 
-def test_a_loss_that_is_no_scalar_is_named(tiny, registry, images):
+@pytest.mark.parametrize(
+    ("term", "says"),
+    [
+        (torch.zeros(2), "returned shape (2,) instead of a scalar"),
+        (torch.tensor(3), "returned a scalar of type torch.int64 instead of torch.float32"),
+        (torch.tensor(0.5), "returned a constant instead of a scalar that gradients flow from"),
+        (0.5, "returned 0.5 instead of a scalar Tensor"),
+    ],
+)
+def test_a_loss_that_nothing_learns_from_is_named(tiny, registry, images, term, says):
     assembly = assemble(tiny(), registry)
-    assembly.losses["mse"].forward = lambda step: torch.zeros(2)
-    with pytest.raises(LmkitError, match="instead of a scalar"):
+    assembly.losses["mse"].forward = lambda step: term
+    with pytest.raises(LmkitError) as caught:
         weigh(assembly, take(assembly, images), contextlib.nullcontext)
+    assert says in caught.value.problem
+
+
+def test_a_loss_may_wait_before_it_comes_into_force(tiny, registry, images):
+    assembly = assemble(tiny(), registry)
+    assembly.losses["mse"].forward = lambda step: torch.zeros(())
+    loss, terms = weigh(assembly, take(assembly, images), contextlib.nullcontext)
+    assert (loss.item(), terms["mse"].item()) == (0, 0)
 
 
 @pytest.mark.parametrize("deformation", ["similarity", "tps"])
@@ -248,3 +287,53 @@ def test_the_step_runs_on_cuda_in_half_precision_with_points_in_float32(tiny, re
     assert step.landmarks["original"].points.dtype == torch.float32
     assert loss.dtype == torch.float32
     assert loss.isfinite()
+
+
+def test_losses_see_what_else_a_detector_returns_and_the_networks_themselves(
+    tiny, registry, images
+):
+    assembly = assemble(tiny("pairing.name=inter-intra"), registry)
+    found = assembly.detector.forward
+
+    def with_edges(given):
+        return replace(found(given), extras={"edges": given.mean(dim=(2, 3))})
+
+    assembly.detector.forward = with_edges
+    step = take(assembly, images)
+    for view in ("original", "deformed"):
+        seen = step.views[view].mean(dim=(2, 3))
+        assert torch.allclose(step.landmarks[view].extras["edges"], seen)
+    points = step.detector(step.views["original"]).points
+    assert points.shape == step.landmarks["original"].points.shape
+    drawn = step.generator(
+        step.views["original"], step.landmarks["original"], step.landmarks["deformed"]
+    )
+    assert drawn.shape == step.views["original"].shape
+    assembly.detector.forward = lambda given: replace(found(given), extras={"edges": given[:1]})
+    with pytest.raises(LmkitError, match="returned the extra 'edges' of shape"):
+        take(assembly, images)
+
+
+def test_what_losses_log_is_a_number_with_a_name(tiny, registry, images):
+    step = take(assemble(tiny(), registry), images)
+    step.log("spread", step.landmarks["original"].points.std())
+    step.log("a/b", 3)
+    assert set(step.logged) == {"spread", "a/b"}
+    assert not step.logged["spread"].requires_grad
+    for name, value, says in (
+        ("two words", 1, "instead of a word"),
+        (3, 1, "instead of text"),
+        ("x", torch.zeros(2), "instead of a scalar"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=says):
+            step.log(name, value)
+
+
+def test_a_weight_that_changes_is_that_of_the_step(tiny, registry, images):
+    words = ("loss.mse.weight.to=2", "loss.mse.weight.steps=10")
+    assembly = assemble(tiny(*words), registry)
+    step = take(assembly, images)
+    for number, weight in ((0, 0.0), (5, 1.0), (10, 2.0), (11, 2.0)):
+        now = replace(step, number=number)
+        loss, terms = weigh(assembly, now, contextlib.nullcontext)
+        assert loss.item() == pytest.approx(weight * terms["mse"].item())

@@ -8,7 +8,13 @@ from hypothesis.strategies import floats, none, sampled_from, tuples
 
 from lmkit.errors import LmkitError
 from lmkit.runtime.assemble import assemble
-from lmkit.settings.optimizer import OptimizerSettings, learning_rate
+from lmkit.settings.optimizer import (
+    OptimizerSettings,
+    PartSettings,
+    for_batch,
+    learning_rate,
+    rates,
+)
 from lmkit.training.learner import Updater
 
 
@@ -121,3 +127,57 @@ def test_what_settings_do_not_refuse_the_optimiser_takes(**chosen):
     updater.backward(loss)
     _, skipped = updater.apply(loss, 0)
     assert not skipped
+
+
+def test_a_part_may_have_a_rate_and_decay_of_its_own(tiny, registry):
+    assembly = assemble(tiny(), registry)
+    own = PartSettings(learning_rate=1e-5, weight_decay=0.0)
+    settings = OptimizerSettings(learning_rate=1e-3, weight_decay=0.5, detector=own, warmup=2)
+    updater = Updater(assembly, settings)
+    update(updater, loss_of(assembly, 1.0), 0)
+    groups = {
+        each["name"]: (each["lr"], each["weight_decay"]) for each in updater.optimizer.param_groups
+    }
+    assert groups == {"detector": (5e-6, 0.0), "generator": (5e-4, 0.5)}
+    assert rates(settings, 5) == {"learning_rate": 1e-3, "learning_rate/detector": 1e-5}
+    larger = for_batch(OptimizerSettings(batch_rule="linear", detector=own), 64)
+    assert (larger.learning_rate, larger.detector.learning_rate) == (2e-3, 2e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_part_stays_as_it_is_until_it_is_its_turn(tiny, registry, name):
+    assembly = assemble(tiny(), registry)
+    settings = OptimizerSettings(name=name, detector=PartSettings(frozen_until=3))
+    updater = Updater(assembly, settings)
+    first = [p.detach().clone() for p in assembly.detector.parameters()]
+    drawn = [p.detach().clone() for p in assembly.generator.parameters()]
+    for step in range(3):
+        update(updater, loss_of(assembly, 1.0), step)
+        assert all(map(torch.equal, first, assembly.detector.parameters()))
+    assert not all(map(torch.equal, drawn, assembly.generator.parameters()))
+    update(updater, loss_of(assembly, 1.0), 3)
+    assert not all(map(torch.equal, first, assembly.detector.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        ({"learning_rate": 0.0}, "optimizer.losses.learning_rate=0.0 is not above 0"),
+        ({"frozen_until": -1}, "optimizer.losses.frozen_until=-1 is too small"),
+        ({"weight_decay": -0.1}, "optimizer.losses.weight_decay=-0.1 is too small"),
+    ],
+)
+def test_what_a_part_cannot_learn_by_is_refused(part, problem):
+    with pytest.raises(LmkitError, match=problem):
+        OptimizerSettings(losses=PartSettings(**part))
+
+
+def test_a_part_is_set_like_anything_else(tiny):
+    words = ("optimizer.detector.learning_rate=1e-4", "optimizer.generator.frozen_until=7")
+    made = tiny(*words)
+    assert made.optimizer.detector == PartSettings(learning_rate=1e-4)
+    assert made.flat()["optimizer.generator.frozen_until"] == 7
+    with pytest.raises(LmkitError, match=r"PartSettings has no option 'rate'"):
+        tiny("optimizer.detector.rate=1")
+    with pytest.raises(LmkitError, match=r"optimizer\.detector is a single value"):
+        tiny("optimizer.detector=1")

@@ -25,3 +25,6 @@ COMMANDS = {
 
 FOR_SEVERAL_PROCESSES = ("train", "pretrain")
 """The commands that several processes carry out together, started by torchrun."""
+
+WITHOUT_COMPONENTS = ("cache", "new-plugin")
+"""The commands that use no component, and take no ``--plugin``."""

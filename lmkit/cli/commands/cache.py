@@ -141,7 +141,8 @@ def _choose(names: tuple[str, ...], place: Path, found: "list[CacheEntry]") -> "
 
 
 def _find(folder: Path | None) -> tuple[Path, "list[CacheEntry]"]:
-    from lmkit.data.cache.cache_folder import default_folder, list_caches
+    from lmkit.data.cache.cache_folder import list_caches
+    from lmkit.storage import cache_place
 
-    place = folder or default_folder()
+    place = folder or cache_place()
     return place, list_caches(place)

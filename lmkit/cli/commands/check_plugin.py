@@ -35,21 +35,34 @@ COLOURS = {"passed": "green", "failed": "red"}
     help="Set an option of a component, or the landmarks or image_size it is built for; may be "
     "given several times.",
 )
+@click.option(
+    "--expect",
+    "expected",
+    metavar="CHECK=REASON",
+    multiple=True,
+    help="A check that is expected to fail, and why; may be given several times.",
+)
 @json_option
 def check_plugin_command(
-    plugin: str, kinds: tuple[str, ...], assignments: tuple[str, ...], as_json: bool
+    plugin: str,
+    kinds: tuple[str, ...],
+    assignments: tuple[str, ...],
+    expected: tuple[str, ...],
+    as_json: bool,
 ) -> None:
-    """Check an installed PLUGIN, given by its name or its package's.
+    """Check PLUGIN: the name of an installed one or of its package, or a Python file.
 
     Runs the conformance kit, lmkit.testing, without pytest: one line for each promise of the plugin
-    and of each component it brings. Exits with 4 if one is not kept, and says what to do.
+    and of each component it brings. Of a component that does not work at all, no more is asked.
+    Exits with 4 if a promise is not kept, and says what to do.
 
     Example: lmkit check-plugin my_plugin --set detector.mine.depth=2
     """
     from lmkit.testing import checks_for
 
     settings = component_settings(assignments)
-    checks = checks_for(plugin, settings=settings, kinds=kinds)
+    excuses = expected_failures(expected)
+    checks = checks_for(plugin, settings=settings, kinds=kinds, expected_failures=excuses)
     results = run_checks(checks, quiet=as_json)
     if as_json:
         print_json([{"check": str(check), **asdict(outcome)} for check, outcome in results])
@@ -71,14 +84,34 @@ def component_settings(assignments: tuple[str, ...]) -> dict[str, dict[str, Any]
     for assignment in assignments:
         words, _, _ = assignment.partition("=")
         kind, *rest = words.strip().split(".")
-        if kind not in KINDS or len(rest) != 2:
+        if kind not in KINDS or len(rest) < 2:
             raise LmkitError(
                 f"--set {assignment} is not KIND.NAME.KEY=VALUE.",
                 remedy="Name the component too, for example --set detector.mine.depth=3.",
             )
-        name, key = rest
-        value = read_assignments([assignment]).values[kind][name][key]
-        found.setdefault(f"{kind} {name}", {})[key] = value
+    values = read_assignments(assignments).values
+    for kind, components in values.items():
+        for name, options in components.items():
+            found[f"{kind} {name}"] = options
+    return found
+
+
+def expected_failures(words: tuple[str, ...]) -> dict[str, str]:
+    """Return the words after ``--expect`` as reasons by check.
+
+    Raises:
+        LmkitError: If one does not have that form.
+    """
+    found = {}
+    for word in words:
+        check, _, reason = word.partition("=")
+        if not check.strip() or not reason.strip():
+            raise LmkitError(
+                f"--expect {word} is not CHECK=REASON.",
+                remedy="Name the check as it is printed, and say why it fails: "
+                "--expect 'detector mine: bf16=its backbone overflows'.",
+            )
+        found[check.strip()] = reason.strip()
     return found
 
 
@@ -90,7 +123,8 @@ def run_checks(checks: "list[Check]", *, quiet: bool) -> "list[tuple[Check, Outc
             outcome = check.outcome()
             if not quiet:
                 click.secho(f"{outcome.state:<9}", fg=COLOURS.get(outcome.state), nl=False)
-                reason = f"  ({outcome.problem})" if outcome.state == "skipped" else ""
+                told = outcome.state in ("skipped", "expected")
+                reason = f"  ({outcome.problem})" if told else ""
                 click.echo(f"{check}{reason}")
             yield check, outcome
 

@@ -25,7 +25,7 @@ LICENCES = ("Apache-2.0", "MIT")
     metavar="KIND",
     multiple=True,
     required=True,
-    help="A kind of component to begin with, or all; may be given several times.",
+    help="A kind of component to begin with, all of them, or command; may be given several times.",
 )
 @click.option(
     "--out",
@@ -67,13 +67,16 @@ def new_plugin_command(name: str, kinds: tuple[str, ...], out: Path | None, lice
 
 
 def _kinds(given: tuple[str, ...]) -> list[str]:
+    from lmkit.templates import COMMAND
+
     for kind in given:
-        if kind not in (*KINDS, "all"):
+        if kind not in (*KINDS, "all", COMMAND):
             raise LmkitError(
                 f"There is no kind '{kind}'.",
-                remedy=did_you_mean(kind, (*KINDS, "all"), all_of_them="The kinds are"),
+                remedy=did_you_mean(kind, (*KINDS, "all", COMMAND), all_of_them="The kinds are"),
             )
-    return [kind for kind in KINDS if kind in given or "all" in given]
+    chosen = [kind for kind in KINDS if kind in given or "all" in given]
+    return [*chosen, COMMAND] if COMMAND in given else chosen
 
 
 def _warn_of_taken(names: "Names", kinds: list[str]) -> None:

@@ -15,7 +15,6 @@ one goes on reading.
 import json
 import os
 import secrets
-import tempfile
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -27,7 +26,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import platformdirs
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import __version__ as pillow_version
@@ -349,15 +347,3 @@ def _write_images(
         # The last ones cannot be read, and are in no batch.
         progress(count, count)
     file.truncate(start + count * each)
-
-
-def default_folder() -> Path:
-    """Return where ``auto`` keeps caches: ``LMKIT_CACHE``, or the user's folder of caches."""
-    if own := os.environ.get("LMKIT_CACHE"):
-        return Path(own).expanduser().absolute()
-    with suppress(RuntimeError):
-        folder = platformdirs.user_cache_path("lmkit", appauthor=False)
-        if folder.is_absolute():
-            return folder
-    # A user without a home, as in some containers; some versions leave "~" as it is.
-    return Path(tempfile.gettempdir()) / "lmkit"

@@ -2,7 +2,7 @@
 
 from lmkit.api import Component, Recipe, hookimpl
 
-LMKIT_API = "2.0"
+LMKIT_API = "2.1"
 """The version of lmkit's plugin API that this was written against."""
 
 
