@@ -42,7 +42,7 @@ LAYERS = {
     "records": "errors storage",
     "registry": "errors",
     "run": "errors registry storage records settings interfaces points data runtime prediction",
-    "runtime": "errors seeds registry settings interfaces",
+    "runtime": "errors seeds registry settings geometry interfaces",
     "seeds": "",
     "settings": "errors registry storage",
     "storage": "errors",

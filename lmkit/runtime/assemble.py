@@ -21,6 +21,7 @@ from lmkit.registry.lookup import Registered, Registry
 from lmkit.registry.options import wanted_from_run
 from lmkit.runtime.blame import blame, expect, in_words, is_failure, place_of
 from lmkit.runtime.guarded import GuardedDataset
+from lmkit.runtime.layout import layout_for
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
 
@@ -67,10 +68,10 @@ class Assembly:
             network.train()
 
     def to(self, device: torch.device) -> None:
-        """Move every network, in the channels-last layout that convolutions are fastest in."""
+        """Move every network, in the layout that convolutions are fastest in and right."""
         for _, network in self.networks():
             network.to(device)
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=layout_for(device))
 
 
 def assemble(settings: Settings, registry: Registry) -> Assembly:
