@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lmkit import __version__
+from lmkit.data.starting import refuse_rerun
 from lmkit.errors import LmkitError
 from lmkit.preparation.keeping import make_cache, tell_repairs
 from lmkit.preparation.of_run import divide_as_before
@@ -61,6 +62,7 @@ def start(
     Raises:
         LmkitError: If anything is wrong. Before training starts, nothing is left behind.
     """
+    refuse_rerun()
     registry = registry or installed()
     with together() as processes, ExitStack() as held:
         choose_device(settings.run.device)
@@ -103,6 +105,7 @@ def resume(
     Raises:
         LmkitError: If the run is damaged or finished, or the settings differ.
     """
+    refuse_rerun()
     registry = registry or installed()
     with together() as processes, ExitStack() as held:
         folder = RunFolder.open(path)
@@ -181,8 +184,11 @@ def train(
         LmkitError: If anything is wrong.
 
     Example:
-        >>> run = lmkit.train(data="photos/", out="runs/first")  # doctest: +SKIP
-        >>> run.predict("face.jpg")  # doctest: +SKIP
+        >>> if __name__ == "__main__":  # doctest: +SKIP
+        ...     run = lmkit.train(data="photos/", out="runs/first")
+        ...     run.predict("face.jpg")
+
+        A script needs that line: worker processes may run it again up to there.
     """
     layer = Layer("settings", settings or {})
     if resume_from is not None:
