@@ -168,8 +168,8 @@ def train(
         data: ``faces``, a folder of images, or ``KIND:PATH`` of ``lmkit list dataset``; the
             recipe's (``faces``) if not given.
         out: The run's folder; ``runs/<time>`` if not given.
-        recipe: Named settings to start from; if not given, as on the command line, ``paper`` with a
-            GPU, and without one ``photos``, or ``quickstart`` for generated faces.
+        recipe: Named settings to start from; if not given, as on the command line, ``quickstart``
+            for generated faces and ``photos`` for other images, on every device.
         resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
             hold, and of ``settings`` those may differ that
             [do not make it another run][lmkit.settings.changes.may_change_on_resume].
@@ -204,7 +204,7 @@ def train(
     own = [layer]
     if data is not None:
         own.insert(0, Layer("data", {"data": parse_data(data, registry)}))
-    layers = read_recipe(recipe or default_recipe(quick=quick_recipe(own)), registry)
+    layers = read_recipe(recipe or usual_recipe(own), registry)
     return start(settle([*layers, *own]), Path(out or default_out()), callbacks)[0]
 
 
@@ -218,9 +218,10 @@ def default_recipe(full: str = FULL_RECIPE, quick: str = QUICK_RECIPE) -> str:
     return quick if choose_device("auto").type == "cpu" else full
 
 
-def quick_recipe(layers: Sequence[Layer]) -> str:
-    """Return the recipe for whoever names none and has no GPU.
+def usual_recipe(layers: Sequence[Layer]) -> str:
+    """Return the recipe for whoever names none: the same on every device, and one that is quick.
 
+    The full method takes many hours and downloads weights, which nobody should get by surprise.
     What suits generated faces within minutes learns next to nothing on photographs, and the other
     way round takes longer.
 

@@ -66,13 +66,13 @@ def bench_command(
     from lmkit.cli.train_or_pretrain import layers_of
     from lmkit.settings.layers import read_recipe
     from lmkit.settings.settings import settle
-    from lmkit.training.session import default_recipe, quick_recipe
+    from lmkit.training.session import usual_recipe
 
     layers = layers_of(
         known, data=data, losses=losses, config=config, assignments=assignments, flags=flags
     )
     if recipe is None and config is None:
-        recipe = default_recipe(quick=quick_recipe(layers))
+        recipe = usual_recipe(layers)
         NOTES.print(f"No --recipe: taking '{recipe}'.", markup=False)
     base = [] if recipe is None else read_recipe(recipe, known)
     settings = settle([*base, *layers], known)
