@@ -257,8 +257,10 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
     from lmkit.cli.terminal import print_table
     from lmkit.preparation.prepared import make_ready
     from lmkit.runtime.device import choose_device
+    from lmkit.training.compiling import refuse_graphs
 
     device = choose_device(settings.run.device)
+    refuse_graphs(settings.run.compile, settings.run.accumulate, device)
     ready, assembly = make_ready(settings)
     sizes = {
         name: sum(p.numel() for p in network.parameters() if p.requires_grad)

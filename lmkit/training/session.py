@@ -38,6 +38,7 @@ from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
 from lmkit.settings.recipes import FULL_RECIPE, PHOTOS_RECIPE, QUICK_RECIPE
 from lmkit.settings.settings import Settings, settle
 from lmkit.training import loop
+from lmkit.training.compiling import refuse_graphs
 from lmkit.training.learner import divide_batch
 from lmkit.training.loop import TrainingOutcome
 from lmkit.training.processes import Processes, together
@@ -65,8 +66,7 @@ def start(
     refuse_rerun()
     registry = registry or installed()
     with together() as processes, ExitStack() as held:
-        choose_device(settings.run.device)
-        divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
+        _check_together(settings, processes)
         ready, assembly = make_ready(settings, registry)
         _initialise(assembly)
         # A name that is made of the time is not the same everywhere.
@@ -115,7 +115,7 @@ def resume(
         former = run.full_settings
         settings = settle(_with_writers(run, layers), registry)
         refuse_changes(former, settings, path)
-        divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
+        _check_together(settings, processes)
         if processes.write:
             checkpoints.remove_leftovers(run.folder)
         found = checkpoints.list_checkpoints(run.folder)
@@ -236,6 +236,18 @@ def usual_recipe(layers: Sequence[Layer]) -> str:
 def default_out() -> Path:
     """Return a folder for whoever names none."""
     return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+
+
+def _check_together(settings: Settings, processes: Processes) -> None:
+    """Refuse what each setting allows, and all of them here do not.
+
+    Raises:
+        LmkitError: If there is no such device, the batch cannot be divided, or graphs would be
+            written over.
+    """
+    run = settings.run
+    divide_batch(run.batch_size, run.accumulate, processes)
+    refuse_graphs(run.compile, run.accumulate, choose_device(run.device))
 
 
 def _says_finished(folder: RunFolder) -> bool:
