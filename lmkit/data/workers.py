@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch.utils import data
 
+from lmkit.data.cores import usable_cores
 from lmkit.data.starting import Starter, refuse_rerun
 from lmkit.errors import ExitCode, LmkitError
 
@@ -103,7 +104,7 @@ def workers_to_read_all(workers: int | None, images: int) -> int:
     """
     if workers is not None:
         return workers
-    return 0 if images <= _FEW else min(16, os.cpu_count() or 1)
+    return 0 if images <= _FEW else min(16, usable_cores())
 
 
 class _Refusal(NamedTuple):
@@ -191,4 +192,4 @@ def workers_for(workers: int | None, device: torch.device, together: int = 1) ->
     """
     if workers is not None:
         return workers
-    return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) // together))
+    return 0 if device.type == "cpu" else min(8, max(1, usable_cores() // together))

@@ -1,6 +1,5 @@
 """``lmkit doctor``: whether this installation and this machine can train."""
 
-import os
 import shutil
 import sys
 import time
@@ -93,13 +92,14 @@ def _packages() -> str:
 def _device() -> str:
     import torch
 
+    from lmkit.data.cores import usable_cores
     from lmkit.runtime.device import choose_device
 
     device = choose_device("auto")
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return f"{device}: {properties.name}, {properties.total_memory / 1024**3:.0f} GiB"
-    return f"{device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{device}, {usable_cores()} cores, {torch.get_num_threads()} threads"
 
 
 def _as_the_cpu(name: str | None) -> str:
