@@ -12,7 +12,15 @@ from typing import Any
 import torch
 
 from lmkit.bench.stepper import Stepper, Watch, watched
-from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory
+from lmkit.bench.stopwatch import (
+    Times,
+    clock,
+    finish,
+    in_turn,
+    matrix_precision,
+    matrix_rate,
+    peak_memory,
+)
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, TrainingBatches
 from lmkit.data.workers import workers_for
@@ -64,7 +72,9 @@ class TrainingBench:
         settings: The run's, as ``{"section.key": value}``.
         step: What a step costs.
         loading_seconds: Reading and framing the images of a batch, in the way the run would.
-        matrix_tflops: The rate of a large matrix product in the same precision.
+        matrix_tflops: The rate of a large matrix product.
+        matrix_precision: What it is computed in, as the networks' convolutions are: ``tf32`` where
+            those of float32 round what they multiply.
     """
 
     device: str
@@ -73,6 +83,7 @@ class TrainingBench:
     step: StepReport
     loading_seconds: float
     matrix_tflops: float
+    matrix_precision: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -125,6 +136,7 @@ def measure_training(
         step=reports["step"],
         loading_seconds=loading,
         matrix_tflops=rate / 1e12,
+        matrix_precision=matrix_precision(device, dtype),
     )
 
 

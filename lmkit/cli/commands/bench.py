@@ -108,7 +108,7 @@ def _print_training(bench: "TrainingBench") -> None:
     print_table(("training step", "here"), rows, f"{bench.device}, {bench.precision}")
     click.echo(
         f"Loading a batch: {1000 * bench.loading_seconds:.1f} ms. "
-        f"A matrix product: {bench.matrix_tflops:.3g} TFLOP/s."
+        f"A matrix product in {bench.matrix_precision}: {bench.matrix_tflops:.3g} TFLOP/s."
     )
 
 
@@ -124,7 +124,7 @@ def _print_inference(bench: "InferenceBench") -> None:
         ("share of a matrix product's", f"{found.share_of_matrix_rate:.0%}"),
     ]
     print_table(("detection", "here"), rows, f"{bench.device}, {bench.precision}")
-    click.echo(f"A matrix product: {bench.matrix_tflops:.3g} TFLOP/s.")
+    click.echo(f"A matrix product in {bench.matrix_precision}: {bench.matrix_tflops:.3g} TFLOP/s.")
 
 
 def _spread(seconds: "Times") -> str:
