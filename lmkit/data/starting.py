@@ -18,7 +18,7 @@ from typing import Any
 from lmkit.errors import LmkitError
 
 _NAME = "lmkit-worker"
-_STARTING = "LMKIT_STARTS_WORKERS"
+_STARTING = "_LMKIT_STARTS_WORKERS"
 """An environment variable, for a server of processes, which has no name of ours."""
 _RERAN = 79
 """The exit status of a worker that came to lmkit while it ran the script again."""
