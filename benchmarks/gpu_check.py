@@ -38,6 +38,7 @@ from lmkit.runtime.self_check import TOLERANCE, check_device
 from lmkit.settings.layers import merge, read_assignments, read_recipe
 from lmkit.settings.settings import Settings, resolve
 from lmkit.training.compiling import why_not
+from lmkit.training.memory import place_of_memory
 from lmkit.training.session import resume, start
 
 Found = dict[str, Any]
@@ -210,10 +211,10 @@ class Checks:
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=False
         )
-        said = done.stderr[-600:]
+        said = " ".join(done.stderr.split())
         if done.returncode != 2 or "Traceback" in said or "ran out in" not in said:
-            raise WrongError(f"exit {done.returncode}: {said}")
-        return {"said": " ".join(said.split())[-300:]}
+            raise WrongError(f"exit {done.returncode}: {said[-600:]}")
+        return {"said": said[said.rindex("Error:") :]}
 
     def layouts(self) -> Found:
         """Count the convolutions whose input has to be copied, because it is not channels-last."""
@@ -241,16 +242,26 @@ class Checks:
         for width, batch, pad in rows[:1] if self.small else rows:
             sizes = (f"generator.width={width}", f"run.batch_size={batch}", f"generator.pad={pad}")
             settings = self.settings(*sizes)
-            steps = Steps(settings, self.device)
-            operations = steps.operations()
-            steps.updater.optimizer.zero_grad()
-            seconds = steps.seconds(*((1, 1) if self.small else (4, 8)))
             wide, pad = (settings.generator[each] for each in ("width", "pad"))
-            found[f"width {wide}, batch {steps.batch_size}, pad {pad}"] = (
-                f"{1000 * seconds:.1f} ms, {steps.batch_size / seconds:.0f} images/s, "
-                f"{operations / seconds / rate:.0%}"
-            )
+            name = f"width {wide}, batch {settings.run.batch_size}, pad {pad}"
+            try:
+                found[name] = self.rate_of(settings, rate)
+            except Exception as error:
+                if place_of_memory(error) is None:
+                    raise
+                found[name] = "out of memory"
         return found
+
+    def rate_of(self, settings: Settings, rate: float) -> str:
+        """Time a step, and return its rates beside that of a matrix product."""
+        steps = Steps(settings, self.device)
+        operations = steps.operations()
+        steps.updater.optimizer.zero_grad()
+        seconds = steps.seconds(*((1, 1) if self.small else (4, 8)))
+        return (
+            f"{1000 * seconds:.1f} ms, {steps.batch_size / seconds:.0f} images/s, "
+            f"{operations / seconds / rate:.0%}"
+        )
 
     def memory(self) -> Found:
         """MiB an image beside half of the table of docs/scaling.md, which is of float32."""
