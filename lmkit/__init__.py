@@ -4,8 +4,9 @@ Everything most people need from Python is here::
 
     import lmkit
 
-    run = lmkit.train(data="photos/", out="runs/first")
-    points = lmkit.open_run("runs/first").predict("face.jpg")
+    if __name__ == "__main__":  # worker processes may run a script again, up to here
+        run = lmkit.train(data="photos/", out="runs/first")
+        points = lmkit.open_run("runs/first").predict("face.jpg")
 
 The names are loaded on first use, so that ``import lmkit`` does not import torch. Authors of
 plugins find theirs in [lmkit.api][].

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmkit.bench.stopwatch import Times, in_turn, matrix_rate
+from lmkit.bench.stopwatch import Times, in_turn, matrix_precision, matrix_rate
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
@@ -66,7 +66,8 @@ class InferenceBench:
         precision: Of the network.
         settings: The run's, as ``{"section.key": value}``.
         detection: What a batch costs.
-        matrix_tflops: The rate of a large matrix product in the same precision.
+        matrix_tflops: The rate of a large matrix product.
+        matrix_precision: What it is computed in, as for a training step.
     """
 
     device: str
@@ -74,6 +75,7 @@ class InferenceBench:
     settings: dict[str, Any]
     detection: DetectionReport
     matrix_tflops: float
+    matrix_precision: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -118,6 +120,7 @@ def measure_inference(
         settings=settings.flat(),
         detection=DetectionReport.of(times["detection"], len(images), operations, rate),
         matrix_tflops=rate / 1e12,
+        matrix_precision=matrix_precision(device, dtype),
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,10 +116,42 @@ def _high_water_mark() -> int | None:
     return None
 
 
+def matrix_precision(device: torch.device, dtype: torch.dtype) -> str:
+    """Return the precision in which a matrix product is like the convolutions of networks.
+
+    Args:
+        device: Where they compute.
+        dtype: Their type.
+
+    Returns:
+        ``tf32`` where cuDNN rounds what float32 convolutions multiply, which it does by default;
+        otherwise the name of the type.
+    """
+    cudnn: Any = torch.backends.cudnn
+    rounds = device.type == "cuda" and cudnn.conv.fp32_precision == "tf32"
+    if dtype == torch.float32 and rounds and torch.cuda.get_device_capability(device) >= (8, 0):
+        return "tf32"
+    return str(dtype).removeprefix("torch.")
+
+
+@contextmanager
+def _like_convolutions(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Let matrix products round as convolutions do; torch has a setting for each."""
+    products = torch.backends.cuda.matmul
+    before = products.fp32_precision
+    if matrix_precision(device, dtype) == "tf32":
+        products.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before
+
+
 def matrix_rate(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> float:
     """Return the operations a second of a large matrix product: what the device can do at most.
 
-    A multiplication and the addition that follows are two operations.
+    A multiplication and the addition that follows are two operations. It is computed in
+    [matrix_precision][lmkit.bench.stopwatch.matrix_precision].
 
     Args:
         device: Where to multiply.
@@ -133,5 +166,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> fl
             result = left @ right
         return result
 
-    multiply()
-    return products * 2 * side**3 / median(clock(device, multiply) for _ in range(rounds))
+    with _like_convolutions(device, dtype):
+        multiply()
+        seconds = median([clock(device, multiply) for _ in range(rounds)])
+    return products * 2 * side**3 / seconds

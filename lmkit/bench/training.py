@@ -12,7 +12,15 @@ from typing import Any
 import torch
 
 from lmkit.bench.stepper import Stepper, Watch, watched
-from lmkit.bench.stopwatch import Times, clock, finish, in_turn, matrix_rate, peak_memory
+from lmkit.bench.stopwatch import (
+    Times,
+    clock,
+    finish,
+    in_turn,
+    matrix_precision,
+    matrix_rate,
+    peak_memory,
+)
 from lmkit.data.framing import build_framer
 from lmkit.data.loading import Batch, TrainingBatches
 from lmkit.data.workers import workers_for
@@ -65,7 +73,9 @@ class TrainingBench:
         step: What a step costs.
         loading_seconds: Reading and framing the images of a batch, in the way the run would.
         workers: Processes that do so beside the steps; 0 where a step waits for its images.
-        matrix_tflops: The rate of a large matrix product in the same precision.
+        matrix_tflops: The rate of a large matrix product.
+        matrix_precision: What it is computed in, as the networks' convolutions are: ``tf32`` where
+            those of float32 round what they multiply.
     """
 
     device: str
@@ -75,6 +85,7 @@ class TrainingBench:
     loading_seconds: float
     workers: int
     matrix_tflops: float
+    matrix_precision: str
 
     @property
     def seconds_in_a_run(self) -> float:
@@ -135,6 +146,7 @@ def measure_training(
         loading_seconds=loading,
         workers=workers_for(settings.loading.workers, device),
         matrix_tflops=rate / 1e12,
+        matrix_precision=matrix_precision(device, dtype),
     )
 
 

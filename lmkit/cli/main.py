@@ -22,6 +22,12 @@ from lmkit.errors import ExitCode, LmkitError, ToldElsewhereError
 from lmkit.runtime.launch import place
 from lmkit.storage import is_of_system, storage_error
 
+_OUT_OF_MEMORY = LmkitError(
+    "The memory of the device ran out.",
+    remedy="Give a smaller --batch-size, smaller networks, or another --device; other programs may "
+    "use that memory too (nvidia-smi names them).",
+)
+
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
@@ -144,6 +150,12 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _explain(error)
         sys.exit(error.code)
+    except RuntimeError as error:
+        # Named and not imported, since torch is slow to import and may not be there yet.
+        if type(error).__name__ != "OutOfMemoryError" or _wants_traceback():
+            raise
+        _explain(_OUT_OF_MEMORY)
+        sys.exit(_OUT_OF_MEMORY.code)
     except OSError as error:
         if not is_of_system(error) or _wants_traceback():
             raise

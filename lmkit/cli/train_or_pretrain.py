@@ -22,6 +22,7 @@ from lmkit.cli.options import (
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry.values import as_typed
 from lmkit.runtime.launch import place
+from lmkit.settings.recipes import PHOTOS_RECIPE
 
 if TYPE_CHECKING:
     from lmkit.registry.lookup import Registry
@@ -41,15 +42,16 @@ class Kind:
 
     Args:
         command: Its name.
-        recipes: What it takes where no recipe is named: with a GPU, and without one, which the
-            user's settings may decide.
+        full_recipe: What is named to whoever names no recipe.
+        usual_recipe: What it takes then, on every device; the user's settings may decide.
         settle: From the recipe's layers and the user's to checked settings.
         measure: Tells the error of a finished run, and returns its JSON form.
         next: What to type after a run, as words of the command line.
     """
 
     command: str
-    recipes: "tuple[str, Callable[[list[Layer]], str]]"
+    full_recipe: str
+    usual_recipe: "Callable[[list[Layer]], str]"
     settle: "Callable[[list[Layer], list[Layer], Registry], Settings]"
     measure: "Callable[[Run], dict[str, Any] | None]"
     next: "Callable[[Run], str]"
@@ -185,10 +187,9 @@ def _train(
         with TrainingProgress() as progress:
             return training.resume(resume, layers, [progress], known)
     if recipe is None and config is None:
-        full, quick = kind.recipes[0], kind.recipes[1](layers)
-        recipe = training.default_recipe(full, quick)
+        recipe = kind.usual_recipe(layers)
         if place().is_first:
-            NOTES.print(_explain(recipe, full, quick, known), markup=False)
+            NOTES.print(_explain(recipe, kind.full_recipe, known), markup=False)
     base = [] if recipe is None else read_recipe(recipe, known)
     settings = kind.settle(base, layers, known)
     if dry_run:
@@ -233,13 +234,12 @@ def layers_of(
     return [*layers, assignments_layer(assignments)]
 
 
-def _explain(recipe: str, full: str, quick: str, known: "Registry") -> str:
-    if recipe == quick:
-        return (
-            f"No GPU and no --recipe: taking '{quick}' ({known.recipe(quick).summary}). "
-            f"--recipe {full} is the full method."
-        )
-    return f"No --recipe: taking '{recipe}', the full method. --recipe {quick} takes minutes."
+def _explain(recipe: str, full: str, known: "Registry") -> str:
+    kind = "your own images" if recipe == PHOTOS_RECIPE else "generated faces"
+    return (
+        f"No --recipe: taking '{recipe}' ({known.recipe(recipe).summary}), which is for {kind} on "
+        f"every device. --recipe {full} is the full method, for a GPU."
+    )
 
 
 def _refuse_with_resume(**given: object) -> None:
@@ -257,8 +257,10 @@ def _show_plan(settings: "Settings", as_json: bool) -> None:
     from lmkit.cli.terminal import print_table
     from lmkit.preparation.prepared import make_ready
     from lmkit.runtime.device import choose_device
+    from lmkit.training.compiling import refuse_graphs
 
     device = choose_device(settings.run.device)
+    refuse_graphs(settings.run.compile, settings.run.accumulate, device)
     ready, assembly = make_ready(settings)
     sizes = {
         name: sum(p.numel() for p in network.parameters() if p.requires_grad)

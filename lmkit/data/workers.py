@@ -7,14 +7,19 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch.utils import data
 
+from lmkit.data.cores import usable_cores
+from lmkit.data.starting import Starter, refuse_rerun
 from lmkit.errors import ExitCode, LmkitError
 
 _FEW = 256  # images that are read sooner than processes are started
+
+_NOTHING = object()
 
 ProgressCallback = Callable[[int, int], None]
 """Is told how many of how many are done."""
@@ -49,13 +54,14 @@ def read_ahead(
             result: Any = read(request)
             yield result.pin_memory() if pin_memory else result
         return
+    refuse_rerun()
     if isinstance(requests, Sized):
         workers = min(workers, len(requests))
-    asked = _Requests(requests)
-    with warnings.catch_warnings():
+    asked, starter = _Requests(requests), Starter()
+    with warnings.catch_warnings(), starter.watching():
         # Remarks on forking beside threads, and on more workers than cores (which is right where
         # the disk is slow). The workers use neither threads nor devices, so forking is safe; the
-        # alternatives would import torch anew in each and run the user's script again.
+        # alternatives import torch anew in each and run the user's script again.
         warnings.simplefilter("ignore")
         loader: data.DataLoader[Any] = data.DataLoader(
             _Guarded(read),
@@ -64,13 +70,18 @@ def read_ahead(
             num_workers=workers,
             collate_fn=_as_is,
             pin_memory=pin_memory,
-            worker_init_fn=_leave_signals_to_main,
+            multiprocessing_context=starter.context,
+            worker_init_fn=partial(_leave_signals_to_main, os.getpid()),
             # Otherwise the loader would draw from the global generator.
             generator=torch.Generator(),
         )
         results = iter(loader)
     try:
-        for result in results:
+        while True:
+            with starter.watching():
+                result = next(results, _NOTHING)
+            if result is _NOTHING:
+                break
             if isinstance(result, _Refusal):
                 raise LmkitError(result.problem, remedy=result.remedy, code=result.code)
             if isinstance(result, _Breakdown):
@@ -93,7 +104,7 @@ def workers_to_read_all(workers: int | None, images: int) -> int:
     """
     if workers is not None:
         return workers
-    return 0 if images <= _FEW else min(16, os.cpu_count() or 1)
+    return 0 if images <= _FEW else min(16, usable_cores())
 
 
 class _Refusal(NamedTuple):
@@ -149,16 +160,17 @@ def _as_is(result: _Read) -> _Read:
     return result
 
 
-def _leave_signals_to_main(worker: int) -> None:
+def _leave_signals_to_main(main: int, worker: int) -> None:
     """Survive Ctrl-C and a job scheduler's SIGTERM, which reach every process of a run.
 
     The main process finishes its step and saves, and needs its workers until then. SIGTERM from the
-    main process itself is how a worker is ended, so the sender has to be looked at.
+    main process itself is how a worker is ended, so the sender has to be looked at. It is not
+    the worker's parent where a server of processes has forked that.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_with_main, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_end_with_main, args=(main,), daemon=True).start()
 
 
 def _end_with_main(main: int) -> None:
@@ -180,4 +192,4 @@ def workers_for(workers: int | None, device: torch.device, together: int = 1) ->
     """
     if workers is not None:
         return workers
-    return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) // together))
+    return 0 if device.type == "cpu" else min(8, max(1, usable_cores() // together))

@@ -5,7 +5,6 @@ of an image that is done, and whole images stay with the process that reads them
 size fits.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lmkit.data.cores import usable_cores
 from lmkit.data.workers import read_ahead
 from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
@@ -160,7 +160,7 @@ def _processes(
     """Return how many processes read, and how many draw."""
     if workers is not None:
         return workers, workers
-    images, cores = source.count(), os.cpu_count() or 1
+    images, cores = source.count(), usable_cores()
     # A process takes longer to start than a handful of images takes.
     return (
         predictor.readers if images is None or images > 2 * batch_size else 0,

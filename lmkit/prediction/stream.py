@@ -22,6 +22,7 @@ from lmkit.interfaces.landmarks import Landmarks
 from lmkit.prediction.sources import ImageSize, Source
 from lmkit.runtime.blame import blame, expect
 from lmkit.runtime.device import autocast_for, tuned
+from lmkit.runtime.layout import layout_for
 
 Refuse = Callable[[str, str], None]
 """Takes the name of an image that cannot be read, and why."""
@@ -162,7 +163,7 @@ def stream(
 
 def ready_to_detect(detector: Detector, device: torch.device) -> Detector:
     """Put a detector where it is to compute, in eval mode and the layout it is fastest in."""
-    detector.to(device).to(memory_format=torch.channels_last)
+    detector.to(device).to(memory_format=layout_for(device))
     return detector.eval()
 
 

@@ -25,6 +25,7 @@ from lmkit.registry.options import RESERVED, parts_of, wanted_from_run
 from lmkit.registry.places import place_of
 from lmkit.runtime.blame import advice, blame, is_failure
 from lmkit.runtime.guarded import GuardedDataset
+from lmkit.runtime.layout import layout_for
 from lmkit.runtime.returned import check_routes
 from lmkit.seeds import derive
 from lmkit.settings.settings import Settings
@@ -78,10 +79,10 @@ class Assembly:
             network.train()
 
     def to(self, device: torch.device) -> None:
-        """Move every network, in the channels-last layout that convolutions are fastest in."""
+        """Move every network, in the layout that convolutions are fastest in and right."""
         for _, network in self.networks():
             network.to(device)
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=layout_for(device))
 
 
 def assemble(settings: Settings, registry: Registry) -> Assembly:

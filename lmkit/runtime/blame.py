@@ -12,6 +12,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.registry.discovery import describe
 from lmkit.registry.places import place_of
 
+_NO_MEMORY = ("MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory")
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
 
@@ -32,12 +33,12 @@ def blame(part: str, component: object = None) -> Iterator[None]:
         yield
     except LmkitError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise LmkitError(
-            f"The device ran out of memory in the {part}.",
-            remedy="Give a smaller --batch-size, or smaller networks.",
-        ) from error
     except BaseException as error:
+        if is_out_of_memory(error):
+            raise LmkitError(
+                f"The device ran out of memory in the {part}.",
+                remedy="Give a smaller --batch-size, or smaller networks.",
+            ) from error
         if not is_failure(error):
             raise
         raise LmkitError(
@@ -46,6 +47,17 @@ def blame(part: str, component: object = None) -> Iterator[None]:
             or "Report it to its author; LMKIT_TRACEBACK=1 shows where it failed.",
             code=ExitCode.PLUGIN,
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the memory of a device is used up.
+
+    Torch has a type for that on CUDA alone.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
 
 
 def is_failure(error: BaseException) -> bool:

@@ -1,21 +1,24 @@
 """Where a run computes, and in which precision."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 
 import torch
 
 from lmkit.errors import LmkitError
 from lmkit.runtime.launch import Place, place
+from lmkit.runtime.self_check import verdict
 
 
 def choose_device(name: str) -> torch.device:
     """Return a device that is really there.
 
     Args:
-        name: ``auto`` (CUDA, else MPS, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            Of several processes that train together each has the GPU of its own number under
-            ``cuda`` and, where there is one, under ``auto``.
+        name: ``auto`` (CUDA, else MPS where a small step comes out there as on the CPU, else the
+            CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``. Of several processes that train together
+            each has the GPU of its own number under ``cuda`` and, where there is one, under
+            ``auto``.
 
     Raises:
         LmkitError: If there is no such device, or not one for each process.
@@ -26,7 +29,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("mps" if _mps_is_right() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -44,6 +47,23 @@ def choose_device(name: str) -> torch.device:
             remedy=f"Choose one of: auto, {', '.join(found)}.",
         )
     return device
+
+
+def _mps_is_right() -> bool:
+    """Return whether there is MPS and it computes right; warn where it does not.
+
+    Torch's kernels for it have been wrong more than once without a word.
+    """
+    if not torch.backends.mps.is_available():
+        return False
+    fault = verdict("mps").fault
+    if fault:
+        warnings.warn(
+            f"The device mps is there, and not taken, because {fault}. Computing on the CPU; "
+            "--device mps takes it all the same, and lmkit doctor --gpu says more.",
+            stacklevel=3,
+        )
+    return not fault
 
 
 def _own_device(name: str, here: Place) -> str:

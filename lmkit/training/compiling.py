@@ -11,10 +11,14 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from lmkit.errors import LmkitError
 from lmkit.runtime.assemble import Assembly
 
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 """How networks are compiled; the modes are torch.compile's, and the last two use CUDA graphs."""
+
+GRAPHS = ("reduce-overhead", "max-autotune")
+"""The modes that use CUDA graphs."""
 
 BACKEND = "inductor"
 
@@ -41,6 +45,28 @@ def compile_networks(assembly: Assembly, mode: str, device: torch.device) -> Ite
     for name, network in assembly.networks():
         for part in _parts(network) if name == "losses" else [network]:
             part.compile(backend=BACKEND, mode=mode if mode != "default" else None, dynamic=False)
+
+
+def refuse_graphs(mode: str, accumulate: int, device: torch.device) -> None:
+    """Refuse CUDA graphs where gradients are collected in several passes.
+
+    A parameter's gradient lies in the memory of the graph that made it, which the next pass writes
+    over: what is added up would be wrong, or end in an error of torch's in the midst of a step.
+
+    Args:
+        mode: Of [Compile][lmkit.training.compiling.Compile].
+        accumulate: Passes a step.
+        device: Where networks compute.
+
+    Raises:
+        LmkitError: If both are asked for on a CUDA device.
+    """
+    if mode in GRAPHS and accumulate > 1 and device.type == "cuda":
+        raise LmkitError(
+            f"run.compile={mode} records CUDA graphs, in whose memory gradients would be written "
+            f"over between the {accumulate} passes of run.accumulate={accumulate}.",
+            remedy="Give --set run.compile=default, or --set run.accumulate=1.",
+        )
 
 
 def why_not(device: torch.device) -> str | None:

@@ -21,6 +21,7 @@ from lmkit.errors import ExitCode, LmkitError
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.step import Step
 from lmkit.runtime.assemble import Assembly
+from lmkit.runtime.updates import heeds_flag, step_unless
 from lmkit.settings.optimizer import OptimizerSettings, learning_rate, weight_decay
 from lmkit.training.parts import BatchPart
 from lmkit.training.processes import Processes
@@ -31,7 +32,7 @@ class Updater:
     """Updates the networks, and skips an update that would not be finite.
 
     The check happens on the device: the fused optimiser reads a flag and leaves weights and
-    moments alone where it is set, so that no step waits for the host.
+    moments alone where it is set, or they are put back, so that no step waits for the host.
 
     Args:
         assembly: The networks, already where they train.
@@ -87,9 +88,7 @@ class Updater:
         for group in self.optimizer.param_groups:
             # A rate of 0 leaves a network as it is, and its moments follow all the same.
             group["lr"] = learning_rate(self.settings, step, group["name"])
-        # How torch.amp.GradScaler tells a fused optimiser to leave everything as it is.
-        self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
-        self.optimizer.step()
+        step_unless(self.optimizer, skipped, heeds=heeds_flag(skipped.device))
         self.optimizer.zero_grad(set_to_none=True)
         return norms, skipped
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,6 +25,7 @@ from lmkit.settings.optimizer import for_batch, rates
 from lmkit.training.collapse import CollapseWatch
 from lmkit.training.compiling import compile_networks, forgiving
 from lmkit.training.learner import Learner, Objective, Updater
+from lmkit.training.memory import out_of_memory, place_of_memory, untried, what_fits
 from lmkit.training.meter import Meter
 from lmkit.training.norm import synchronise
 from lmkit.training.processes import ALONE, Processes
@@ -148,6 +150,7 @@ class _Training:
             )
         assembly.train()
         objective = Objective(assembly, run.seed, self._autocast)
+        self._objective = objective
         self._learner = Learner(
             objective,
             self._updater,
@@ -193,16 +196,36 @@ class _Training:
 
     def learn(self, batch: Batch) -> None:
         """Take a step."""
+        # What a failed step holds goes with its error, before anything smaller is tried.
+        whole, place = None, None
+        try:
+            whole = self._learner.take_in(batch, self._ready.dataset, self.device)
+            self._learn(whole)
+        except Exception as error:
+            place = place_of_memory(error)
+            if place is None:
+                raise
+        if place is not None:
+            raise self._out_of_memory(place, whole)
+        self._callback.progressed(self.done)
+
+    def _learn(self, whole: Batch) -> None:
         seed = self._ready.settings.run.seed
         # Dropout and the like draw from the global generator: tie it to the step as well.
         torch.manual_seed(derive(seed, self.done, self._processes.rank, "network"))
-        whole = self._learner.take_in(batch, self._ready.dataset, self.device)
         loss, terms, points, logged = self._learner.learn(whole, self.done)
         norms, skipped = self._updater.apply(loss, self.done)
         self._learner.undo(skipped)
         self.meter.add(loss, terms, norms, skipped, summary(points), logged)
         self.done += 1
-        self._callback.progressed(self.done)
+
+    def _out_of_memory(self, place: str, batch: Batch | None) -> LmkitError:
+        run, together = self._ready.settings.run, self._processes.world
+        if together > 1 or batch is None:
+            return untried(place, self.done + 1, self.device, run)
+        given: dict[str, Any] = {"run": run, "share": run.batch_size}
+        fit = what_fits(self._objective, self._updater, batch, self.done, **given)
+        return out_of_memory(place, self.done + 1, self.device, fit=fit, **given)
 
     def count_unreadable(self, found: Mapping[int, str]) -> None:
         """Write down images that could not be read; refuse to go on with too many."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lmkit import __version__
+from lmkit.data.starting import refuse_rerun
 from lmkit.errors import LmkitError
 from lmkit.preparation.keeping import make_cache, tell_repairs
 from lmkit.preparation.of_run import divide_as_before
@@ -37,6 +38,7 @@ from lmkit.settings.layers import Layer, merge, parse_data, read_recipe
 from lmkit.settings.recipes import FULL_RECIPE, PHOTOS_RECIPE, QUICK_RECIPE
 from lmkit.settings.settings import Settings, settle
 from lmkit.training import loop
+from lmkit.training.compiling import refuse_graphs
 from lmkit.training.learner import divide_batch
 from lmkit.training.loop import TrainingOutcome
 from lmkit.training.processes import Processes, together
@@ -61,10 +63,10 @@ def start(
     Raises:
         LmkitError: If anything is wrong. Before training starts, nothing is left behind.
     """
+    refuse_rerun()
     registry = registry or installed()
     with together() as processes, ExitStack() as held:
-        choose_device(settings.run.device)
-        divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
+        _check_together(settings, processes)
         ready, assembly = make_ready(settings, registry)
         _initialise(assembly)
         # A name that is made of the time is not the same everywhere.
@@ -103,6 +105,7 @@ def resume(
     Raises:
         LmkitError: If the run is damaged or finished, or the settings differ.
     """
+    refuse_rerun()
     registry = registry or installed()
     with together() as processes, ExitStack() as held:
         folder = RunFolder.open(path)
@@ -112,7 +115,7 @@ def resume(
         former = run.full_settings
         settings = settle(_with_writers(run, layers), registry)
         refuse_changes(former, settings, path)
-        divide_batch(settings.run.batch_size, settings.run.accumulate, processes)
+        _check_together(settings, processes)
         if processes.write:
             checkpoints.remove_leftovers(run.folder)
         found = checkpoints.list_checkpoints(run.folder)
@@ -166,8 +169,8 @@ def train(
         data: ``faces``, a folder of images, or ``KIND:PATH`` of ``lmkit list dataset``; the
             recipe's (``faces``) if not given.
         out: The run's folder; ``runs/<time>`` if not given.
-        recipe: Named settings to start from; if not given, as on the command line, ``paper`` with a
-            GPU, and without one ``photos``, or ``quickstart`` for generated faces.
+        recipe: Named settings to start from; if not given, as on the command line, ``quickstart``
+            for generated faces and ``photos`` for other images, on every device.
         resume_from: A run's folder to go on with, instead of a new run; its own data and recipe
             hold, and of ``settings`` those may differ that
             [do not make it another run][lmkit.settings.changes.may_change_on_resume].
@@ -184,8 +187,11 @@ def train(
         LmkitError: If anything is wrong.
 
     Example:
-        >>> run = lmkit.train(data="photos/", out="runs/first")  # doctest: +SKIP
-        >>> run.predict("face.jpg")  # doctest: +SKIP
+        >>> if __name__ == "__main__":  # doctest: +SKIP
+        ...     run = lmkit.train(data="photos/", out="runs/first")
+        ...     run.predict("face.jpg")
+
+        A script needs that line: worker processes may run it again up to there.
     """
     use(plugins)
     layer = Layer("settings", settings or {})
@@ -202,7 +208,7 @@ def train(
     own = [layer]
     if data is not None:
         own.insert(0, Layer("data", {"data": parse_data(data, registry)}))
-    layers = read_recipe(recipe or default_recipe(quick=quick_recipe(own)), registry)
+    layers = read_recipe(recipe or usual_recipe(own), registry)
     return start(settle([*layers, *own]), Path(out or default_out()), callbacks)[0]
 
 
@@ -216,9 +222,10 @@ def default_recipe(full: str = FULL_RECIPE, quick: str = QUICK_RECIPE) -> str:
     return quick if choose_device("auto").type == "cpu" else full
 
 
-def quick_recipe(layers: Sequence[Layer]) -> str:
-    """Return the recipe for whoever names none and has no GPU.
+def usual_recipe(layers: Sequence[Layer]) -> str:
+    """Return the recipe for whoever names none: the same on every device, and one that is quick.
 
+    The full method takes many hours and downloads weights, which nobody should get by surprise.
     What suits generated faces within minutes learns next to nothing on photographs, and the other
     way round takes longer.
 
@@ -233,6 +240,18 @@ def quick_recipe(layers: Sequence[Layer]) -> str:
 def default_out() -> Path:
     """Return a folder for whoever names none."""
     return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+
+
+def _check_together(settings: Settings, processes: Processes) -> None:
+    """Refuse what each setting allows, and all of them here do not.
+
+    Raises:
+        LmkitError: If there is no such device, the batch cannot be divided, or graphs would be
+            written over.
+    """
+    run = settings.run
+    divide_batch(run.batch_size, run.accumulate, processes)
+    refuse_graphs(run.compile, run.accumulate, choose_device(run.device))
 
 
 def _says_finished(folder: RunFolder) -> bool:

@@ -80,10 +80,14 @@ class StructureDetector(HeatmapDetector):
         height, width = images.shape[-2:]
         require_multiple(height, width, self.depth, network="detector", stride=self.stride)
         cells = functional.pixel_unshuffle(images, self.stride)
-        raw: Tensor = self.hourglass(cells.contiguous(memory_format=torch.channels_last))
-        if raw.requires_grad:
-            # BatchNorm's backward pass is far slower where gradient and input differ in layout.
-            raw.register_hook(lambda slope: slope.contiguous(memory_format=torch.channels_last))
+        if images.device.type == "mps":
+            # There, gradients of BatchNorm are wrong in another layout than torch's own.
+            raw: Tensor = self.hourglass(cells)
+        else:
+            raw = self.hourglass(cells.contiguous(memory_format=torch.channels_last))
+            if raw.requires_grad:
+                # BatchNorm's backward pass is far slower where gradient and input differ in layout.
+                raw.register_hook(lambda slope: slope.contiguous(memory_format=torch.channels_last))
         # The last map is the background's.
         return (self.sharpness * raw.float()).log_softmax(dim=1)[:, :-1]
 

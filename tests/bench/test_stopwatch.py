@@ -3,7 +3,15 @@ import time
 import pytest
 import torch
 
-from lmkit.bench.stopwatch import Times, clock, in_turn, matrix_rate, peak_memory
+from lmkit.bench.stopwatch import (
+    Times,
+    _like_convolutions,
+    clock,
+    in_turn,
+    matrix_precision,
+    matrix_rate,
+    peak_memory,
+)
 
 CPU = torch.device("cpu")
 
@@ -35,6 +43,23 @@ def test_works_take_turns_after_a_warm_up():
 
 def test_the_rate_of_a_matrix_product_is_that_of_its_operations():
     assert 1e8 < matrix_rate(CPU, torch.float32, rounds=1) < 1e15
+
+
+def test_float32_is_set_beside_products_that_round_as_convolutions_do(monkeypatch):
+    cuda, products = torch.device("cuda", 0), torch.backends.cuda.matmul
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+    assert matrix_precision(cuda, torch.float32) == "tf32"
+    assert matrix_precision(cuda, torch.bfloat16) == "bfloat16"
+    assert matrix_precision(CPU, torch.float32) == "float32"
+    before = products.fp32_precision
+    with _like_convolutions(cuda, torch.float32):
+        assert products.fp32_precision == "tf32"
+    assert products.fp32_precision == before
+    with _like_convolutions(CPU, torch.float32):
+        assert products.fp32_precision == before
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert matrix_precision(cuda, torch.float32) == "float32"
 
 
 def test_peak_memory_is_that_of_the_time_watched():

@@ -52,8 +52,8 @@ def found(plain, tiny, registry):
 @pytest.mark.parametrize("assignments", COMBINATIONS.values(), ids=COMBINATIONS)
 def test_both_ways_have_the_same_loss_and_gradients(plain, tiny, registry, assignments):
     found = plain[0].compare_steps(tiny(*assignments), registry, rounds=1, warm_up=0)
-    assert found["agreement"]["loss"] < 1e-5
-    assert found["agreement"]["gradient"] < 1e-3
+    assert found["matrix_precision"] == "float32"
+    assert plain[0].within(found) == {"loss": True, "gradient": True}
 
 
 def test_both_ways_have_the_same_weights_after_some_steps_without_batch_statistics(
@@ -100,6 +100,13 @@ def test_both_ways_detect_the_same_points(plain, tiny, registry):
     assert found["distance"] < 1e-3
     assert found["plain"]["seconds"]["count"] == found["fast"]["seconds"]["count"] == 3
     assert json.loads(json.dumps(found))["ratio"] == found["ratio"]
+
+
+def test_what_is_beyond_the_tolerance_of_its_precision_is_told(plain, found):
+    for kind, gradient, good in (("float32", 0.01, False), ("tf32", 0.01, True)):
+        other = {"agreement": {"loss": 0.0, "gradient": gradient}, "matrix_precision": kind}
+        assert plain[0].within(found | other) == {"loss": True, "gradient": good}
+        assert ("BEYOND" in plain[0].describe(found | other)) == (not good)
 
 
 SMALL = (

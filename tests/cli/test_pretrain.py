@@ -163,8 +163,7 @@ def test_a_projection_trains_what_the_paper_s_does_and_changes_nothing_else(tmp_
     assert all(not torch.equal(own[name], torch.eye(len(own[name]))) for name in matrices)
 
 
-def test_without_a_recipe_it_says_which_it_takes(lmkit, monkeypatch):
-    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
+def test_without_a_recipe_it_says_which_it_takes(lmkit):
     code, _, stderr = lmkit("pretrain", "--set=data.count=24", *SMALL, "--dry-run")
     assert code == 0
     assert "taking 'pretrain-quick'" in stderr

@@ -18,7 +18,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lmkit.cli.main import main
+import lmkit
+from lmkit.cli.main import cli, main
+from lmkit.errors import LmkitError
 
 TINY = (
     *(
@@ -209,17 +211,37 @@ def test_a_dry_run_writes_nothing(here, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_recipe_it_says_which_it_takes(here, tmp_path, monkeypatch):
+def test_without_a_recipe_it_says_which_it_takes_and_why(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
     _, err = here("train", *TINY[1:], "--dry-run")
-    assert "taking 'quickstart'" in err
-    assert "--recipe paper" in err
+    said = " ".join(err.split())
+    assert "taking 'quickstart'" in said
+    assert "for generated faces on every device" in said
+    assert "--recipe paper is the full method" in said
+
+
+def test_the_first_run_is_the_same_with_a_gpu(monkeypatch):
+    """In this process, where there can seem to be one."""
+    taken = []
+
+    def stop(name, known):
+        taken.append(name)
+        raise LmkitError("Far enough.", remedy="None.")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr("lmkit.settings.layers.read_recipe", stop)
+    monkeypatch.setattr("lmkit.training.session.read_recipe", stop)
+    for words in (["train"], ["bench"], ["sweep", "--out", "x"], ["pretrain"]):
+        with pytest.raises(LmkitError, match="Far enough"):
+            cli.main(words, standalone_mode=False)
+    with pytest.raises(LmkitError, match="Far enough"):
+        lmkit.train()
+    assert taken == ["quickstart"] * 3 + ["pretrain-quick", "quickstart"]
 
 
 def test_images_of_the_users_own_take_a_recipe_for_photographs(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lmkit.training.session.default_recipe", lambda full, quick: quick)
     (tmp_path / "mine").mkdir()
     for number in range(24):
         noise = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)

@@ -124,7 +124,7 @@ def test_workers_in_use_do_not_keep_the_program_from_ending() -> None:
 
 
 def test_many_images_are_read_once_by_all_cores_but_few_by_none(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr("lmkit.data.workers.usable_cores", lambda: 64)
     assert workers_to_read_all(None, 256) == 0
     assert workers_to_read_all(None, 257) == 16
     assert workers_to_read_all(3, 10) == 3

@@ -14,7 +14,7 @@ from lmkit.registry.lookup import installed
 from lmkit.run.run import open_run
 from lmkit.settings.layers import Layer, merge, read_assignments, read_recipe
 from lmkit.settings.settings import resolve
-from lmkit.training.session import quick_recipe, resume, start
+from lmkit.training.session import resume, start, usual_recipe
 
 TINY = {
     "run": {"steps": 1, "batch_size": 4, "image_size": 32, "landmarks": 3, "device": "cpu"},
@@ -34,8 +34,8 @@ TINY = {
         ({"data": {"name": "celeba:photos"}}, "photos"),
     ],
 )
-def test_without_a_gpu_generated_faces_and_photographs_have_recipes_of_their_own(values, recipe):
-    assert quick_recipe([Layer("test", values)]) == recipe
+def test_generated_faces_and_photographs_have_recipes_of_their_own(values, recipe):
+    assert usual_recipe([Layer("test", values)]) == recipe
 
 
 @pytest.fixture(scope="module")

@@ -66,13 +66,13 @@ def bench_command(
     from lmkit.cli.train_or_pretrain import layers_of
     from lmkit.settings.layers import read_recipe
     from lmkit.settings.settings import settle
-    from lmkit.training.session import default_recipe, quick_recipe
+    from lmkit.training.session import usual_recipe
 
     layers = layers_of(
         known, data=data, losses=losses, config=config, assignments=assignments, flags=flags
     )
     if recipe is None and config is None:
-        recipe = default_recipe(quick=quick_recipe(layers))
+        recipe = usual_recipe(layers)
         NOTES.print(f"No --recipe: taking '{recipe}'.", markup=False)
     base = [] if recipe is None else read_recipe(recipe, known)
     settings = settle([*base, *layers], known)
@@ -108,7 +108,7 @@ def _print_training(bench: "TrainingBench") -> None:
     print_table(("training step", "here"), rows, f"{bench.device}, {bench.precision}")
     click.echo(
         f"Loading a batch: {1000 * bench.loading_seconds:.1f} ms. "
-        f"A matrix product: {bench.matrix_tflops:.3g} TFLOP/s."
+        f"A matrix product in {bench.matrix_precision}: {bench.matrix_tflops:.3g} TFLOP/s."
     )
 
 
@@ -124,7 +124,7 @@ def _print_inference(bench: "InferenceBench") -> None:
         ("share of a matrix product's", f"{found.share_of_matrix_rate:.0%}"),
     ]
     print_table(("detection", "here"), rows, f"{bench.device}, {bench.precision}")
-    click.echo(f"A matrix product: {bench.matrix_tflops:.3g} TFLOP/s.")
+    click.echo(f"A matrix product in {bench.matrix_precision}: {bench.matrix_tflops:.3g} TFLOP/s.")
 
 
 def _spread(seconds: "Times") -> str:

@@ -1,6 +1,5 @@
 """``lmkit doctor``: whether this installation and this machine can train."""
 
-import os
 import shutil
 import sys
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lmkit.cli.options import json_option, print_json
+from lmkit.cli.options import device_option, json_option, print_json
 from lmkit.errors import ExitCode, LmkitError
 
 PACKAGES = (
@@ -28,13 +27,22 @@ ENOUGH_DISK = 2 * 1024**3
 
 
 @click.command("doctor", short_help="Check this installation and this machine.")
+@click.option("--gpu", is_flag=True, help="Compare a device's results with the CPU's as well.")
+@device_option
 @json_option
-def doctor_command(as_json: bool) -> None:
+def doctor_command(gpu: bool, device: str | None, as_json: bool) -> None:
     """Check versions, devices, plugins, disk, and that a small training step works.
 
-    Exits with 4 if something does not.
+    With --gpu, a few small steps on the GPU, or on --device, are compared with those on the CPU.
+    Exits with 4 if something is wrong.
     """
+    if device is not None and not gpu:
+        raise LmkitError(
+            f"--device {device} says what --gpu compares with the CPU, and that is not asked for.",
+            remedy=f"Give both: lmkit doctor --gpu --device {device}.",
+        )
     checks: list[dict[str, str]] = []
+    more = [("as the CPU", lambda: _as_the_cpu(device))] if gpu else []
     for name, check in (
         ("python", _python),
         ("packages", _packages),
@@ -43,6 +51,7 @@ def doctor_command(as_json: bool) -> None:
         ("components", _components),
         ("disk", _disk),
         ("training step", _training_step),
+        *more,
     ):
         checks.append({"check": name, **_run(check)})
     if as_json:
@@ -83,13 +92,37 @@ def _packages() -> str:
 def _device() -> str:
     import torch
 
+    from lmkit.data.cores import usable_cores
     from lmkit.runtime.device import choose_device
 
     device = choose_device("auto")
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return f"{device}: {properties.name}, {properties.total_memory / 1024**3:.0f} GiB"
-    return f"{device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{device}, {usable_cores()} cores, {torch.get_num_threads()} threads"
+
+
+def _as_the_cpu(name: str | None) -> str:
+    """Compare a device with the CPU: the one named, or the first GPU, or the CPU itself."""
+    import torch
+
+    from lmkit.runtime.device import choose_device
+    from lmkit.runtime.self_check import check_device
+
+    if name in (None, "auto"):
+        # Also MPS that is not taken by itself, because it is wrong.
+        gpus = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        name = next((kind for kind, there in gpus.items() if there), "cpu")
+    device = choose_device(str(name))
+    found = check_device(device)
+    shares = ", ".join(f"{what} {share:.1g}" for what, share in found.differences.items())
+    if found.fault:
+        raise LmkitError(
+            f"{device} is wrong with torch {torch.__version__}: {found.fault}.",
+            remedy="Train with --device cpu, or with another version of torch or of the driver."
+            + (f" All differences: {shares}." if shares else ""),
+        )
+    return f"{device} computes what the CPU does; shares that differ: {shares}"
 
 
 def _plugins() -> str:

@@ -34,10 +34,10 @@ def pretrain_command(**given: Any) -> None:
     and the core of lmkit train --set detector.init=projection --set detector.core=RUN. Settings,
     Ctrl-C and --resume are as in lmkit train.
     """
-    carry_out(Kind("pretrain", ("pretrain", _quick_recipe), _settle, _measure, _next), **given)
+    carry_out(Kind("pretrain", "pretrain", _usual_recipe, _settle, _measure, _next), **given)
 
 
-def _quick_recipe(layers: "list[Layer]") -> str:
+def _usual_recipe(layers: "list[Layer]") -> str:
     return "pretrain-quick"
 
 

@@ -83,7 +83,7 @@ def sweep_command(
     from lmkit.cli.commands.compare import measure_all, tell
     from lmkit.cli.terminal import NOTES
     from lmkit.settings.layers import Layer, parse_data, read_config_file, read_recipe
-    from lmkit.training.session import default_recipe, quick_recipe
+    from lmkit.training.session import usual_recipe
 
     on_top = [] if config is None else read_config_file(config, known)
     base, axes = on_top, []
@@ -98,7 +98,7 @@ def sweep_command(
         sections["data"] = parse_data(data, known)
     above = [Layer("the command line", sections), assignments_layer(assignments)]
     if recipe is None and config is None:
-        recipe = default_recipe(quick=quick_recipe(above))
+        recipe = usual_recipe(above)
         NOTES.print(f"No --recipe: all runs start from '{recipe}'.", markup=False)
     if recipe is not None and "," not in recipe:
         base = [*read_recipe(recipe, known), *on_top]

@@ -42,13 +42,13 @@ def train_command(**given: Any) -> None:
     --config, then flags, then --set; later ones win. Ctrl-C finishes the step and saves; --resume
     goes on.
     """
-    carry_out(Kind("train", (FULL_RECIPE, _quick_recipe), _settle, _evaluate, _next), **given)
+    carry_out(Kind("train", FULL_RECIPE, _usual_recipe, _settle, _evaluate, _next), **given)
 
 
-def _quick_recipe(layers: "list[Layer]") -> str:
-    from lmkit.training.session import quick_recipe
+def _usual_recipe(layers: "list[Layer]") -> str:
+    from lmkit.training.session import usual_recipe
 
-    return quick_recipe(layers)
+    return usual_recipe(layers)
 
 
 def _settle(base: "list[Layer]", layers: "list[Layer]", known: "Registry") -> "Settings":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lmkit.data.starting import refuse_rerun
 from lmkit.storage import storage
 
 LOCK = "cache.lock"
@@ -29,6 +30,7 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
     Raises:
         LmkitError: If the folder cannot be written.
     """
+    refuse_rerun()
     with storage(folder):
         (folder / LOCK).open("ab").close()
     # A lock that is nothing but a file, which is what filelock falls back to, would outlive a

@@ -4,10 +4,10 @@ from lmkit.registry.component import Recipe
 from lmkit.registry.hookspecs import hookimpl
 
 FULL_RECIPE = "paper"
-"""What training starts from where no recipe is named and there is a GPU; a plugin brings it."""
+"""The full method, which whoever names no recipe is told of; a plugin brings it."""
 
 QUICK_RECIPE = "quickstart"
-"""What training starts from where no recipe is named and there is no GPU: of generated faces."""
+"""What training starts from where no recipe is named, on every device: of generated faces."""
 
 PHOTOS_RECIPE = "photos"
 """The same of other images; a plugin brings it."""
