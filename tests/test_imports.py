@@ -34,6 +34,7 @@ LAYERS = {
     "errors": "",
     "evaluation": "errors seeds storage settings geometry interfaces drawing points data runtime "
     "prediction run preparation",
+    "export": "errors storage geometry interfaces points",
     "geometry": "errors",
     "interfaces": "errors storage records geometry",
     "points": "errors seeds storage",
@@ -41,13 +42,14 @@ LAYERS = {
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
     "records": "errors storage",
     "registry": "errors",
-    "run": "errors registry storage records settings interfaces points data runtime prediction",
+    "run": "errors registry storage records settings interfaces points export data runtime "
+    "prediction",
     "runtime": "errors seeds registry settings interfaces",
     "seeds": "",
     "settings": "errors registry storage",
     "storage": "errors",
     "templates": "api errors registry testing",
-    "testing": "errors seeds registry settings geometry interfaces data runtime",
+    "testing": "errors seeds registry settings geometry interfaces export data runtime",
     "training": "errors seeds registry storage records settings geometry interfaces drawing data "
     "runtime prediction run preparation",
     "__main__": "cli",

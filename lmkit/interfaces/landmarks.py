@@ -24,6 +24,8 @@ class Landmarks:
             each map sums to 1, and the points are their means.
         images: (B, 3, H, W), RGB in [0, 1], or None: the images that they were found in; put
             here for generators that [need them][lmkit.api.Generator.needs_images].
+        covariance: (B, K, 2, 2) or None: of the position under each probability map, x and y in
+            [-1, 1]; put here where a prediction asks for it, so that a detector leaves it out.
     """
 
     points: Tensor
@@ -33,6 +35,7 @@ class Landmarks:
     features: Tensor | None = None
     probability_maps: Tensor | None = None
     images: Tensor | None = None
+    covariance: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -53,3 +56,7 @@ class Landmarks:
             lacking = any(value is None for value in column)
             others[field.name] = None if lacking else torch.cat(column)
         return Landmarks(torch.cat([part.points for part in parts]), **others)
+
+
+# So that torch.export traces detectors, which return it.
+torch.export.register_dataclass(Landmarks)

@@ -55,6 +55,8 @@ def predict_command(
 ) -> int:
     """Find the landmarks of DATA with the detector of RUN.
 
+    RUN is a run's folder, or a file that lmkit export wrote.
+
     DATA are image files, or folders of them; or one kind of data, as --data of lmkit train takes
     it: faces, csv:FILE, celeba:DIR ... (lmkit list dataset). --set data.KEY=VALUE sets its options.
 
@@ -68,7 +70,7 @@ def predict_command(
     from lmkit.prediction.predict import OVERLAYS, predict_images
     from lmkit.runtime.signals import stop_on_signals
 
-    opened = open_given_run(run, device)
+    opened = open_given_run(run, device, exported=True)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
     points = None if named is None else opened.points_map(named)
