@@ -38,7 +38,7 @@ LAYERS = {
     "geometry": "errors",
     "interfaces": "errors storage records geometry",
     "points": "errors seeds storage",
-    "prediction": "errors storage interfaces drawing points data runtime",
+    "prediction": "errors storage geometry interfaces drawing points data runtime",
     "preparation": "errors registry storage settings interfaces drawing data runtime run",
     "records": "errors storage",
     "registry": "errors",
