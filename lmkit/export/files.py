@@ -8,7 +8,17 @@ import torch
 
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.export.description import Description, GraphDetector
-from lmkit.export.graph import BATCHES, TOLERANCE, Graph, differences, expected, try_images
+from lmkit.export.graph import (
+    BATCHES,
+    LARGEST_TOLERANCE,
+    ROUNDING,
+    TOLERANCE,
+    Graph,
+    differences,
+    expected,
+    rounding,
+    try_images,
+)
 from lmkit.export.onnx_file import need_packages, onnx_bytes, open_onnx
 from lmkit.export.pt2_file import open_pt2, pt2_bytes
 from lmkit.storage import clear_aside, flush, flush_folder, made, put_in_place, storage
@@ -99,25 +109,42 @@ def _try(graph: Graph, path: Path, form: str) -> float:
             # Of the same landmarks: a map with large weights makes more of what rounding makes.
             wanted["named_points"] = graph.name_points(found[1])
         apart = differences(description.outputs, found, wanted)
-        # Variances are squares of pixels, and as large as the image: relative, as confidence is.
-        allowed = {
-            name: TOLERANCE * max(1.0, values.abs().max().item() if name == "covariance" else 1.0)
-            for name, values in wanted.items()
-        }
-        allowed["normalised"] = TOLERANCE * 2 / graph.image_size
+        allowed = _allowed(graph, wanted)
+        if any(not apart[name] <= allowed[name] for name in apart):
+            own = rounding(graph, images, wanted)
+            scale = LARGEST_TOLERANCE / TOLERANCE
+            allowed = {
+                name: max(value, min(ROUNDING * own[name], scale * value))
+                for name, value in allowed.items()
+            }
         for name, value in apart.items():
             if not value <= allowed[name]:
-                raise LmkitError(
-                    f"The {form} file does not do what the detector does: {name} is {value:.3g} "
-                    f"off with {count} image{'' if count == 1 else 's'}, where {allowed[name]:.3g} "
-                    "is allowed. It was not written.",
-                    remedy="The detector may depend on the batch, on chance or on more precision "
-                    "than float32 has: lmkit check-plugin holds it to its promises. Or try the "
-                    f"other format, {' or '.join(each for each in FORMATS if each != form)}.",
-                    code=ExitCode.PLUGIN,
+                raise _differs(
+                    form, f"{name} is {value:.3g} off with a batch of {count}", allowed[name]
                 )
         most = max(most, apart["points"])
     return most
+
+
+def _allowed(graph: Graph, wanted: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Return how far each output may be from the detector's."""
+    allowed = dict.fromkeys(wanted, TOLERANCE)
+    allowed["normalised"] = TOLERANCE * 2 / graph.image_size
+    if "covariance" in wanted:
+        # It is in square pixels, and as large as the image: relative.
+        allowed["covariance"] *= max(1.0, wanted["covariance"].abs().max().item())
+    return allowed
+
+
+def _differs(form: str, how: str, allowed: float) -> LmkitError:
+    return LmkitError(
+        f"The {form} file does not do what the detector does: {how}, where {allowed:.3g} is "
+        "allowed. It was not written.",
+        remedy="The detector may depend on the batch, on chance or on more precision than float32 "
+        "has: lmkit check-plugin holds it to its promises. Or try the other format, "
+        f"{' or '.join(each for each in FORMATS if each != form)}.",
+        code=ExitCode.PLUGIN,
+    )
 
 
 def _refused(form: str, error: Exception) -> LmkitError:

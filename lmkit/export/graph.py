@@ -30,6 +30,13 @@ OUTPUTS = {
 TOLERANCE = 1e-4
 """How far the points of a graph may be from the detector's, in pixels of the input."""
 
+ROUNDING = 4.0
+"""How many times the difference that another order of summing makes to the detector's own outputs
+is put up with, where that is more than the tolerance: maps with several sharp peaks enlarge it."""
+
+LARGEST_TOLERANCE = 1e-2
+"""In pixels of the input: what is more is no rounding."""
+
 BATCHES = (1, 3)
 """The sizes of the batches that a graph is tried with."""
 
@@ -160,6 +167,24 @@ def expected(graph: Graph, images: Tensor) -> dict[str, Tensor]:
     """
     with torch.no_grad():
         return graph.named(images)
+
+
+def rounding(graph: Graph, images: Tensor, wanted: dict[str, Tensor]) -> dict[str, float]:
+    """Return how much the outputs of the detector itself change with the order of its sums.
+
+    Args:
+        graph: The graph.
+        images: (B, 3, S, S), uint8.
+        wanted: What ``expected`` returned of them.
+    """
+    twin = copy.deepcopy(graph).to(memory_format=torch.channels_last)
+    found = expected(twin, images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a setting of this that concerns no CPU
+        with torch.backends.mkldnn.flags(enabled=False):
+            others = (found, expected(graph, images))
+    apart = [differences(list(other), list(other.values()), wanted) for other in others]
+    return {name: max(each[name] for each in apart) for name in wanted}
 
 
 def differences(

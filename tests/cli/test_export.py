@@ -15,6 +15,7 @@ from PIL import Image
 import lmkit as package
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.points.map import PointsMap
+from lmkit.run.exported import Exported
 from lmkit.run.run import open_run
 
 SIZE = 32
@@ -164,20 +165,29 @@ def test_what_needs_a_folder_says_so(words, lmkit, exported):
     assert len(stderr.strip().splitlines()) <= 3
 
 
-def test_the_command_writes_into_the_run(lmkit, fitted, trained, tmp_path):
+def test_the_command_writes_a_file_and_says_what_it_returns(lmkit, trained, tmp_path, monkeypatch):
     out = tmp_path / "deep" / "face.PT2"
     code, stdout, _ = lmkit("export", trained, "--out", out, "--json")
     assert code == 0
     told = json.loads(stdout)
     assert told["file"] == str(out)
     assert told["off_by_pixels"] <= 1e-4
+    assert list(told["outputs"]) == ["points", "normalised", "confidence", "covariance"]
     assert out.is_file()
-    code, stdout, _ = lmkit("export", trained, "--out", "face.pt2", "--points", fitted[1])
+    written = Exported(out, open_run(out).exported.detector.description, 2e-6)
+    monkeypatch.setattr("lmkit.run.run.export_run", lambda *given, **options: written)
+    code, stdout, _ = lmkit("export", trained, "--out", out)
     assert code == 0
-    assert "named_points" in stdout
-    code, _, stderr = lmkit("export", trained, "--out", "face.bin")
-    assert code == ExitCode.USAGE
-    assert "ends in .onnx" in stderr
+    assert "Returns points, normalised, confidence, covariance." in stdout
+    assert "within 2e-06 pixels" in stdout
+
+
+def test_a_name_that_says_another_format_is_refused(lmkit, trained, tmp_path):
+    for words in (("--out", "face.bin"), ("--out", "face.pt2", "--format", "onnx")):
+        code, _, stderr = lmkit("export", trained, *words)
+        assert code == ExitCode.USAGE
+        assert "ends in .onnx" in stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_example_of_the_page_finds_what_predict_finds(exported, photos, trained):

@@ -14,10 +14,10 @@ from torch import nn
 
 from lmkit.api import Detector, HeatmapDetector, Landmarks, to_pixels
 from lmkit.errors import ExitCode, LmkitError
-from lmkit.export import files, onnx_file
+from lmkit.export import files, pt2_file
 from lmkit.export.description import Description
 from lmkit.export.files import open_exported, write_exported
-from lmkit.export.graph import build_graph, expected, try_images
+from lmkit.export.graph import build_graph, expected, rounding, try_images
 from lmkit.registry.lookup import installed
 from lmkit.testing.subject import Subject
 
@@ -166,17 +166,46 @@ def test_what_cannot_be_traced_is_one_message(form, tmp_path):
 
 
 def test_what_does_otherwise_than_the_detector_is_not_written(tmp_path, monkeypatch):
-    path = tmp_path / "small.onnx"
+    path = tmp_path / "small.pt2"
     path.write_bytes(b"former")
 
     def shifted(given):
-        description, call = onnx_file.open_onnx(given)
+        description, call = pt2_file.open_pt2(given)
         return description, lambda images: [each + 1e-3 for each in call(images)]
 
-    monkeypatch.setitem(files._OPEN, "onnx", shifted)
-    with pytest.raises(LmkitError, match=r"points is 0\.001 off with 1 image, where 0\.0001"):
+    monkeypatch.setitem(files._OPEN, "pt2", shifted)
+    with pytest.raises(LmkitError, match=r"points is 0\.001 off with a batch of 1, where 0\.0001"):
         write(Small(), path)
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"former"]
+
+
+def test_what_rounding_makes_of_the_detector_itself_is_put_up_with(tmp_path, monkeypatch):
+    def rounded(given):
+        description, call = pt2_file.open_pt2(given)
+        return description, lambda images: [each + 1e-3 for each in call(images)]
+
+    monkeypatch.setitem(files._OPEN, "pt2", rounded)
+    monkeypatch.setattr(
+        files, "rounding", lambda graph, images, wanted: dict.fromkeys(wanted, 9e-4)
+    )
+    with pytest.raises(LmkitError, match="normalised is"):
+        # In [-1, 1] that would be more than a hundredth of a pixel.
+        write(Small(), tmp_path / "small.pt2")
+    monkeypatch.setattr(
+        files, "rounding", lambda graph, images, wanted: dict.fromkeys(wanted, 3e-4)
+    )
+    monkeypatch.setattr(files, "LARGEST_TOLERANCE", 1.0)
+    _, apart = write(Small(), tmp_path / "small.pt2")
+    assert apart == pytest.approx(1e-3, rel=0.1)
+
+
+def test_the_rounding_of_a_detector_is_small():
+    torch.manual_seed(0)
+    graph = build_graph(Small().eval(), 32)
+    images = try_images(3, 32)
+    own = rounding(graph, images, expected(graph, images))
+    assert own.keys() == {"points", "normalised", "confidence", "covariance"}
+    assert 0 <= own["points"] < 1e-4
 
 
 def test_without_its_packages_one_line_says_what_to_install(tmp_path, monkeypatch):
