@@ -83,6 +83,10 @@ def _others(report: "EvaluationReport") -> list[tuple[str, str]]:
         fixed = report.controls.fixed_points
         beside = "" if fixed is None else f" (fixed points: {fixed.stability:.2f})"
         rows.append((f"stability, {turned}", f"{report.stability.mean:.2f} pixels of 128{beside}"))
+    sure = report.reliability
+    if sure is not None and sure.correlation is not None:
+        title = "confidence and error of landmarks, rank correlation"
+        rows.append((title, f"{sure.correlation:.2f}"))
     return rows
 
 

@@ -123,12 +123,20 @@ def registry() -> "Registry":
     return installed()
 
 
-def open_given_run(path: Path, device: str | None) -> "Run":
-    """Open a run, and name plugins that are here in another version than it had."""
+def open_given_run(path: Path, device: str | None, *, exported: bool = False) -> "Run":
+    """Open a run, and name plugins that are here in another version than it had.
+
+    Args:
+        path: Its folder.
+        device: Where it computes.
+        exported: Whether a file that was exported from a run serves as well.
+    """
     from lmkit.cli.terminal import NOTES
     from lmkit.run.run import open_run
 
     run = open_run(path, device=device or "auto")
+    if not exported:
+        run.need_folder()
     for text in run.notes():
         NOTES.print(f"Note: {text}", markup=False)
     return run

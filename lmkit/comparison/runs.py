@@ -138,6 +138,8 @@ def gather(
         LmkitError: If there are fewer than two runs, or they have no test images in common.
     """
     opened = [run if isinstance(run, Run) else open_run(run, device=device) for run in runs]
+    for run in opened:
+        run.need_folder()
     _refuse_too_few(opened)
     names = _names([run.path for run in opened])
     parts, fit, test = share_images(opened, names, layers)

@@ -100,6 +100,27 @@ def line(to: _Array, width: float) -> Mark:
     return Mark(distance, float(np.abs(to).max()) + width)
 
 
+def ellipse(covariance: _Array, width: float) -> Mark:
+    """Return the outline of two standard deviations.
+
+    Args:
+        covariance: (2, 2), of x and y in square pixels.
+        width: Half the width of the line, in pixels.
+    """
+    values, axes = np.linalg.eigh(covariance)
+    radii = 2 * np.sqrt(np.maximum(values, 1e-3))
+
+    def distance(dx: _Array, dy: _Array) -> _Array:
+        along = [(dx * axes[0, n] + dy * axes[1, n]) / radii[n] for n in (0, 1)]
+        level = np.hypot(*along)
+        # How fast that grows with each pixel, which makes of it a distance near the line.
+        slope = np.hypot(along[0] / radii[0], along[1] / radii[1]) / np.maximum(level, 1e-9)
+        away: _Array = np.abs(level - 1) / np.maximum(slope, 1e-9) - width
+        return away
+
+    return Mark(distance, float(2 * np.sqrt(np.abs(np.diag(covariance)).max() + 1e-3)) + width + 1)
+
+
 def _disc(dx: _Array, dy: _Array) -> _Array:
     away: _Array = np.hypot(dx, dy)
     return away
@@ -149,6 +170,7 @@ def draw_points(
     truth: NDArray[np.floating] | None = None,
     links: bool = False,
     radius: float | None = None,
+    covariance: NDArray[np.floating] | None = None,
 ) -> NDArray[np.uint8]:
     """Mark points on an image.
 
@@ -161,6 +183,8 @@ def draw_points(
         truth: (P, 2) points drawn as white crosses beneath, or None; NaN as above.
         links: Whether to join each point to the truth of its number; there are K of both then.
         radius: Of the dots, in pixels of the result; a sixtieth of its side if not given.
+        covariance: (K, 2, 2), of the points in square pixels of ``image``, drawn as ellipses of two
+            standard deviations beneath; or None.
 
     Returns:
         (scale * H, scale * W, 3).
@@ -180,6 +204,12 @@ def draw_points(
         for at in real.values():
             paint(canvas, at, cross(1.7 * radius + 0.8, half + 0.8), BLACK)
             paint(canvas, at, cross(1.7 * radius, half), WHITE)
+    for number, at in found.items() if covariance is not None else ():
+        own = np.asarray(covariance, np.float64)[number] * scale**2
+        if np.isfinite(own).all():
+            half = max(0.5, radius / 6)
+            paint(canvas, at, ellipse(own, half + 0.8), BLACK)
+            paint(canvas, at, ellipse(own, half), _colour(number))
     for number, at in found.items():
         draw_mark(canvas, at, number, radius)
     return canvas

@@ -123,6 +123,36 @@ def plot_labelled(
     _finish(figure, axes, path)
 
 
+def plot_reliability(
+    path: Path,
+    confidence: Sequence[float],
+    errors: Sequence[float],
+    calibration: Sequence[tuple[float, float]],
+    *,
+    unit: str,
+) -> None:
+    """Draw the error of landmarks against their confidence.
+
+    Args:
+        path: The file to write, a PNG.
+        confidence: The mean confidence of each group of test landmarks, ascending.
+        errors: Their mean error in percent.
+        calibration: Pairs of confidence and error: what was expected.
+        unit: What the errors are measured in.
+
+    Raises:
+        LmkitError: If matplotlib is missing, or the file cannot be written.
+    """
+    figure, axes = _begin()
+    sure, expected = np.array(calibration).T
+    axes.plot(sure, expected, label="expected, from the images to fit", **_style(MEAN_SHAPE, 0))
+    axes.plot(confidence, errors, marker="o", label="test images", **_style("", 0))
+    axes.set_ylim(0, None)
+    axes.set(xlabel="confidence of a landmark", ylabel="error, %")
+    axes.set_title(f"errors in {unit}", loc="left", fontsize=8, color=GREY)
+    _finish(figure, axes, path)
+
+
 def _begin() -> "tuple[Figure, Axes]":
     if not can_plot():
         raise LmkitError(

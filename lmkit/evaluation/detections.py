@@ -28,6 +28,8 @@ class Detections:
             and (1, 1), lie in pixels of the original image.
         indices: The images' numbers in the data.
         keys: The images' names.
+        confidence: (N, K), in [0, 1], of the landmarks; None if it was not asked for, or the
+            detector tells none.
     """
 
     found: Array
@@ -35,6 +37,7 @@ class Detections:
     corners: Array
     indices: list[int]
     keys: list[str]
+    confidence: Array | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -58,6 +61,7 @@ class Detections:
             self.corners[numbers],
             [self.indices[number] for number in numbers],
             [self.keys[number] for number in numbers],
+            None if self.confidence is None else self.confidence[numbers],
         )
 
 
@@ -68,6 +72,7 @@ def detect_all(
     *,
     batch_size: int,
     unreadable: Unreadable,
+    confidence: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Detections:
     """Find the landmarks of annotated images.
@@ -78,6 +83,7 @@ def detect_all(
         indices: Which of them; all annotated.
         batch_size: Images at a time.
         unreadable: Collects those that cannot be read.
+        confidence: Whether that of the landmarks is kept too.
         progress: Called with the number of images done.
 
     Raises:
@@ -89,7 +95,7 @@ def detect_all(
         DatasetImages(dataset, indices, annotated=True),
         unreadable=unreadable.add,
         batch_size=batch_size,
-        only=(),
+        only=("confidence",) if confidence else (),
     ):
         found.append(each)
         progress(len(found))
@@ -100,12 +106,14 @@ def detect_all(
             code=ExitCode.DATA,
         )
     read = [each.item for each in found]
+    sure = [each.found.confidence for each in found if each.found.confidence is not None]
     return Detections(
         np.concatenate([each.found.points.numpy() for each in found]).astype(np.float64),
         np.asarray([dataset.annotation(index).points for index in read], dtype=np.float64),
         np.stack([each.framing.to_pixels([[-1, -1], [1, 1]]) for each in found]),
         read,
         [each.name for each in found],
+        np.concatenate([each.numpy() for each in sure]).astype(np.float64) if sure else None,
     )
 
 
@@ -118,6 +126,7 @@ def detect_parts(
     batch_size: int,
     unreadable: Unreadable,
     progress: Callable[[int], None],
+    confidence: bool = False,
 ) -> tuple[Detections, Detections]:
     """Find the landmarks of the images to fit on, and then of those to test with.
 
@@ -129,6 +138,7 @@ def detect_parts(
         batch_size: Images at a time.
         unreadable: Collects those that cannot be read.
         progress: Called with the number of images done, of both parts together.
+        confidence: Whether that of the landmarks is kept too.
 
     Raises:
         LmkitError: If none of either can be read.
@@ -140,6 +150,7 @@ def detect_parts(
             part,
             batch_size=batch_size,
             unreadable=unreadable,
+            confidence=confidence,
             progress=lambda done, before=before: progress(before + done),  # type: ignore[misc]
         )
         for part, before in ((fit, 0), (test, len(fit)))

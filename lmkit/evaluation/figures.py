@@ -17,7 +17,13 @@ import lmkit.drawing as drawing
 from lmkit.data.framing import Framer, Framing
 from lmkit.data.loading import read_images
 from lmkit.data.unreadable import Unreadable
-from lmkit.evaluation.charts import MEAN_SHAPE, can_plot, plot_cumulative, plot_labelled
+from lmkit.evaluation.charts import (
+    MEAN_SHAPE,
+    can_plot,
+    plot_cumulative,
+    plot_labelled,
+    plot_reliability,
+)
 from lmkit.evaluation.measures import Curve
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.interfaces.dataset import Dataset
@@ -168,8 +174,8 @@ def write_figures(report: EvaluationReport, dataset: Dataset, folder: Path) -> l
     """Write the images of an evaluation.
 
     ``faces.png``, ``best-and-worst.png``, and where matplotlib is installed also
-    ``cumulative-error.png`` and, where few labelled images were fitted on,
-    ``labelled-images.png``.
+    ``cumulative-error.png``, where the detector tells confidence ``reliability.png``, and where few
+    labelled images were fitted on ``labelled-images.png``.
 
     Args:
         report: What was found.
@@ -218,8 +224,18 @@ def _write_charts(report: EvaluationReport, folder: Path) -> list[Path]:
         threshold=threshold,
         unit=report.unit,
     )
+    written = [cumulative]
+    if report.reliability is not None:
+        written.append(folder / "reliability.png")
+        plot_reliability(
+            written[-1],
+            [each.confidence for each in report.reliability.bins],
+            [each.error for each in report.reliability.bins],
+            report.reliability.calibration,
+            unit=report.unit,
+        )
     if not report.labelled:
-        return [cumulative]
+        return written
     plot_labelled(
         labelled,
         [*(row.number for row in report.labelled), report.fit_images],
@@ -229,4 +245,4 @@ def _write_charts(report: EvaluationReport, folder: Path) -> list[Path]:
         mean_shape=report.mean_shape,
         unit=report.unit,
     )
-    return [cumulative, labelled]
+    return [*written, labelled]

@@ -31,13 +31,13 @@ from lmkit.evaluation.landmarks import examine_landmarks, explained_variance
 from lmkit.evaluation.measures import (
     Curve,
     bootstrap,
-    distances,
     image_errors,
     mean_known,
     normalised_errors,
     normalising_distance,
 )
 from lmkit.evaluation.regression import CONVENTIONS, JAKAB2018, LMKIT, Convention
+from lmkit.evaluation.reliability import landmark_errors, reliability_of
 from lmkit.evaluation.report import EvaluationReport
 from lmkit.evaluation.stability import IMAGES, measure_stability
 from lmkit.interfaces.dataset import Dataset
@@ -134,6 +134,7 @@ def evaluate(
         batch_size=batch_size,
         unreadable=unreadable,
         progress=told(0),
+        confidence=True,
     )
     unreadable.check(found, all_read=True)
     stability = None
@@ -240,6 +241,7 @@ def _figures(
         ),
         "health": examine_landmarks(testing.found, found, testing.truth, pair, consistency),
         "faults": find_faults(testing.found),
+        "reliability": reliability_of(main, fitting, testing, pair),
         "fit_images": len(fitting),
         "test_images": len(testing),
         "complete_images": int(complete(testing.truth).sum()),
@@ -321,15 +323,11 @@ def _backward(
         The error of each landmark in percent, (K,), and the share of its variance that is
         explained; None where there are too few such images to fit, or none to test.
     """
-    fitting, testing = (part.take(complete(part.truth)) for part in (fitting, testing))
-    if len(fitting) < 2 or not len(testing):
+    parts = landmark_errors(convention, fitting, testing, pair)
+    if parts is None:
         return None
-    # Without a bias there is no published backward map.
-    fit = (convention if convention.bias else LMKIT).linear_map
-    predicted = fit(fitting.truth_in_square(), fitting.found)(testing.truth_in_square())
-    errors = distances(testing.to_pixels(predicted), testing.to_pixels(testing.found))
-    normalised = errors / normalising_distance(testing.truth, pair)[:, None]
-    return 100 * normalised.mean(axis=0), explained_variance(predicted, testing.found)
+    predicted, tested = parts.predicted, parts.testing
+    return 100 * parts.test_errors.mean(axis=0), explained_variance(predicted, tested.found)
 
 
 def _both_ways(

@@ -19,6 +19,7 @@ from lmkit.evaluation.labelled import Labelled
 from lmkit.evaluation.landmarks import Health
 from lmkit.evaluation.measures import LEVEL, MEASURES, RESAMPLES, Curve, Interval, mean_known
 from lmkit.evaluation.regression import Convention
+from lmkit.evaluation.reliability import Reliability
 from lmkit.evaluation.stability import Stability
 from lmkit.evaluation.verdict import Verdict
 from lmkit.points.linear import Array
@@ -60,6 +61,7 @@ class EvaluationReport:
         faults: Which landmark is at fault on which image.
         controls: The untrained network and fixed points, where they were measured.
         judgement: What can be told without annotation; None if it was not to be.
+        reliability: How confidence and error go together; None where either is not known.
         fit_images: Images the regressor was fitted on.
         test_images: Images it was tested on.
         complete_images: Of these, how many have all their points.
@@ -96,6 +98,7 @@ class EvaluationReport:
     faults: Faults
     controls: Controls
     judgement: Judgement | None
+    reliability: Reliability | None = None
     fit_images: int
     test_images: int
     complete_images: int
@@ -205,6 +208,7 @@ class EvaluationReport:
                 "label_free": None
                 if self.judgement is None
                 else self.judgement.to_dict(self._beaten(), self.faults),
+                "reliability": None if self.reliability is None else self.reliability.to_dict(),
                 "warnings": self.warnings(),
                 "images": {
                     "fit": self.fit_images,

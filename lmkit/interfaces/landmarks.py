@@ -52,6 +52,8 @@ class Landmarks:
             here for generators that [need them][lmkit.api.Generator.needs_images].
         extras: Anything else by name, (B, ...) each, or None: for losses and generators that know
             this detector. Made an [Extras][lmkit.interfaces.landmarks.Extras].
+        covariance: (B, K, 2, 2) or None: of the position under each probability map, x and y in
+            [-1, 1]; put here where a prediction asks for it, so that a detector leaves it out.
     """
 
     points: Tensor
@@ -62,6 +64,7 @@ class Landmarks:
     probability_maps: Tensor | None = None
     images: Tensor | None = None
     extras: Mapping[str, Tensor] | None = None
+    covariance: Tensor | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.extras, Mapping) and not isinstance(self.extras, Extras):
@@ -94,3 +97,7 @@ class Landmarks:
             join = Extras.cat if field.name == "extras" else torch.cat
             others[field.name] = None if lacking else join(column)
         return Landmarks(torch.cat([part.points for part in parts]), **others)
+
+
+# So that torch.export traces detectors, which return it.
+torch.export.register_dataclass(Landmarks)

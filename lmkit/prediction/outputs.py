@@ -3,8 +3,9 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -21,18 +22,28 @@ Write = Callable[[Detection], None]
 FIELDS: tuple[str, ...] = ()
 """The fields of [Landmarks][lmkit.api.Landmarks] that are written, beside the points."""
 
+CERTAINTY = ("confidence", "covariance")
+"""Those that are written as well where they are asked for, and the detector has them."""
+
+_COVARIANCE = {"cov_xx": (0, 0), "cov_xy": (0, 1), "cov_yy": (1, 1)}
+"""The columns of a covariance, before the landmark's number, and which of its entries they are."""
+
 NAMED = 10
 """How many of the images that were left out are kept in memory."""
 
 
 @contextmanager
-def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
+def landmarks_file(
+    path: Path, form: str, count: int, also: Collection[str] = (), least: float = 0.0
+) -> Iterator[Write]:
     """Write a file of landmarks, which appears when it is complete; until then, an old one stays.
 
     Args:
         path: The file.
         form: ``csv`` or ``json``.
         count: The number K of landmarks.
+        also: Which of [CERTAINTY][lmkit.prediction.outputs.CERTAINTY] is written.
+        least: Points whose confidence is below this are left out, their cells empty.
 
     Yields:
         What takes each image's landmarks; it keeps none of them.
@@ -42,8 +53,8 @@ def landmarks_file(path: Path, form: str, count: int) -> Iterator[Write]:
     """
     start = _csv if form == "csv" else _json
     with _aside(path) as file:
-        write, end = start(file, count)
-        yield write
+        write, end = start(file, count, also)
+        yield lambda image: write(above(image, least) if least else image)
         file.write(end)
 
 
@@ -67,6 +78,20 @@ def points_file(path: Path, form: str, points: PointsMap) -> Iterator[Write]:
         write, end = start(file, points)
         yield write
         file.write(end)
+
+
+def above(image: Detection, least: float) -> Detection:
+    """Return what was found on an image, with NaN for points whose confidence is too low.
+
+    Args:
+        image: What was found, with confidence.
+        least: The lowest confidence that is enough.
+    """
+    confidence = image.found.confidence
+    assert confidence is not None
+    # Not below, so that a confidence that is no number is too low.
+    points = image.found.points.masked_fill(~(confidence >= least)[..., None], math.nan)
+    return replace(image, found=replace(image.found, points=points))
 
 
 class LeftOut:
@@ -150,28 +175,50 @@ def _open(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def _csv(file: TextIO, count: int) -> tuple[Write, str]:
+def _csv(file: TextIO, count: int, also: Collection[str]) -> tuple[Write, str]:
     table = csv.writer(file)
     axes = [f"{axis}{k}" for k in range(count) for axis in "xy"]
-    table.writerow(["file", "width", "height", *axes])
+    sure = [f"confidence{k}" for k in range(count) if "confidence" in also]
+    spread = [f"{name}{k}" for k in range(count) for name in _COVARIANCE if "covariance" in also]
+    table.writerow(["file", "width", "height", *axes, *sure, *spread])
 
     def write(image: Detection) -> None:
-        points = image.landmarks.points.flatten().tolist()
+        found = image.landmarks
         size = image.size or ("", "")
-        table.writerow([image.name, *size, *(f"{value:.3f}" for value in points)])
+        cells = [_cell(value) for value in found.points.flatten().tolist()]
+        if sure and found.confidence is not None:
+            cells += [f"{value:.4f}" for value in found.confidence.flatten().tolist()]
+        if spread and found.covariance is not None:
+            for own in found.covariance[0].tolist():
+                cells += [f"{own[row][column]:.4f}" for row, column in _COVARIANCE.values()]
+        table.writerow([image.name, *size, *cells])
 
     return write, ""
 
 
-def _json(file: TextIO, count: int) -> tuple[Write, str]:
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3f}"
+
+
+def _json(file: TextIO, count: int, also: Collection[str]) -> tuple[Write, str]:
     before = "[\n"
 
     def write(image: Detection) -> None:
         nonlocal before
-        points = image.landmarks.points[0].tolist()
-        rounded = [[round(value, 3) for value in point] for point in points]
+        found = image.landmarks
+        rounded = [
+            None if any(map(math.isnan, point)) else [round(value, 3) for value in point]
+            for point in found.points[0].tolist()
+        ]
         width, height = image.size or (None, None)
         entry = {"file": image.name, "width": width, "height": height, "points": rounded}
+        if "confidence" in also and found.confidence is not None:
+            entry["confidence"] = [round(value, 4) for value in found.confidence[0].tolist()]
+        if "covariance" in also and found.covariance is not None:
+            entry["covariance"] = [
+                [[round(value, 4) for value in row] for row in own]
+                for own in found.covariance[0].tolist()
+            ]
         file.write(before + json.dumps(entry))
         before = ",\n"
 
@@ -186,8 +233,7 @@ def _csv_of_points(file: TextIO, points: PointsMap) -> tuple[Write, str]:
     def write(image: Detection) -> None:
         named = name_points(points, image)
         values = [*named.points.flatten().tolist(), *named.standard_error.flatten().tolist()]
-        cells = ("" if math.isnan(value) else f"{value:.3f}" for value in values)
-        table.writerow([image.name, *(image.size or ("", "")), *cells])
+        table.writerow([image.name, *(image.size or ("", "")), *map(_cell, values)])
 
     return write, ""
 

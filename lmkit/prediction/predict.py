@@ -24,7 +24,15 @@ from lmkit.drawing.points import draw_points
 from lmkit.errors import ExitCode, LmkitError
 from lmkit.points.map import PointsMap
 from lmkit.prediction.named import name_points
-from lmkit.prediction.outputs import FIELDS, LeftOut, Write, landmarks_file, points_file
+from lmkit.prediction.outputs import (
+    CERTAINTY,
+    FIELDS,
+    LeftOut,
+    Write,
+    above,
+    landmarks_file,
+    points_file,
+)
 from lmkit.prediction.sources import Source
 from lmkit.prediction.stream import Predictor, stream
 from lmkit.storage import as_path, is_about_name, storage
@@ -79,6 +87,8 @@ def predict_images(
     form: str = "csv",
     overlays: bool = True,
     points: PointsMap | None = None,
+    confidence: bool = False,
+    min_confidence: float | None = None,
     batch_size: int = 32,
     workers: int | None = None,
     progress: Callable[[int, int | None], None] = lambda done, total: None,
@@ -96,14 +106,21 @@ def predict_images(
         form: ``csv`` or ``json``.
         overlays: Whether to draw them.
         points: Turns landmarks into named points, which are then written and drawn as well.
+        confidence: Whether confidence and covariance are written and drawn too, where the detector
+            has them.
+        min_confidence: The same; and landmarks of a lower confidence are neither written nor drawn.
+            Named points are made of all landmarks in any case.
         batch_size: Images at a time.
         workers: The number of processes that read, and of as many that draw. By default, reading is
             as in training, and drawing is done by a process for each core, up to 8.
         progress: Called with the number of images done, and of all, None if that is not known.
 
     Raises:
-        LmkitError: If no image can be read, or ``out`` cannot be written.
+        LmkitError: If no image can be read, ``out`` cannot be written, or the detector tells no
+            confidence that could be too low.
     """
+    also = _certainty(predictor, confidence, min_confidence)
+    least = min_confidence or 0.0
     result = PredictionResult(out / f"landmarks.{form}")
     named_file: AbstractContextManager[Write | None] = nullcontext()
     if points is not None:
@@ -114,7 +131,7 @@ def predict_images(
     done = 0
 
     with (
-        landmarks_file(result.landmarks, form, predictor.detector.landmarks) as write,
+        landmarks_file(result.landmarks, form, predictor.detector.landmarks, also, least) as write,
         named_file as write_named,
         LeftOut(out / UNREADABLE) as skipped,
     ):
@@ -128,7 +145,8 @@ def predict_images(
                 progress(done, total)
 
         def find() -> Iterator[_Found]:
-            options: dict[str, Any] = {"batch_size": batch_size, "workers": readers, "only": FIELDS}
+            options: dict[str, Any] = {"batch_size": batch_size, "workers": readers}
+            options["only"] = (*FIELDS, *also)
             for each in stream(predictor, source, unreadable=skip, **options):
                 write(each)
                 named = None
@@ -136,7 +154,9 @@ def predict_images(
                     write_named(each)
                     named = name_points(points, each).points
                 result.images += 1
-                yield _Found(each.item, each.name, each.landmarks.points[0].numpy(), named)
+                found = (above(each, least) if least else each).landmarks
+                spread = None if found.covariance is None else found.covariance[0].numpy()
+                yield _Found(each.item, each.name, found.points[0].numpy(), named, spread)
 
         drawn: Iterable[_Drawn] = (_Drawn(1, []) for _ in find())
         if overlays:
@@ -152,6 +172,22 @@ def predict_images(
     result.unreadable, result.reasons = skipped.count, skipped.first
     result.unreadable_file = skipped.path if skipped.count else None
     return result
+
+
+def _certainty(
+    predictor: Predictor, confidence: bool, min_confidence: float | None
+) -> tuple[str, ...]:
+    """Return which fields tell how sure the detector is, if that is asked for."""
+    if not confidence and min_confidence is None:
+        return ()
+    also = predictor.offers(CERTAINTY)
+    if min_confidence is not None and "confidence" not in also:
+        raise LmkitError(
+            f"The {predictor.name} tells no confidence: it has no probability maps.",
+            remedy="Leave out --min-confidence, or train a detector that has probability maps, "
+            "such as hourglass.",
+        )
+    return also
 
 
 def _processes(
@@ -177,6 +213,8 @@ class _Found(NamedTuple):
     """(K, 2), in its pixels."""
     named: NDArray[np.float64] | None
     """(P, 2), the named points in its pixels, if there are any."""
+    covariance: NDArray[np.float32] | None
+    """(K, 2, 2), in square pixels, if it is to be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +239,14 @@ class _Drawer:
 
     def __call__(self, piece: list[_Found]) -> _Drawn:
         problems = []
-        for item, name, points, named in piece:
+        for item, name, points, named, covariance in piece:
             try:
                 image = self.source.image(item)
             except OSError as error:
                 problems.append((name, f"it is not drawn, since it cannot be read again: {error}"))
                 continue
             try:
-                _draw(overlay_path(self.folder, name), image, points, named)
+                _draw(overlay_path(self.folder, name), image, points, named, covariance)
             except LmkitError as error:
                 cause = error.__cause__
                 if not isinstance(cause, OSError) or not is_about_name(cause):
@@ -263,10 +301,11 @@ def _draw(
     image: NDArray[np.uint8],
     points: NDArray[np.float32],
     named: NDArray[np.float64] | None,
+    covariance: NDArray[np.float32] | None,
 ) -> None:
     # Who asks for named points looks at those: the landmarks become crosses beneath them.
     if named is None:
-        drawing = draw_points(image, points)
+        drawing = draw_points(image, points, covariance=covariance)
     else:
         drawing = draw_points(image, named, truth=points)
     with storage(path):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lmkit.data.framing import Framer, Framing
 from lmkit.data.workers import read_ahead, workers_for
+from lmkit.geometry.soft_argmax import concentration, second_moments
 from lmkit.interfaces.detector import Detector
 from lmkit.interfaces.landmarks import Landmarks
 from lmkit.prediction.sources import ImageSize, Source
@@ -61,7 +62,9 @@ class Predictor:
 
         Args:
             images: (B, 3, S, S), uint8, anywhere.
-            only: The fields that are wanted beside the points; all if not given.
+            only: The fields that are wanted beside the points; all that the detector returns if
+                not given. Confidence and covariance that are named are computed from its
+                probability maps where it returns none.
 
         Returns:
             On the CPU; points in [-1, 1] of the squares.
@@ -72,6 +75,8 @@ class Predictor:
         with blame(self.name, self.detector):
             autocast = autocast_for(self.device, self.precision)
             found = detect(self.detector, images, self.device, autocast)
+        if only:
+            found = with_certainty(found, only)
         others = {field.name: getattr(found, field.name) for field in fields(found)[1:]}
         kept = {
             name: value.cpu()
@@ -79,6 +84,34 @@ class Predictor:
             if value is not None and (only is None or name in only)
         }
         return Landmarks(found.points.cpu(), **kept)
+
+    def offers(self, fields: Collection[str]) -> tuple[str, ...]:
+        """Return which of some fields the detector has, or its probability maps tell.
+
+        Raises:
+            LmkitError: If the detector fails.
+        """
+        size = self.framer.size
+        found = self.detect(torch.zeros(1, 3, size, size, dtype=torch.uint8), fields)
+        return tuple(name for name in fields if getattr(found, name) is not None)
+
+
+def with_certainty(found: Landmarks, wanted: Collection[str]) -> Landmarks:
+    """Return landmarks with confidence and covariance, if wanted and told by probability maps.
+
+    Args:
+        found: What a detector returned, anywhere; what it says itself of either is kept.
+        wanted: The fields that are wanted.
+    """
+    maps, points = found.probability_maps, found.points
+    if maps is None:
+        return found
+    with torch.inference_mode():
+        if "confidence" in wanted and found.confidence is None:
+            found = replace(found, confidence=concentration(maps, points))
+        if "covariance" in wanted and found.covariance is None:
+            found = replace(found, covariance=second_moments(maps, points))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +136,17 @@ class Detection:
     def landmarks(self) -> Landmarks:
         """The same with the points (1, K, 2) in pixels of the image, float32.
 
-        All other fields are as the detector returned them: maps are maps of the square.
+        Covariance is in those pixels too. All other fields are as the detector returned them: maps
+        are maps of the square.
         """
         pixels = self.framing.to_pixels(self.found.points.numpy()).astype(np.float32)
-        return replace(self.found, points=torch.from_numpy(pixels))
+        moved = replace(self.found, points=torch.from_numpy(pixels))
+        if self.found.covariance is None:
+            return moved
+        # How long one unit of the square's coordinates is in the image, along x and y.
+        origin, unit = self.framing.to_pixels([[0, 0], [1, 1]])
+        length = torch.from_numpy(unit - origin).float()
+        return replace(moved, covariance=self.found.covariance * torch.outer(length, length))
 
 
 def stream(

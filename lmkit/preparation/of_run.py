@@ -117,7 +117,7 @@ def with_data(run: Run, layers: Sequence[Layer], *, divided: bool = False) -> Se
     merged = merge([Layer("run.json", run.stored, source="run"), *layers])
     if str(merged["data"]["name"]) == str(run.stored["data"]["name"]):
         run.resolve("data")  # names the package, if its plugin is missing
-    settings = resolve(merged, run.registry, ("detector", "data"))
+    settings = resolve(merged, run.registry, (*run.needed, "data"))
     for key, value in settings.flat().items():
         free = key.startswith("data.") or (divided and is_of_the_data(key))
         if not free and value != before.get(key):

@@ -1,4 +1,4 @@
-"""A run folder as an object: open it, get its detector, predict."""
+"""A run as an object: open its folder or exported file, get its detector, predict."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lmkit.data.conversion import ImageLike, is_single
 from lmkit.data.framing import Framer, build_framer
 from lmkit.errors import ExitCode, LmkitError
+from lmkit.export.files import is_exported
 from lmkit.interfaces.checkpoint_files import read_state, recorded_sha256
 from lmkit.interfaces.dataset import Dataset
 from lmkit.interfaces.detector import Detector
@@ -26,6 +27,7 @@ from lmkit.prediction.stream import Detection, Predictor, Refuse, ready_to_detec
 from lmkit.registry.lookup import Registry, installed, use, use_as_before
 from lmkit.run import checkpoint as checkpoints
 from lmkit.run import fitting, provenance
+from lmkit.run.exported import Exported, ExportedFile, export_run, on_cpu, refuse_exported
 from lmkit.run.folder import RunFolder
 from lmkit.run.provenance import with_new_names
 from lmkit.run.record import read_run
@@ -37,7 +39,7 @@ from lmkit.storage import as_name, made
 
 
 class Run:
-    """A run folder, opened.
+    """A run folder, opened, or a file that was exported from one, which only predicts.
 
     Args:
         folder: Where it is.
@@ -55,8 +57,13 @@ class Run:
     ) -> None:
         self.folder = folder
         self.registry = registry
-        self.device = choose_device(device)
-        self.record: dict[str, Any] = read_run(folder) if record is None else record
+        self.exported = folder if isinstance(folder, ExportedFile) else None
+        if self.exported is None:
+            self.device = choose_device(device)
+            self.record: dict[str, Any] = read_run(folder) if record is None else record
+        else:
+            self.device = on_cpu(device, folder.path)
+            self.record = self.exported.record
         # Whoever opens a run needs no writer, which need not be installed here.
         self.origins: list[provenance.Origin] = [
             origin for origin in self.record.get("components", ()) if origin["kind"] != "writer"
@@ -77,7 +84,21 @@ class Run:
         The detector's section is checked, which opening a run needs. Those of other components are
         as ``run.json`` holds them, and what they name need not be here.
         """
-        return self.resolve("detector")
+        return self.resolve(*self.needed)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The sections of components that have to be here: an exported file brings its graph."""
+        return () if self.exported else ("detector",)
+
+    def need_folder(self) -> None:
+        """Refuse an exported file.
+
+        Raises:
+            LmkitError: If this is one.
+        """
+        if self.exported:
+            raise refuse_exported(self.path)
 
     @cached_property
     def full_settings(self) -> Settings:
@@ -118,6 +139,8 @@ class Run:
         Raises:
             LmkitError: If that is damaged.
         """
+        if self.exported:
+            return self.exported.fitted_with.step
         return checkpoints.newest_step(self.folder)
 
     @cached_property
@@ -129,6 +152,8 @@ class Run:
         Raises:
             LmkitError: If there is no sound checkpoint.
         """
+        if self.exported:
+            return self.exported.detector
         path = checkpoints.latest_checkpoint(self.folder)
         # Whoever asks first may be in inference mode, whose tensors serve nowhere else.
         with torch.inference_mode(mode=False):
@@ -272,6 +297,8 @@ class Run:
         Raises:
             LmkitError: If there is no checkpoint, or it is damaged.
         """
+        if self.exported:
+            return self.exported.fitted_with
         path = checkpoints.latest_checkpoint(self.folder)
         digest = recorded_sha256(path, read_state(path), "detector")
         return FittedWith(digest, as_name(self.path), self.step)
@@ -343,12 +370,33 @@ class Run:
                 fit.write(Path(out))
         return fit
 
+    def export(
+        self,
+        out: str | Path | None = None,
+        *,
+        form: str = "onnx",
+        points: PointsMap | str | Path | None = None,
+    ) -> Exported:
+        """Write the detector as one graph in one file; see ``lmkit export``.
+
+        Args:
+            out: The file; ``detector.onnx`` or ``detector.pt2`` in the run's folder if not given.
+            form: ``onnx`` or ``pt2``.
+            points: What ``fit`` returned as its ``map``, or its folder: named points as well.
+
+        Raises:
+            LmkitError: If it cannot be exported or written.
+        """
+        self.need_folder()
+        known = None if points is None else self.points_map(points)
+        return export_run(self, None if out is None else Path(out), form=form, points=known)
+
     def _dataset(self, data: str | Path) -> Dataset:
         layers = [
             Layer("run.json", self.stored, source="run"),
             Layer("data", {"data": parse_data(data, self.registry)}),
         ]
-        settings = resolve(merge(layers), self.registry, ("detector", "data"))
+        settings = resolve(merge(layers), self.registry, (*self.needed, "data"))
         return build_dataset(settings, self.registry)
 
     def prediction_notes(self) -> list[str]:
@@ -373,10 +421,10 @@ class Run:
 def open_run(
     path: str | Path, *, device: str = "auto", plugins: Sequence[str | Path] = ()
 ) -> "Run":
-    """Open a run folder.
+    """Open a run folder, or a file that ``lmkit export`` wrote, for prediction.
 
     Args:
-        path: The folder that training wrote.
+        path: The folder that training wrote; or a file with the suffix .onnx or .pt2.
         device: Where its detector computes: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         plugins: Files and modules of plugins that are not installed, as after ``--plugin``.
 
@@ -385,4 +433,6 @@ def open_run(
             refuses a run whose detector's plugin is not installed.
     """
     use(plugins)
-    return Run(RunFolder.open(Path(path)), installed(), device=device)
+    path = Path(path)
+    folder = ExportedFile(path) if is_exported(path) else RunFolder.open(path)
+    return Run(folder, installed(), device=device)

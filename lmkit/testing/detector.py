@@ -6,10 +6,20 @@ import torch
 from torch import Tensor
 
 from lmkit.errors import LmkitError
+from lmkit.export.graph import (
+    BATCHES,
+    TOLERANCE,
+    build_graph,
+    differences,
+    expected,
+    trace,
+    try_images,
+)
 from lmkit.geometry.soft_argmax import mean_position, soft_argmax
 from lmkit.interfaces.detector import HeatmapDetector
 from lmkit.interfaces.landmarks import Landmarks
-from lmkit.testing.check import expect, promise
+from lmkit.registry.discovery import describe
+from lmkit.testing.check import Skipped, expect, promise
 from lmkit.testing.inputs import BATCH, arguments, difference, random_images, seeded
 from lmkit.testing.network import in_half_precision
 from lmkit.testing.subject import Subject
@@ -179,6 +189,45 @@ def detector_bf16(subject: Subject) -> None:
         f"points within {POINTS_CLOSE} of float32's",
         f"points {apart:.3g} off",
     )
+
+
+@promise(
+    "exports",
+    "detector",
+    remedy="Write forward without Python values of tensors (item(), int(), if) and without the "
+    "batch's size as a constant; lmkit export writes what torch.export traces.",
+)
+def exports(subject: Subject) -> None:
+    """It is traced by torch.export as one graph, which finds the same in batches of any size."""
+    graph = build_graph(subject.build().eval(), subject.image_size)
+    with torch.no_grad():
+        graph(try_images(2, subject.image_size))
+    try:
+        module = trace(graph).module()
+    except Exception as error:
+        if reason := _cannot_trace():
+            raise Skipped(reason) from error
+        expect(False, subject, "a graph of torch.export", describe(error)[:300])
+    allowed = TOLERANCE
+    for count in BATCHES:
+        images = try_images(count, subject.image_size)
+        wanted = expected(graph, images)
+        apart = differences(list(wanted), module(images), wanted)["points"]
+        expect(
+            apart <= allowed,
+            subject,
+            f"a graph whose points are within {allowed} pixels of the detector's",
+            f"points {apart:.3g} pixels off in a batch of {count}",
+        )
+
+
+def _cannot_trace() -> str | None:
+    """Return why torch.export traces nothing here; None if it does."""
+    try:
+        torch.export.export(torch.nn.ReLU(), (torch.zeros(1),), strict=False)
+    except Exception as error:
+        return f"torch.export of torch {torch.__version__} works not here: {describe(error)[:200]}"
+    return None
 
 
 def _check_landmarks(subject: Subject, found: Any, batch: int) -> None:

@@ -374,16 +374,16 @@ def test_a_column_of_the_landmarks_is_written_by_one_file(tree, run, photo, tmp_
     tree.replace(file, "FIELDS: tuple[str, ...] = ()", 'FIELDS = ("probability_maps",)')
     tree.replace(
         file,
-        '    table.writerow(["file", "width", "height", *axes])',
+        '    table.writerow(["file", "width", "height", *axes, *sure, *spread])',
         '    peaks = [f"peak{k}" for k in range(count)]\n'
-        '    table.writerow(["file", "width", "height", *axes, *peaks])',
+        '    table.writerow(["file", "width", "height", *axes, *sure, *spread, *peaks])',
     )
     tree.replace(
         file,
-        '        table.writerow([image.name, *size, *(f"{value:.3f}" for value in points)])',
-        "        maps = image.landmarks.probability_maps\n"
-        "        row = [*points, *maps.flatten(2).amax(dim=2).flatten().tolist()]\n"
-        '        table.writerow([image.name, *size, *(f"{value:.3f}" for value in row)])',
+        "        table.writerow([image.name, *size, *cells])",
+        "        maps = found.probability_maps\n"
+        "        peaks = maps.flatten(2).amax(dim=2).flatten().tolist()\n"
+        "        table.writerow([image.name, *size, *cells, *peaks])",
     )
     (row,) = predicted(tree, run, tmp_path / "out", photo)
     assert list(row)[-LANDMARKS:] == [f"peak{k}" for k in range(LANDMARKS)]

@@ -172,9 +172,9 @@ def test_of_many_unreadable_images_only_the_first_are_kept(run, album, tmp_path)
 def test_an_image_that_vanishes_before_it_is_drawn_is_named(run, album, tmp_path, monkeypatch):
     real = predict.draw_points
 
-    def draw(*arguments):
+    def draw(*arguments, **options):
         (album / "one" / "a.png").unlink(missing_ok=True)
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(predict, "draw_points", draw)
     result = predict_files(run, find_images([album]), tmp_path / "out")

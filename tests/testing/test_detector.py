@@ -339,6 +339,21 @@ class Coarse(HalfPrecision):
         return Landmarks(points.float(), scores)
 
 
+class Branches(Good):
+    """Decides by what is in its images."""
+
+    def score_maps(self, images):
+        scores = self.layers(images)
+        return scores if images.mean() > 0.1 else -scores
+
+
+class Remembers(Good):
+    """Takes the size of the first batch for that of all."""
+
+    def score_maps(self, images):
+        return self.layers(images) + torch.zeros(len(images), 1, 1, 1)
+
+
 BAD = [
     ("interface", Stranger, "not derived from it"),
     ("interface", Unfinished, "none of score_maps"),
@@ -379,6 +394,8 @@ BAD = [
     ("other sizes", FixedSize, "RuntimeError"),
     ("bf16", HalfPrecision, "torch.bfloat16"),
     ("bf16", Coarse, "within 0.05"),
+    ("exports", Branches, "a graph of torch.export"),
+    ("exports", Remembers, "a graph of torch.export"),
 ]
 
 

@@ -9,6 +9,7 @@ COMMANDS = {
     "predict": "Find landmarks in images and draw them.",
     "suggest": "Name the images that are most worth labelling.",
     "fit": "Learn named points from a few labelled images.",
+    "export": "Write a detector as one ONNX or torch.export file.",
     "check-run": "Check whether a run folder is whole, and what can be used.",
     "bench": "Measure the speed and cost of a training step or a detection.",
     "data": "Look a data set over before training on it.",

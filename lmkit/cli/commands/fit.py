@@ -72,7 +72,12 @@ def fit_command(
     from lmkit.preparation.of_run import data_to_predict
     from lmkit.settings.layers import Layer, parse_data
 
-    opened = open_given_run(run, device)
+    opened = open_given_run(run, device, exported=True)
+    if opened.exported and out is None:
+        raise LmkitError(
+            f"{run} is a file, which has no folder for the map.",
+            remedy="Give a folder with --out.",
+        )
     layer = Layer("--data", {"data": parse_data(data, known)})
     dataset = data_to_predict(opened, [layer, assignments_layer(assignments)])
     for text in (*dataset.notes, *opened.prediction_notes()):

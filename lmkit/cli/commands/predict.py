@@ -34,6 +34,10 @@ if TYPE_CHECKING:
               show_default=True, help="Form of the landmarks file.")  # fmt: skip
 @click.option("--points", "named", type=click.Path(path_type=Path), metavar="DIR",
               help="Named points too: the folder that lmkit fit wrote.")  # fmt: skip
+@click.option("--confidence", is_flag=True,
+              help="Confidence and covariance of each landmark too.")  # fmt: skip
+@click.option("--min-confidence", type=click.FloatRange(0, 1), metavar="C",
+              help="The same, and no landmark whose confidence is lower.")  # fmt: skip
 @click.option("--no-overlays", is_flag=True, help="Write the landmarks alone, no drawings.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N",
               help="Images at a time.")  # fmt: skip
@@ -55,6 +59,8 @@ def predict_command(
 ) -> int:
     """Find the landmarks of DATA with the detector of RUN.
 
+    RUN is a run's folder, or a file that lmkit export wrote.
+
     DATA are image files, or folders of them; or one kind of data, as --data of lmkit train takes
     it: faces, csv:FILE, celeba:DIR ... (lmkit list dataset). --set data.KEY=VALUE sets its options.
 
@@ -62,13 +68,17 @@ def predict_command(
     (0, 0), and DIR/overlays with the landmarks drawn. With --points, DIR/points.csv or .json holds
     named points and their standard error, and they are what is drawn in colour. An image that
     cannot be read is skipped and named in DIR/unreadable.csv.
+
+    With --confidence, the table has the confidence and covariance of each landmark as well, where
+    the detector has probability maps, and ellipses of two standard deviations are drawn. With
+    --min-confidence C, landmarks below C have empty cells (null in JSON) and are not drawn.
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
     from lmkit.prediction.predict import OVERLAYS, predict_images
     from lmkit.runtime.signals import stop_on_signals
 
-    opened = open_given_run(run, device)
+    opened = open_given_run(run, device, exported=True)
     for text in opened.prediction_notes():
         NOTES.print(text, markup=False)
     points = None if named is None else opened.points_map(named)

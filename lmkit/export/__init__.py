@@ -1,0 +1,1 @@
+"""A detector as one graph in one file, which is run without lmkit."""
