@@ -111,7 +111,7 @@ def out_of_memory(
         one = "image" if fit.images == 1 else "images"
         batch = run.batch_size * fit.images // share
         advice.append(
-            f"A pass of {fit.images} {one} fits, as was tried just now{peak}: train with --set "
+            f"A pass of {fit.images} {one} fits, as tried just now{peak}: start a run with --set "
             f"run.accumulate={fit.accumulate}, which keeps the batch, or with --batch-size {batch}."
         )
     if run.compile != "none":
@@ -125,8 +125,8 @@ def untried(where: str, step: int, device: torch.device, run: RunSettings) -> Lm
     return LmkitError(
         f"The memory of {device} ran out in {where} of step {step}: --batch-size {run.batch_size}, "
         f"run.accumulate={run.accumulate}, run.compile={run.compile}.",
-        remedy=f"Train with --set run.accumulate={2 * run.accumulate}, which keeps the batch, a "
-        "smaller --batch-size, or more processes. What fits was not tried out.",
+        remedy=f"Start a run with --set run.accumulate={2 * run.accumulate}, which keeps the batch,"
+        " a smaller --batch-size, or more processes. What fits was not tried out.",
     )
 
 
