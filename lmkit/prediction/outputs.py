@@ -12,6 +12,7 @@ from typing import TextIO
 
 from lmkit.points.map import PointsMap
 from lmkit.points.names import error_columns, point_columns
+from lmkit.prediction.formats import FORMATS, End
 from lmkit.prediction.named import name_points
 from lmkit.prediction.stream import Detection
 from lmkit.storage import clear_aside, flush, made, put_in_place, storage
@@ -28,6 +29,9 @@ CERTAINTY = ("confidence", "covariance")
 _COVARIANCE = {"cov_xx": (0, 0), "cov_xy": (0, 1), "cov_yy": (1, 1)}
 """The columns of a covariance, before the landmark's number, and which of its entries they are."""
 
+SUFFIXES = {"csv": "csv", "json": "json", "coco": "coco.json", "dlc": "dlc.csv"}
+"""What the name of a file ends in, by its form."""
+
 NAMED = 10
 """How many of the images that were left out are kept in memory."""
 
@@ -40,7 +44,7 @@ def landmarks_file(
 
     Args:
         path: The file.
-        form: ``csv`` or ``json``.
+        form: One of [SUFFIXES][lmkit.prediction.outputs.SUFFIXES].
         count: The number K of landmarks.
         also: Which of [CERTAINTY][lmkit.prediction.outputs.CERTAINTY] is written.
         least: Points whose confidence is below this are left out, their cells empty.
@@ -51,11 +55,11 @@ def landmarks_file(
     Raises:
         LmkitError: If the file cannot be written.
     """
-    start = _csv if form == "csv" else _json
+    start = {"csv": _csv, "json": _json}.get(form) or _of_format(form)
     with _aside(path) as file:
         write, end = start(file, count, also)
         yield lambda image: write(above(image, least) if least else image)
-        file.write(end)
+        file.writelines([end] if isinstance(end, str) else end())
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def points_file(path: Path, form: str, points: PointsMap) -> Iterator[Write]:
 
     Args:
         path: The file.
-        form: ``csv`` or ``json``.
+        form: One of [SUFFIXES][lmkit.prediction.outputs.SUFFIXES].
         points: Turns landmarks into named points.
 
     Yields:
@@ -73,11 +77,11 @@ def points_file(path: Path, form: str, points: PointsMap) -> Iterator[Write]:
     Raises:
         LmkitError: If the file cannot be written.
     """
-    start = _csv_of_points if form == "csv" else _json_of_points
+    start = {"csv": _csv_of_points, "json": _json_of_points}.get(form) or _points_of_format(form)
     with _aside(path) as file:
         write, end = start(file, points)
         yield write
-        file.write(end)
+        file.writelines([end] if isinstance(end, str) else end())
 
 
 def above(image: Detection, least: float) -> Detection:
@@ -223,6 +227,33 @@ def _json(file: TextIO, count: int, also: Collection[str]) -> tuple[Write, str]:
         before = ",\n"
 
     return write, "\n]\n"
+
+
+def _of_format(form: str) -> Callable[[TextIO, int, Collection[str]], tuple[Write, End]]:
+    def start(file: TextIO, count: int, also: Collection[str]) -> tuple[Write, End]:
+        names = [f"landmark{k}" for k in range(count)]
+        entry, end = FORMATS[form](file, names, "confidence" in also)
+
+        def write(image: Detection) -> None:
+            found = image.landmarks
+            sure = None if found.confidence is None else found.confidence[0].tolist()
+            entry(image.name, image.size, found.points[0].tolist(), sure)
+
+        return write, end
+
+    return start
+
+
+def _points_of_format(form: str) -> Callable[[TextIO, PointsMap], tuple[Write, End]]:
+    def start(file: TextIO, points: PointsMap) -> tuple[Write, End]:
+        entry, end = FORMATS[form](file, points.names, False)
+
+        def write(image: Detection) -> None:
+            entry(image.name, image.size, name_points(points, image).points.tolist(), None)
+
+        return write, end
+
+    return start
 
 
 def _csv_of_points(file: TextIO, points: PointsMap) -> tuple[Write, str]:

@@ -27,6 +27,7 @@ from lmkit.prediction.named import name_points
 from lmkit.prediction.outputs import (
     CERTAINTY,
     FIELDS,
+    SUFFIXES,
     LeftOut,
     Write,
     above,
@@ -103,7 +104,7 @@ def predict_images(
         predictor: The detector.
         source: The images.
         out: The folder to write to.
-        form: ``csv`` or ``json``.
+        form: One of [SUFFIXES][lmkit.prediction.outputs.SUFFIXES].
         overlays: Whether to draw them.
         points: Turns landmarks into named points, which are then written and drawn as well.
         confidence: Whether confidence and covariance are written and drawn too, where the detector
@@ -121,10 +122,10 @@ def predict_images(
     """
     also = _certainty(predictor, confidence, min_confidence)
     least = min_confidence or 0.0
-    result = PredictionResult(out / f"landmarks.{form}")
+    result = PredictionResult(out / f"landmarks.{SUFFIXES[form]}")
     named_file: AbstractContextManager[Write | None] = nullcontext()
     if points is not None:
-        result.points = out / f"points.{form}"
+        result.points = out / f"points.{SUFFIXES[form]}"
         named_file = points_file(result.points, form, points)
     total = source.count()
     readers, drawers = _processes(predictor, source, workers, batch_size)

@@ -1,6 +1,7 @@
 """``lmkit predict`` on every kind of data, from the command line."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -112,3 +113,29 @@ def test_what_does_not_serve_is_refused(lmkit, trained, tmp_path, words, says):
     assert stdout == ""
     assert says in " ".join(stderr.split())
     assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("coco", "coco.json"), ("dlc", "dlc.csv")])
+def test_the_forms_of_other_tools_hold_the_same_points(lmkit, trained, tmp_path, form, suffix):
+    words = ("predict", trained, "faces", "--set", "data.count=24", "--device", "cpu")
+    more = ("--no-overlays", "--workers", 0)
+    assert lmkit(*words, "--out", "plain", *more)[0] == 0
+    code, stdout, stderr = lmkit(*words, "--out", "other", *more, "--format", form, "--confidence")
+    assert code == 0, stderr
+    assert f"landmarks.{suffix}" in stdout
+    with (tmp_path / "plain" / "landmarks.csv").open(newline="") as file:
+        plain = [row[3:] for row in list(csv.reader(file))[1:]]
+    path = tmp_path / "other" / f"landmarks.{suffix}"
+    if form == "coco":
+        content = json.loads(path.read_text())
+        assert content["categories"][0]["keypoints"][:2] == ["landmark0", "landmark1"]
+        values = [entry["keypoints"] for entry in content["annotations"]]
+        assert all(0 <= entry["score"] <= 1 for entry in content["annotations"])
+    else:
+        with path.open(newline="") as file:
+            values = [row[1:] for row in list(csv.reader(file))[3:]]
+    assert len(values) == len(plain)
+    found = [
+        [float(row[i + axis]) for i in range(0, len(row), 3) for axis in (0, 1)] for row in values
+    ]
+    assert found == [[float(cell) for cell in row] for row in plain]

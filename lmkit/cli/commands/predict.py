@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 @set_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Folder for the landmarks and the drawings.")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv",
-              show_default=True, help="Form of the landmarks file.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["csv", "json", "coco", "dlc"]),
+              default="csv", show_default=True,
+              help="Form of the files; coco and dlc: COCO's and DeepLabCut's.")  # fmt: skip
 @click.option("--points", "named", type=click.Path(path_type=Path), metavar="DIR",
               help="Named points too: the folder that lmkit fit wrote.")  # fmt: skip
 @click.option("--confidence", is_flag=True,
@@ -64,10 +65,11 @@ def predict_command(
     DATA are image files, or folders of them; or one kind of data, as --data of lmkit train takes
     it: faces, csv:FILE, celeba:DIR ... (lmkit list dataset). --set data.KEY=VALUE sets its options.
 
-    Writes DIR/landmarks.csv or .json, in pixels of each image, the centre of its first pixel at
-    (0, 0), and DIR/overlays with the landmarks drawn. With --points, DIR/points.csv or .json holds
-    named points and their standard error, and they are what is drawn in colour. An image that
-    cannot be read is skipped and named in DIR/unreadable.csv.
+    Writes DIR/landmarks.csv (.json, .coco.json, .dlc.csv), in pixels of each image, the centre of
+    its first pixel at (0, 0), and DIR/overlays with the landmarks drawn. With --points,
+    DIR/points.csv and so on holds named points, in the first two forms with their standard error,
+    and they are what is drawn in colour. An image that cannot be read is skipped and named in
+    DIR/unreadable.csv.
 
     With --confidence, the table has the confidence and covariance of each landmark as well, where
     the detector has probability maps, and ellipses of two standard deviations are drawn. With
@@ -75,6 +77,7 @@ def predict_command(
     """
     registry()
     from lmkit.cli.terminal import NOTES, CountingProgress
+    from lmkit.prediction.outputs import SUFFIXES
     from lmkit.prediction.predict import OVERLAYS, predict_images
     from lmkit.runtime.signals import stop_on_signals
 
@@ -103,7 +106,7 @@ def predict_command(
             )
         except KeyboardInterrupt:
             progress.stop()
-            landmarks = out / f"landmarks.{how['form']}"
+            landmarks = out / f"landmarks.{SUFFIXES[how['form']]}"
             state = "is still that of before" if landmarks.exists() else "was not written"
             total = source.count()
             done = count_of(progress.done, "image")
