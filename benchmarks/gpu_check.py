@@ -113,7 +113,7 @@ class Checks:
             ways = [
                 Steps(settings, each, drawn=True) for each in (torch.device("cpu"), self.device)
             ]
-            (loss, _, points), (own, _, found) = [each.learn() for each in ways]
+            (loss, _, points), (own, _, found) = [each.learn()[:3] for each in ways]
         finally:
             cudnn.conv.fp32_precision = before
         wanted, gradient = (each.gradient() for each in ways)
@@ -128,7 +128,7 @@ class Checks:
         ways = [
             Steps(self.settings(f"run.precision={kind}"), self.device, drawn=True) for kind in kinds
         ]
-        (loss, _, points), (own, _, found) = [each.learn() for each in ways]
+        (loss, _, points), (own, _, found) = [each.learn()[:3] for each in ways]
         wanted, gradient = (each.gradient() for each in ways)
         turned = 1 - nn.functional.cosine_similarity(wanted, gradient, dim=0).item()
         result = {"loss": abs(own.item() / loss.item() - 1), "1 - cosine of gradients": turned}

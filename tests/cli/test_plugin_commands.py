@@ -130,7 +130,7 @@ def test_a_misspelled_command_is_corrected_among_all(greeting, lmkit):
     code, _, stderr = lmkit("zzz")
     assert code == 2
     assert "The commands are: " in stderr
-    assert ", evaluate, fit, greet, list, " in stderr
+    assert ", export, fit, greet, list, " in stderr
 
 
 def test_a_builtin_command_keeps_its_name_and_the_clash_is_told(greeting, lmkit):

@@ -481,7 +481,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     lookup.installed.cache_clear()
     yield
-    sys.modules.pop("probe_plugin", None)
+    sys.modules.pop("mistaken_plugin", None)
     lookup.installed.cache_clear()
 
 
@@ -514,7 +514,7 @@ def assert_told(told: list[tuple[str, str]], words: str, path: Path) -> None:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_failure(mistake: str, tmp_path: Path) -> None:
     (kind, source), words = MISTAKES[mistake]
-    path = tmp_path / "probe_plugin.py"
+    path = tmp_path / "mistaken_plugin.py"
     told = said_of(TOP + dedent(source) + HOOK.format(kind=kind), kind, path)
     assert_told(told, words, path)
     assert "probe" in told[0][0].replace(str(path), "")
@@ -525,7 +525,7 @@ def test_a_mistake_in_announcing_is_one_line(mistake: str, tmp_path: Path) -> No
     before, after, words = ANNOUNCED[mistake]
     source = TOP + GOOD["loss"] + HOOK.format(kind="loss")
     assert source.count(before) == 1
-    path = tmp_path / "probe_plugin.py"
+    path = tmp_path / "mistaken_plugin.py"
     told = said_of(source.replace(before, after), "loss", path)
     assert_told(told, words, path)
 
@@ -533,4 +533,4 @@ def test_a_mistake_in_announcing_is_one_line(mistake: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", GOOD)
 def test_without_a_mistake_there_is_no_failure(kind: str, tmp_path: Path) -> None:
     source = TOP + GOOD[kind] + HOOK.format(kind=kind)
-    assert said_of(source, kind, tmp_path / "probe_plugin.py") == []
+    assert said_of(source, kind, tmp_path / "mistaken_plugin.py") == []
