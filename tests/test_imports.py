@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -89,20 +90,29 @@ def module_name(file: Path) -> str:
 
 def imports(files: list[Path]) -> Iterator[Import]:
     for file in files:
-        module = module_name(file)
-        package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-        for node, at_once in walk(ast.parse(file.read_text(encoding="utf-8")), at_once=True):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                home = ".".join([*(above if node.level else []), *filter(None, [node.module])])
-                # "from lmkit import config" imports a module, "from lmkit import Run" a name.
-                names = [f"{home}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            for name in names:
-                yield Import(f"{file.relative_to(ROOT)}:{node.lineno}", module, name, at_once)
+        yield from imports_of(file)
+
+
+@cache
+def imports_of(file: Path) -> list[Import]:
+    return list(read_imports(file))
+
+
+def read_imports(file: Path) -> Iterator[Import]:
+    module = module_name(file)
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node, at_once in walk(ast.parse(file.read_text(encoding="utf-8")), at_once=True):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            home = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            # "from lmkit import config" imports a module, "from lmkit import Run" a name.
+            names = [f"{home}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield Import(f"{file.relative_to(ROOT)}:{node.lineno}", module, name, at_once)
 
 
 def walk(node: ast.AST, *, at_once: bool) -> Iterator[tuple[ast.AST, bool]]:
@@ -120,9 +130,13 @@ def belongs(name: str, module: str) -> bool:
 def part(name: str) -> str:
     """Return which part of lmkit a module or name belongs to; "" for lmkit's own names."""
     first = name.split(".")[1] if "." in name else ""
+    return first if first in parts() else ""
+
+
+@cache
+def parts() -> set[str]:
     known = {module_name(file).split(".")[1] for file in CORE if file.parent != ROOT / "lmkit"}
-    known |= {file.stem for file in (ROOT / "lmkit").glob("*.py")}
-    return first if first in known else ""
+    return known | {file.stem for file in (ROOT / "lmkit").glob("*.py")}
 
 
 def offences(files: list[Path], forbidden) -> list[str]:

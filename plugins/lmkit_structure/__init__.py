@@ -59,6 +59,11 @@ def lmkit_recipes() -> list[Recipe]:
     return [
         Recipe("structure", __name__, "Zhang et al. 2018 in full: 80 pixels, 10 landmarks"),
         Recipe("structure-quick", __name__, "Zhang et al. 2018 at the size of quickstart"),
-        Recipe("photos", __name__, "photographs, in minutes on two CPU cores"),
-        Recipe("photos-long", __name__, "as photos, with more landmarks and twice the steps"),
+        Recipe("photos", __name__, "photographs, without a GPU", minutes=8),
+        Recipe(
+            "photos-long",
+            __name__,
+            "as photos, with more landmarks and twice the steps",
+            minutes=21,
+        ),
     ]

@@ -58,6 +58,7 @@ def first_metrics(run):
     return json.loads(run.folder.metrics.read_text().splitlines()[0])
 
 
+@pytest.mark.campaign  # half a minute, nearly all of it torch's compiler
 def test_a_compiled_run_saves_what_a_plain_one_saves(tiny, tmp_path, quick):
     notes = Notes()
     plain, _ = start(tiny(*FEW), tmp_path / "plain")
