@@ -192,14 +192,23 @@ def build_cache(
         The cache, and the names of the images that could not be read; they are not in it.
 
     Raises:
-        LmkitError: If it cannot be written. Nothing is left behind then.
+        LmkitError: If it cannot be written, and nothing is left behind; or if it cannot be used
+            although it was written, as where a drive fails or images change meanwhile.
     """
     with made(folder), locked(folder, waiting) as alone:
         try:
             return open_cache(folder, wanted, compare=True), []
         except UnusableError:
             unreadable = _write(folder, wanted, workers, progress, tidy=alone)
+        try:
             return open_cache(folder, wanted, compare=True), unreadable
+        except UnusableError as why:
+            raise LmkitError(
+                f"The cache {folder} was built, and cannot be used all the same: it {why}.",
+                remedy="Look whether the drive is sound and the images stay as they are, or go "
+                "without: --set loading.cache=none.",
+                code=ExitCode.STORAGE,
+            ) from None
 
 
 def take_repairs(cache: DiskCachedDataset) -> int:

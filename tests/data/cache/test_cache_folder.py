@@ -410,6 +410,32 @@ def test_progress_comes_to_its_end_where_the_last_image_cannot_be_read(photos, t
     assert told == [(0, 12), (11, 12), (12, 12)]
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_one_that_cannot_be_read_after_it_was_built_is_told_of(
+    photos, tmp_path, monkeypatch, number
+):
+    written, opened = [], os.open
+
+    def open_(path, *rest, **options):
+        if str(path).endswith("cache.json") and written:
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, *rest, **options)
+
+    monkeypatch.setattr(os, "open", open_)
+    with pytest.raises(LmkitError, match="was built, and cannot be used all the same") as caught:
+        build_cache(
+            tmp_path / "cache",
+            wanted(photos),
+            workers=0,
+            progress=lambda done, total: written.append(done),
+            waiting=lambda: None,
+        )
+    assert caught.value.code == ExitCode.STORAGE
+    assert "loading.cache=none" in caught.value.remedy
+    monkeypatch.undo()
+    check_same(build(tmp_path / "cache", wanted(photos)), Folder(path=photos))
+
+
 @forks
 def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_a_cache(photos, tmp_path):
     folder = tmp_path / "cache"
