@@ -92,6 +92,9 @@ def check_at_least(section: str, settings: Any, least: Mapping[str, float]) -> N
             )
 
 
+MOST_WORKERS = 1024
+"""The processes that read images, at most: a slip of the pen must not fill the machine."""
+
 LARGEST_SIDE = 2**14
 """The pixels of the largest square that an image is made. One of that size takes 768 MiB, and what
 reads a run's settings makes it whatever they say."""
@@ -205,6 +208,11 @@ class LoadingSettings:
                 )
         if self.workers is not None:
             check_at_least("loading", self, {"workers": 0})
+            if self.workers > MOST_WORKERS:
+                raise LmkitError(
+                    f"loading.workers={self.workers} is more processes than {MOST_WORKERS:,}.",
+                    remedy="Give as many as there are cores, or leave it out.",
+                )
         if not 0 < self.crop_share <= 1:
             raise LmkitError(
                 f"loading.crop_share={self.crop_share} is not a share of a side.",

@@ -109,6 +109,7 @@ def test_malformed_assignments_are_refused(word):
         ("rnu.steps=3", "no section 'rnu'", "'run'"),
         ("run.stpes=3", "no option 'stpes'", "'steps'"),
         ("run.steps=many", "run.steps=many is not a whole number", "whole number"),
+        ("loading.workers=100000", "more processes than 1,024", "as there are cores"),
         ("run.landmarks=0", "run.landmarks=0 is too small", "at least 1"),
         ("detector.name=houglass", "no detector 'houglass'", "'hourglass'"),
         ("detector.dpeth=3", "no option 'dpeth'", "'depth'"),
