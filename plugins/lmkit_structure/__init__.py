@@ -59,7 +59,7 @@ def lmkit_recipes() -> list[Recipe]:
     return [
         Recipe("structure", __name__, "Zhang et al. 2018 in full: 80 pixels, 10 landmarks"),
         Recipe("structure-quick", __name__, "Zhang et al. 2018 at the size of quickstart"),
-        Recipe("photos", __name__, "photographs, without a GPU", minutes=8),
+        Recipe("photos", __name__, "your own photographs, small enough for a CPU", minutes=8),
         Recipe(
             "photos-long",
             __name__,
